@@ -1,0 +1,202 @@
+"""The frozen CLIP image tower, cut into the parts that a paper may touch one at a time.
+
+    images -> embed -> blocks 1 .. L-1 (residual hooks) -> last block -> to_text_space
+
+Radford et al., ICML 2021, arXiv:2103.00020; networks and weights come through open_clip.
+
+Deviation from the published arithmetic, exact up to rounding: QuickGELU(x) = x * sigmoid(1.702 x) is computed as
+silu(1.702 x) / 1.702 with both factors folded into the two linear layers around it (one pass in place of three).
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
+
+from mmseg_tfovss.encoders.weights import load_clip
+from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
+from mmseg_tfovss.registry import MODELS
+
+Grid = tuple[int, int]
+ResidualHook = Callable[[int, Tensor, Grid], Tensor]
+"""``hook(number, tokens, grid)``: 1-based block number and its output (B, 1 + hw, C) -> the tokens that go on."""
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_QUICK_GELU_SLOPE = 1.702
+
+
+class CLIPBlock(nn.Module):
+    """One pre-norm transformer block: ``x += out_proj(heads)``, then ``x += feed_forward(x)``.
+
+    Linear layers compute in the dtype of their weights; the residual stream and the LayerNorms keep the dtype of the
+    tokens that come in (float32 under every ``precision``), which is what keeps half precision close to float32.
+
+    Args:
+        resblock: open_clip's ``ResidualAttentionBlock``, whose parameters are taken over.
+    """
+
+    def __init__(self, resblock: ResidualAttentionBlock) -> None:
+        super().__init__()
+        for scale in (resblock.ls_1, resblock.ls_2):
+            if not isinstance(scale, nn.Identity):
+                raise ValueError("CLIP towers with LayerScale are not supported: use a plain CLIP ViT.")
+        attention: nn.MultiheadAttention = resblock.attn
+        self.heads = attention.num_heads
+        self.ln_1: nn.LayerNorm = resblock.ln_1
+        self.ln_2: nn.LayerNorm = resblock.ln_2
+        self.in_proj = nn.Linear(1, 1, device="meta")
+        self.in_proj.weight, self.in_proj.bias = attention.in_proj_weight, attention.in_proj_bias
+        self.out_proj: nn.Linear = attention.out_proj
+        self.c_fc: nn.Linear = resblock.mlp.c_fc
+        self.c_proj: nn.Linear = resblock.mlp.c_proj
+        self.activation: Callable[[Tensor], Tensor] = F.gelu
+        if isinstance(resblock.mlp.gelu, QuickGELU):
+            self._fold_quick_gelu()
+
+    @torch.no_grad()
+    def _fold_quick_gelu(self) -> None:
+        self.c_fc.weight.mul_(_QUICK_GELU_SLOPE)
+        self.c_fc.bias.mul_(_QUICK_GELU_SLOPE)
+        self.c_proj.weight.div_(_QUICK_GELU_SLOPE)
+        self.activation = _silu_in_place
+
+    def qkv(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project normalised tokens (B, L, C) to query, key and value, each (B, heads, L, C / heads)."""
+        projected = F.linear(_norm(self.ln_1, tokens, self.in_proj.weight), self.in_proj.weight, self.in_proj.bias)
+        batch, length, _ = tokens.shape
+        split = projected.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return split[0], split[1], split[2]
+
+    def merge_heads(self, heads: Tensor) -> Tensor:
+        """Concatenate head outputs (B, heads, L, C / heads) and apply out_proj: (B, L, C)."""
+        return self.out_proj(heads.transpose(1, 2).flatten(2))
+
+    def attention(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """CLIP's own query-key attention: (B, L, C) -> (B, L, C), residual not added."""
+        query, key, value = self.qkv(tokens)
+        return self.merge_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+
+    def feed_forward(self, tokens: Tensor) -> Tensor:
+        """LayerNorm, linear, activation, linear: (B, L, C) -> (B, L, C), residual not added."""
+        hidden = self.c_fc(_norm(self.ln_2, tokens, self.c_fc.weight))
+        return self.c_proj(self.activation(hidden))
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The whole block, as trained: (B, L, C) -> (B, L, C)."""
+        tokens = tokens + self.attention(tokens, mask)
+        return tokens + self.feed_forward(tokens)
+
+
+def _silu_in_place(hidden: Tensor) -> Tensor:
+    return F.silu(hidden, inplace=True)
+
+
+def _norm(layer: nn.LayerNorm, tokens: Tensor, weight: Tensor) -> Tensor:
+    """LayerNorm in the tokens' dtype, handed over in the dtype of the linear layer that follows."""
+    normalised = F.layer_norm(tokens, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+    return normalised.to(weight.dtype)
+
+
+@MODELS.register_module()
+class CLIPImageEncoder(nn.Module):
+    """Frozen CLIP ViT whose stages can be called one at a time.
+
+    Args:
+        arch: an open_clip name (``ViT-B-16``, ``ViT-L-14``), or ``auto`` to infer it from a local file.
+        pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b88k``), a local .pt / .safetensors file in OpenAI's
+            or open_clip's key layout, ``pocket`` (bundled), or ``None`` for random weights (timing only).
+        quick_gelu: activation of the towers; ``None`` follows the tag, and means True for local files
+            (OpenAI's models). Set it to False for local LAION weights.
+        position_mode: ``field`` (default, what SCLIP and its descendants compute, quirks included) or ``exact``;
+            see :func:`mmseg_tfovss.ops.positional.interpolate_positions`.
+
+    Raises:
+        ValueError: unknown architecture, tag or option; weights that do not fit the architecture.
+        FileNotFoundError: missing file, or a tag that is neither cached nor downloadable.
+    """
+
+    def __init__(
+        self,
+        arch: str = "ViT-B-16",
+        pretrained: str | None = "openai",
+        quick_gelu: bool | None = None,
+        position_mode: str = "field",
+    ) -> None:
+        super().__init__()
+        if position_mode not in POSITION_MODES:
+            raise ValueError(f"position_mode must be one of {sorted(POSITION_MODES)}, but got {position_mode!r}.")
+        loaded = load_clip(arch, pretrained, quick_gelu=quick_gelu)
+        visual = loaded.model.visual
+        self.name, self.weights_hash, self.position_mode = (
+            loaded.name,
+            loaded.weights_hash,
+            position_mode,
+        )
+        self.conv1, self.ln_pre, self.ln_post = visual.conv1, visual.ln_pre, visual.ln_post
+        self.class_embedding, self.positional_embedding = (
+            visual.class_embedding,
+            visual.positional_embedding,
+        )
+        self.proj = visual.proj
+        self.blocks = nn.ModuleList(CLIPBlock(block) for block in visual.transformer.resblocks)
+        self.patch_size: int = self.conv1.kernel_size[0]
+        self.residual_hooks: list[ResidualHook] = []
+        # Kept out of the module tree: needed once for the text features, then dropped with its memory.
+        self._text_tower: list[nn.Module] = [loaded.text]
+        self.requires_grad_(requires_grad=False).eval()
+
+    def pop_text_encoder(self) -> nn.Module:
+        """Hand over the text tower that was loaded beside this one; it can be taken once."""
+        return self._text_tower.pop()
+
+    def set_precision(self, precision: str) -> None:
+        """Choose the dtype of the blocks' linear layers; embedding, LayerNorms and projection stay float32.
+
+        Args:
+            precision: ``fp32``, ``bf16`` or ``fp16``.
+
+        Raises:
+            ValueError: for any other name.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+        for block in self.blocks:
+            for layer in (block.in_proj, block.out_proj, block.c_fc, block.c_proj):
+                layer.to(PRECISIONS[precision])
+
+    def grid(self, images: Tensor) -> Grid:
+        """Rows and columns of whole patches in images (B, 3, H, W).
+
+        Raises:
+            ValueError: the images are smaller than one patch.
+        """
+        height, width = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+        if not height or not width:
+            raise ValueError(
+                f"An image of {images.shape[-2]}x{images.shape[-1]} pixels (height x width, as the network sees it)"
+                f" is smaller than one {self.patch_size}x{self.patch_size} patch: use a larger image or short side."
+            )
+        return height, width
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Patch embedding, class token, positions and ln_pre: (B, 3, H, W) -> (B, 1 + hw, C)."""
+        grid = self.grid(images)
+        patches = self.conv1(images.to(self.conv1.weight.dtype)).flatten(2).transpose(1, 2)  # (B, hw, C)
+        cls = self.class_embedding.expand(len(images), 1, -1)
+        positions = interpolate_positions(self.positional_embedding, grid, self.position_mode)
+        return self.ln_pre(torch.cat([cls, patches], dim=1) + positions)
+
+    def early_blocks(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Blocks 1 .. L-1 as trained, with the residual hooks after each: (B, 1 + hw, C) -> same."""
+        for number, block in enumerate(self.blocks[:-1], start=1):
+            tokens = block(tokens)
+            for hook in self.residual_hooks:
+                tokens = hook(number, tokens, grid)
+        return tokens
+
+    def to_text_space(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Drop the class token, then ln_post and projection: (B, 1 + hw, C) -> (B, D, h, w)."""
+        patches = tokens[:, 1:].to(self.proj.dtype)
+        return (self.ln_post(patches) @ self.proj).transpose(1, 2).unflatten(2, grid)

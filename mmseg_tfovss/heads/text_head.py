@@ -1,0 +1,117 @@
+"""Text head: a vocabulary and prompts become a classifier of patch features."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg_tfovss.ops.labels import Block, label_pixels
+from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.vocabulary import load_templates, load_vocabulary
+from mmseg_tfovss.vocabulary.features import cached_features, encode_queries
+
+
+@MODELS.register_module()
+class TextHead(nn.Module):
+    """Cosine of patch features and text features, and the rules that turn full-size logits into labels.
+
+    Args:
+        vocabulary: a bundled name or a text file (one class a line, synonyms separated by ", ").
+        background: words of class 0, put in front of the vocabulary; ``None`` when it has them already or has none.
+        templates: a template set of :mod:`mmseg_tfovss.vocabulary.templates`.
+        logit_scale: factor on the cosines before the softmax over queries (> 0).
+        prob_threshold: pixels whose best class probability is lower become class 0; 0 switches it off. In [0, 1].
+        area_threshold: classes other than 0 with a smaller share of all pixels not labelled 0 are removed from the
+            image (SCLIP on VOC21); ``None`` or 0 switches it off. In [0, 1].
+        cache_dir: folder of cached text features; ``None`` = the user's cache folder.
+
+    Raises:
+        ValueError: a setting out of range, an unknown name or an empty vocabulary.
+    """
+
+    # MMSeg's EncoderDecoder reads these three names from its head.
+    align_corners = False
+
+    def __init__(
+        self,
+        vocabulary: str,
+        background: str | Sequence[str] | None = None,
+        templates: str = "imagenet80",
+        logit_scale: float = 40.0,
+        prob_threshold: float = 0.0,
+        area_threshold: float | None = None,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_range("logit_scale", logit_scale, 0.0, float("inf"), open_start=True)
+        _check_range("prob_threshold", prob_threshold or 0.0, 0.0, 1.0)
+        _check_range("area_threshold", area_threshold or 0.0, 0.0, 1.0)
+        self.vocabulary = load_vocabulary(vocabulary, background)
+        self.templates = load_templates(templates)
+        self.logit_scale = float(logit_scale)
+        self.prob_threshold = float(prob_threshold or 0.0)
+        self.area_threshold = float(area_threshold or 0.0)
+        self.cache_dir = Path(cache_dir) if cache_dir else None
+        self.num_classes = len(self.vocabulary.classes)
+        self.out_channels = len(self.vocabulary.queries)
+        self.register_buffer("query_class", torch.tensor(self.vocabulary.query_class))
+        self.register_buffer("text_features", torch.empty(0))  # (Q, D) once set
+        self.text_features: Tensor
+        self.query_class: Tensor
+
+    @property
+    def ready(self) -> bool:
+        """Whether the text features have been set."""
+        return self.text_features.numel() > 0
+
+    @torch.inference_mode(mode=False)
+    def set_text_features(self, encoder: nn.Module, weights_hash: str) -> None:
+        """Fill the classifier, from the disk cache if it is there.
+
+        Args:
+            encoder: the text tower; it is moved to this head's device.
+            weights_hash: identifies the text tower in the cache.
+        """
+        features = cached_features(
+            lambda: self._encode(encoder),
+            weights_hash,
+            self.vocabulary.queries,
+            self.templates,
+            self.cache_dir,
+        )
+        self.text_features = features.clone().to(self.query_class.device)
+
+    def _encode(self, encoder: Callable[[Sequence[str]], Tensor]) -> Tensor:
+        assert isinstance(encoder, nn.Module)
+        encoder.to(self.query_class.device)
+        return encode_queries(encoder, self.vocabulary.queries, self.templates)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Cosine logits (B, Q, h, w) of patch features (B, D, h, w)."""
+        text = self.text_features.to(features.dtype)
+        return torch.einsum("bdhw,qd->bqhw", F.normalize(features, dim=1), text)
+
+    def label(self, logits: DenseLogits, blocks: Callable[[], Iterable[Block]] | None = None) -> Tensor:
+        """Class ids (H, W), int64, of one image at its original size.
+
+        Args:
+            logits: cosine logits of the Q queries.
+            blocks: gives refined logits in their place; see :func:`mmseg_tfovss.ops.labels.label_pixels`.
+        """
+        return label_pixels(
+            logits,
+            self.query_class,
+            logit_scale=self.logit_scale,
+            prob_threshold=self.prob_threshold,
+            area_threshold=self.area_threshold,
+            blocks=blocks,
+        )
+
+
+def _check_range(name: str, value: float, low: float, high: float, *, open_start: bool = False) -> None:
+    if not low <= value <= high or (open_start and value == low):
+        interval = f"{'(' if open_start else '['}{low:g}, {high:g}]"
+        raise ValueError(f"model.decode_head.{name} must lie in {interval}, but got {value!r}.")

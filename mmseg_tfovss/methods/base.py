@@ -1,0 +1,238 @@
+"""What every method shares: a frozen CLIP, words, windows, and labels at the original size.
+
+    test_step -> data_preprocessor -> predict -> inference (whole | slide) -> encode_windows -> extract_feat
+              -> decode_head (cosine) -> stitch -> refine (PAMR) -> postprocess_result (labels)
+
+A paper overrides the smallest part that it changes, most often :meth:`OpenVocabSegmentor.last_block`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.ops.labels import Block
+from mmseg_tfovss.ops.pamr import pamr, pamr_affinity
+from mmseg_tfovss.ops.windows import UPSAMPLINGS, DenseLogits, Size, WindowPlan
+
+_PAMR_ELEMENTS = 1 << 23  # logits refined at a time
+
+
+class OpenVocabSegmentor(EncoderDecoder):
+    """Training-free open-vocabulary segmentor: an MMSeg ``EncoderDecoder`` with nothing to train.
+
+    Args:
+        backbone: config of the frozen image tower, e.g. ``dict(type='CLIPImageEncoder', arch='ViT-B-16')``.
+        decode_head: config of the text head, e.g. ``dict(type='TextHead', vocabulary='voc21')``.
+        test_cfg: MMSeg's: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=224, stride=112)``, in pixels of the
+            resized image; sizes are a number or (height, width).
+        data_preprocessor: config of the preprocessor; default: CLIP's normalisation.
+        precision: ``fp32``, ``bf16`` or ``fp16`` for the linear layers of the image tower.
+        window_batch: windows in one forward pass at most; bounds memory, changes nothing else.
+        pad_to: pad every sliding window symmetrically with zeros to a multiple of this many pixels (ClearCLIP 16).
+        whole_upsampling: in ``whole`` mode patch logits go to the original size ``direct`` (SCLIP, ClearCLIP) or
+            ``two_step``, over the resized image (NACLIP).
+        pamr_steps: iterations of PAMR on the full-size cosine logits; 0 switches it off.
+        pamr_dilations: distances of PAMR's neighbours, in pixels.
+        init_cfg: accepted because MMSeg passes it on; nothing is initialised.
+
+    Raises:
+        ValueError: a setting out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        decode_head: dict[str, Any],
+        test_cfg: dict[str, Any],
+        data_preprocessor: dict[str, Any] | None = None,
+        precision: str = "fp32",
+        window_batch: int = 16,
+        pad_to: int | None = None,
+        whole_upsampling: str = "direct",
+        pamr_steps: int = 0,
+        pamr_dilations: Sequence[int] = (8, 16),
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        _check_options(window_batch, whole_upsampling, pamr_steps, pamr_dilations)
+        with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+            super().__init__(
+                backbone=backbone,
+                decode_head=decode_head,
+                test_cfg=dict(test_cfg),
+                data_preprocessor=data_preprocessor or {"type": "CLIPPreprocessor"},
+                init_cfg=init_cfg,
+            )
+        self.mode, self.crop, self.stride = _read_test_cfg(self.test_cfg)
+        self.backbone.set_precision(precision)
+        self.window_batch, self.pad_to = window_batch, pad_to
+        self.whole_upsampling = whole_upsampling
+        self.pamr_steps, self.pamr_dilations = pamr_steps, tuple(pamr_dilations)
+        self.eval()
+
+    # -- what papers override ---------------------------------------------------------------------------------------
+
+    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
+        """The last block: tokens (B, 1 + hw, C), class token first -> tokens of the same shape."""
+        return block(tokens)
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """Map windows (B, 3, H, W) to patch features in text space (B, D, h, w)."""
+        grid = self.backbone.grid(inputs)
+        tokens = self.backbone.early_blocks(self.backbone.embed(inputs), grid)
+        tokens = self.last_block(self.backbone.blocks[-1], tokens, grid)
+        return self.backbone.to_text_space(tokens, grid)
+
+    def patch_logits(self, inputs: Tensor) -> Tensor:
+        """Cosine logits on the patch grid, (B, Q, h, w), of windows (B, 3, H, W)."""
+        return self.decode_head(self.extract_feat(inputs))
+
+    # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def predict(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Label images.
+
+        Args:
+            inputs: normalised images, (B, 3, H, W) or a sequence of (3, H, W) of any sizes.
+            data_samples: their metadata, of which ``ori_shape`` is used; without it the input's size is the original.
+
+        Returns:
+            One data sample per image with ``pred_sem_seg`` (1, H, W), class ids at the original size.
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
+        logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
+        return self.postprocess_result(logits, data_samples)
+
+    @torch.inference_mode()
+    def inference(
+        self, inputs: Tensor | Sequence[Tensor], batch_img_metas: Sequence[dict[str, Any]]
+    ) -> list[DenseLogits]:
+        """Cosine logits of every image at its own ``ori_shape``, before refinement, scale and softmax."""
+        self.prepare()
+        direct = self.mode == "whole" and self.whole_upsampling == "direct"
+        plans = [self.window_plan((image.shape[-2], image.shape[-1])) for image in inputs]
+        windows = [window for plan, image in zip(plans, inputs, strict=True) for window in plan.cut(image)]
+        encoded = iter(self.encode_windows(windows))
+        dense = []
+        for plan, image, meta in zip(plans, inputs, batch_img_metas, strict=True):
+            patch_logits = torch.stack([next(encoded) for _ in range(len(plan.tops) * len(plan.lefts))])
+            target = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
+            dense.append(plan.stitch(patch_logits, image, target, direct=direct))
+        return dense
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
+        """MMSeg's: logits (B, Q, H, W) at the size of the inputs (B, 3, H, W), taken as one window each."""
+        self.prepare()
+        return F.interpolate(self.patch_logits(inputs), size=inputs.shape[-2:], mode="bilinear", align_corners=False)
+
+    def postprocess_result(
+        self, seg_logits: Sequence[DenseLogits], data_samples: Sequence[SegDataSample]
+    ) -> list[SegDataSample]:
+        """Refine, label and store: every sample gets ``pred_sem_seg`` (1, H, W) at its original size."""
+        for logits, sample in zip(seg_logits, data_samples, strict=True):
+            sample.set_data({"pred_sem_seg": PixelData(data=self.label(logits)[None])})
+        return list(data_samples)
+
+    def loss(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise: there is nothing to train."""
+        raise NotImplementedError(f"{type(self).__name__} is training-free: it has no loss.")
+
+    def _forward(self, inputs: Tensor, data_samples: object = None) -> Tensor:
+        return self.encode_decode(inputs)
+
+    # -- pieces -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Compute (or read from the cache) the text features, once."""
+        if not self.decode_head.ready:
+            self.decode_head.set_text_features(self.backbone.pop_text_encoder(), self.backbone.weights_hash)
+
+    def window_plan(self, size: Size) -> WindowPlan:
+        """The windows of a resized image of this size."""
+        if self.mode == "whole":
+            return WindowPlan.whole(size)
+        return WindowPlan.slide(size, self.crop, self.stride, self.pad_to)
+
+    def encode_windows(self, windows: Sequence[Tensor]) -> list[Tensor]:
+        """Patch logits (Q, h, w) of windows (3, H, W) of any images; equal sizes share forward passes."""
+        by_size: dict[torch.Size, list[int]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            by_size[window.shape].append(index)
+        encoded: dict[int, Tensor] = {}
+        for indices in by_size.values():
+            for start in range(0, len(indices), self.window_batch):
+                chunk = indices[start : start + self.window_batch]
+                logits = self.patch_logits(torch.stack([windows[index] for index in chunk]))
+                encoded.update(zip(chunk, logits, strict=True))
+        return [encoded[index] for index in range(len(windows))]
+
+    def label(self, logits: DenseLogits) -> Tensor:
+        """Class ids (H, W) of one image, after refinement and thresholds."""
+        if not self.pamr_steps:
+            return self.decode_head.label(logits)
+        affinity = self._affinity(logits)
+        return self.decode_head.label(logits, blocks=lambda: self._refined_blocks(logits, affinity))
+
+    def dense_logits(self, logits: DenseLogits) -> Tensor:
+        """Cosine logits (Q, H, W) of one image at its original size, after refinement."""
+        if not self.pamr_steps:
+            return logits.dense()
+        blocks = self._refined_blocks(logits, self._affinity(logits))
+        return torch.cat([block.transpose(0, 1) for _, _, block in blocks])
+
+    def _affinity(self, logits: DenseLogits) -> Tensor:
+        image = F.interpolate(logits.image[None].float(), size=logits.size, mode="bilinear", align_corners=False)
+        return pamr_affinity(image[0], self.pamr_dilations)
+
+    def _refined_blocks(self, logits: DenseLogits, affinity: Tensor) -> Iterable[Block]:
+        """PAMR, a few queries at a time: memory does not grow with the vocabulary."""
+        height, width = logits.size
+        step = max(1, _PAMR_ELEMENTS // (height * width))
+        for start in range(0, len(logits.patches), step):
+            queries = slice(start, min(start + step, len(logits.patches)))
+            refined = pamr(logits.dense(queries), affinity, self.pamr_dilations, self.pamr_steps)
+            yield slice(0, height), queries, refined.transpose(0, 1)
+
+
+def _check_options(window_batch: int, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]) -> None:
+    if window_batch < 1:
+        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch}.")
+    if whole_upsampling not in UPSAMPLINGS:
+        raise ValueError(f"model.whole_upsampling must be one of {list(UPSAMPLINGS)}, but got {whole_upsampling!r}.")
+    if pamr_steps < 0 or not pamr_dilations or min(pamr_dilations) < 1:
+        raise ValueError(
+            "model.pamr_steps must be at least 0 and model.pamr_dilations positive numbers of pixels, but got"
+            f" {pamr_steps} and {tuple(pamr_dilations)}."
+        )
+
+
+def _read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
+    """Mode, crop size and stride; the last two are (0, 0) in ``whole`` mode."""
+    mode = test_cfg.get("mode")
+    if mode == "whole":
+        return mode, (0, 0), (0, 0)
+    if mode != "slide":
+        raise ValueError(f"model.test_cfg.mode must be 'whole' or 'slide', but got {mode!r}.")
+    return mode, _read_size(test_cfg, "crop_size"), _read_size(test_cfg, "stride")
+
+
+def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
+    value = test_cfg.get(key)
+    pair = (value, value) if isinstance(value, int) else tuple(value or ())
+    if len(pair) != 2 or not all(isinstance(pixels, int) and pixels > 0 for pixels in pair):
+        raise ValueError(
+            f"model.test_cfg.{key} must be a positive number of pixels or (height, width), but got {value!r}."
+        )
+    return pair

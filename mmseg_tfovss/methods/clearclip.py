@@ -1,0 +1,26 @@
+"""ClearCLIP: the last block without residual and feed-forward. Lan et al., ECCV 2024, arXiv:2407.12442.
+
+Official code: mc-lan/ClearCLIP @ ad68a40 with model_type='ClearCLIP' (its shipped default is another method).
+
+Last block on x (1 + N tokens, class token included, per head):
+    x <- out_proj(softmax(q q^T / sqrt(d)) v)
+
+Deviations: none in float32. Windows are padded with zeros to whole patches (``pad_to`` = patch size in the configs).
+"""
+
+from torch import Tensor
+
+from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.ops.attention import self_correlation
+from mmseg_tfovss.registry import MODELS
+
+
+@MODELS.register_module()
+class ClearCLIP(OpenVocabSegmentor):
+    """Keep only query-query attention of the last block."""
+
+    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
+        """Self-self attention output, nothing added."""
+        query, _, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
+        return block.merge_heads(self_correlation(query, value))

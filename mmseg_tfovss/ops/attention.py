@@ -1,0 +1,38 @@
+"""Attention of the last block, in the variants that the papers use. Fused kernels, no N x N matrix kept."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def self_correlation(tokens: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(x x^T / sqrt(d) + bias) v: attention in which one projection is both query and key.
+
+    Args:
+        tokens: (B, heads, L, d), the queries or the keys.
+        value: (B, heads, L, d).
+        bias: added to the logits before the softmax, broadcastable to (B, heads, L, L).
+
+    Returns:
+        (B, heads, L, d).
+    """
+    if bias is not None:
+        bias = bias.to(tokens.dtype)
+    return F.scaled_dot_product_attention(tokens, tokens, value, attn_mask=bias)
+
+
+def gaussian_neighbourhood(grid: tuple[int, int], sigma: float) -> Tensor:
+    """NACLIP's prior: exp(-distance^2 / (2 sigma^2)) between patches; 0 in the row and column of the class token.
+
+    Args:
+        grid: rows and columns (h, w) of patches.
+        sigma: standard deviation in patches.
+
+    Returns:
+        (1 + hw, 1 + hw) float32; 1 on the diagonal of the patches.
+    """
+    rows, columns = (
+        torch.exp(-(torch.arange(size)[:, None] - torch.arange(size)).square() / (2 * sigma**2)) for size in grid
+    )
+    patches = torch.kron(rows, columns)  # the Gaussian is separable
+    return F.pad(patches, (1, 0, 1, 0))

@@ -1,0 +1,121 @@
+"""From logits over queries to one class id per pixel, without a tensor of queries x pixels.
+
+The field's rule for logits L (Q, H, W), scale s, class c(q) of query q:
+
+1. P = softmax over all Q queries of s L; synonyms compete with each other;
+2. P'(c) = max of P(q) over the queries of class c;
+3. area: with A(c) = pixels where c is the argmax, drop every c >= 1 with A(c) <= a * sum of A(1..) (P'(c) = 0);
+4. label = argmax of P'; class 0 where max P' < p.
+
+The argmax of P' is the class of the argmax of L, and max P' = exp(s max L - logsumexp(s L)), so three maps of H x W
+(best logit, its query, logsumexp) are enough; logits pass by once, block by block.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from mmseg_tfovss.ops.windows import DenseLogits
+
+# Logits held at a time: small enough to stay in the last-level cache between the passes over it.
+_BLOCK_ELEMENTS = 1 << 21
+Block = tuple[slice, slice, Tensor]
+"""Rows, queries, and their logits (r, q, W)."""
+
+
+def label_pixels(
+    logits: DenseLogits,
+    query_class: Tensor,
+    *,
+    logit_scale: float,
+    prob_threshold: float = 0.0,
+    area_threshold: float = 0.0,
+    blocks: Callable[[], Iterable[Block]] | None = None,
+) -> Tensor:
+    """Label the pixels of one image.
+
+    Args:
+        logits: cosine logits of Q queries.
+        query_class: (Q,) class id of each query.
+        logit_scale: s above, > 0.
+        prob_threshold: p above; 0 switches step 4's threshold off.
+        area_threshold: a above; 0 switches step 3 off.
+        blocks: gives the logits block by block, each time it is called, when they are not simply ``logits``
+            (refined by PAMR, say).
+
+    Returns:
+        Class ids (H, W), int64.
+    """
+    source = blocks or (lambda: row_blocks(logits))
+    height, width = logits.size
+    device = logits.patches.device
+    maps = _PixelMaps(height, width, logit_scale, device, with_sum=prob_threshold > 0)
+    for rows, queries, block in source():
+        maps.update(rows, queries, block)
+    if area_threshold > 0:
+        kept = _large_classes(query_class[maps.query], int(query_class.max()) + 1, area_threshold)
+        if not bool(kept.all()):
+            maps.forget_best()
+            for rows, queries, block in source():
+                maps.update_best(rows, queries, block, allowed=kept[query_class])
+    labels = query_class[maps.query]
+    if prob_threshold > 0:
+        labels[maps.best_probability() < prob_threshold] = 0
+    return labels
+
+
+def row_blocks(logits: DenseLogits) -> Iterable[Block]:
+    """All queries, some rows at a time."""
+    queries = slice(0, len(logits.patches))
+    for rows, block in logits.strips(_BLOCK_ELEMENTS):
+        yield rows, queries, block
+
+
+def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> Tensor:
+    """(C,) bool: class 0, and the classes with more than the given share of all pixels not labelled 0."""
+    areas = torch.bincount(labels.flatten(), minlength=num_classes)
+    kept = areas > area_threshold * areas[1:].sum()
+    kept[0] = True
+    return kept
+
+
+class _PixelMaps:
+    """Best logit, its query, and sum of exponentials of every pixel, kept up to date block by block."""
+
+    def __init__(self, height: int, width: int, scale: float, device: torch.device, *, with_sum: bool) -> None:
+        self.scale, self.with_sum = scale, with_sum
+        self.best = torch.full((height, width), -torch.inf, device=device)
+        self.query = torch.zeros((height, width), dtype=torch.int64, device=device)
+        # sum over queries of exp(s (L - reference)), with reference = best logit so far
+        self.reference = self.best.clone()
+        self.total = torch.zeros((height, width), device=device)
+
+    def update(self, rows: slice, queries: slice, block: Tensor) -> None:
+        """Take in a block; its memory is overwritten."""
+        top = self._take_best(rows, queries, block)
+        if self.with_sum:
+            reference = torch.maximum(self.reference[rows], top)
+            decay = (self.reference[rows] - reference).mul_(self.scale).exp_()
+            added = block.sub_(reference[:, None]).mul_(self.scale).exp_().sum(dim=1)
+            self.total[rows] = self.total[rows] * decay + added
+            self.reference[rows] = reference
+
+    def forget_best(self) -> None:
+        """Start the search for the best query again; the sums stay."""
+        self.best.fill_(-torch.inf)
+
+    def update_best(self, rows: slice, queries: slice, block: Tensor, allowed: Tensor) -> None:
+        """Take in a block for the best query only, among the allowed ones (Q,)."""
+        self._take_best(rows, queries, block.masked_fill_(~allowed[queries][:, None], -torch.inf))
+
+    def best_probability(self) -> Tensor:
+        """exp(s best - logsumexp), (H, W)."""
+        return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total)
+
+    def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
+        top, query = block.max(dim=1)
+        better = top > self.best[rows]
+        self.query[rows] = torch.where(better, query + queries.start, self.query[rows])
+        self.best[rows] = torch.where(better, top, self.best[rows])
+        return top

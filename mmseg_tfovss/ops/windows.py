@@ -1,0 +1,181 @@
+"""Sliding windows, and the two small matrices that put their patch logits on pixels.
+
+The field upsamples every window's logits to pixels, adds them into a canvas of all queries, divides by the number of
+windows over each pixel, and resamples the canvas to the original size. Each of these steps is linear and separable in
+rows and columns, and windows stand on a grid. So the whole chain is ``rows @ patches @ columns.T`` per query, where
+``patches`` (ny * h, nx * w) holds the patch logits of all windows side by side. Nothing of size queries x pixels is
+needed, unless somebody asks for it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+UPSAMPLINGS = ("direct", "two_step")
+
+
+def interpolation_matrix(source: int, target: int) -> Tensor:
+    """The (target, source) float64 matrix of bilinear resampling along one axis (``align_corners=False``)."""
+    identity = torch.eye(source, dtype=torch.float64)[None]
+    return F.interpolate(identity, size=target, mode="linear", align_corners=False)[0].T
+
+
+def window_starts(size: int, crop: int, stride: int) -> list[int]:
+    """First pixels of MMSeg's sliding windows along one axis; the last one is shifted inwards to be full size.
+
+    Args:
+        size: pixels of the image.
+        crop: pixels of a window; a smaller image is one window.
+        stride: step between windows.
+    """
+    count = max(size - crop + stride - 1, 0) // stride + 1
+    return [max(min(index * stride + crop, size) - crop, 0) for index in range(count)]
+
+
+@lru_cache(maxsize=256)
+def stitching_matrix(
+    size: int,
+    starts: tuple[int, ...],
+    crop: int,
+    padding: Size,
+    patches: int,
+    target: int,
+    direct: bool,
+) -> Tensor:
+    """Map the patch logits of all windows along one axis to pixels of the original image.
+
+    Args:
+        size: pixels of the resized image.
+        starts: first pixel of each window.
+        crop: pixels of a window.
+        padding: pixels added before and after each window for the network, cut off again here.
+        patches: patches of a window.
+        target: pixels of the original image.
+        direct: skip the resized image when one unpadded window covers it: patches -> original size in one step.
+
+    Returns:
+        (target, len(starts) * patches), float32; rows sum to 1.
+    """
+    if direct and len(starts) == 1 and padding == (0, 0) and crop == size:
+        return interpolation_matrix(patches, target).float()
+    window = interpolation_matrix(patches, crop + sum(padding))[padding[0] : padding[0] + crop]
+    canvas = torch.zeros(size, len(starts) * patches, dtype=torch.float64)
+    covered = torch.zeros(size, 1, dtype=torch.float64)
+    for index, start in enumerate(starts):
+        canvas[start : start + crop, index * patches : (index + 1) * patches] += window
+        covered[start : start + crop] += 1
+    return (interpolation_matrix(size, target) @ (canvas / covered)).float()
+
+
+@dataclass(frozen=True)
+class DenseLogits:
+    """Logits of Q queries on the pixels of one original image, not yet multiplied out.
+
+    Attributes:
+        patches: (Q, a, b), the patch logits of all windows side by side.
+        rows: (H, a), from patch rows to pixel rows.
+        columns: (W, b), from patch columns to pixel columns.
+        image: (3, h, w), the network's input, for refinement that looks at colours.
+    """
+
+    patches: Tensor
+    rows: Tensor
+    columns: Tensor
+    image: Tensor
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the original image."""
+        return len(self.rows), len(self.columns)
+
+    def dense(self, queries: slice = slice(None)) -> Tensor:
+        """Logits (q, H, W) of the chosen queries."""
+        return self.rows @ (self.patches[queries] @ self.columns.T)
+
+    def strips(self, elements: int) -> Iterator[tuple[slice, Tensor]]:
+        """All queries in strips of rows: yields rows and their logits (r, Q, W), about ``elements`` numbers each."""
+        queries, patch_rows, _ = self.patches.shape
+        height, width = self.size
+        # (a, Q * W): every strip is then one matrix product.
+        across = (self.patches @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
+        step = max(1, elements // (queries * width))
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            yield rows, (self.rows[rows] @ across).view(-1, queries, width)
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Where the windows of an image of a given size lie.
+
+    Attributes:
+        size: height and width of the resized image.
+        crop: height and width of a window, without padding.
+        tops: first row of each row of windows.
+        lefts: first column of each column of windows.
+        padding: (left, right, top, bottom) pixels of zeros added to each window.
+    """
+
+    size: Size
+    crop: Size
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @classmethod
+    def whole(cls, size: Size) -> "WindowPlan":
+        """One window: the image."""
+        return cls(size, size, (0,), (0,))
+
+    @classmethod
+    def slide(cls, size: Size, crop: Size, stride: Size, pad_to: int | None = None) -> "WindowPlan":
+        """MMSeg's windows, each padded symmetrically to a multiple of ``pad_to`` pixels if given."""
+        crop = (min(crop[0], size[0]), min(crop[1], size[1]))
+        tops, lefts = (tuple(window_starts(size[i], crop[i], stride[i])) for i in (0, 1))
+        return cls(size, crop, tops, lefts, _symmetric_padding(crop, pad_to))
+
+    def cut(self, image: Tensor) -> list[Tensor]:
+        """The padded windows (3, h, w) of an image (3, H, W), row after row."""
+        return [self.cut_at(image, top, left) for top, left in product(self.tops, self.lefts)]
+
+    def cut_at(self, image: Tensor, top: int, left: int) -> Tensor:
+        """One padded window of the plan's size whose corner is at (top, left).
+
+        Raises:
+            ValueError: the window does not lie in the image.
+        """
+        bottom, right = top + self.crop[0], left + self.crop[1]
+        if min(top, left) < 0 or bottom > self.size[0] or right > self.size[1]:
+            raise ValueError(
+                f"The window of {self.crop[0]}x{self.crop[1]} pixels at ({top}, {left}) does not lie in the resized"
+                f" image of {self.size[0]}x{self.size[1]} pixels."
+            )
+        window = image[:, top:bottom, left:right]
+        return F.pad(window, self.padding) if any(self.padding) else window
+
+    def stitch(self, patch_logits: Tensor, image: Tensor, target: Size, *, direct: bool) -> DenseLogits:
+        """Put the patch logits (n, Q, h, w) of this plan's windows on an original image of ``target`` pixels."""
+        grid = patch_logits.shape[-2:]
+        left, right, top, bottom = self.padding
+        axes = (
+            (self.size[0], self.tops, self.crop[0], (top, bottom), grid[0], target[0], direct),
+            (self.size[1], self.lefts, self.crop[1], (left, right), grid[1], target[1], direct),
+        )
+        rows, columns = (stitching_matrix(*axis).to(patch_logits.device) for axis in axes)
+        side_by_side = patch_logits.unflatten(0, (len(self.tops), len(self.lefts)))
+        patches = side_by_side.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # (Q, ny h, nx w)
+        return DenseLogits(patches.float(), rows, columns, image)
+
+
+def _symmetric_padding(crop: Size, pad_to: int | None) -> tuple[int, int, int, int]:
+    if not pad_to:
+        return (0, 0, 0, 0)
+    missing = [-pixels % pad_to for pixels in crop]
+    top, left = (pixels // 2 for pixels in missing)
+    return (left, missing[1] - left, top, missing[0] - top)
