@@ -1,5 +1,6 @@
 """Child registries of MMSegmentation's: what this package adds is found here first, then in MMSeg and MMEngine."""
 
+from mmengine import registry as mmengine
 from mmengine.registry import Registry
 from mmseg import registry as mmseg
 
@@ -15,3 +16,16 @@ DATASETS = Registry("tfovss dataset", parent=mmseg.DATASETS, scope=_SCOPE, locat
 TRANSFORMS = Registry("tfovss transform", parent=mmseg.TRANSFORMS, scope=_SCOPE, locations=["mmseg_tfovss.datasets"])
 METRICS = Registry("tfovss metric", parent=mmseg.METRICS, scope=_SCOPE, locations=["mmseg_tfovss.evaluation"])
 HOOKS = Registry("tfovss hook", parent=mmseg.HOOKS, scope=_SCOPE, locations=["mmseg_tfovss.engine"])
+
+# MMEngine warns when a registry it builds from has no child of the default scope, so these stand here empty.
+_EMPTY = [
+    Registry(f"tfovss {parent.name}", parent=parent, scope=_SCOPE)
+    for parent in (
+        mmengine.LOOPS,
+        mmengine.DATA_SAMPLERS,
+        mmengine.LOG_PROCESSORS,
+        mmengine.MODEL_WRAPPERS,
+        mmengine.VISUALIZERS,
+        mmengine.VISBACKENDS,
+    )
+]

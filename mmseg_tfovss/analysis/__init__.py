@@ -1,1 +1,1 @@
-"""TODO."""
+"""Looking at results: pictures, timing."""

@@ -9,10 +9,12 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 from mmseg_tfovss.datasets.pocket import PocketAllDataset, PocketThingDataset
 from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels, ResizeShortSide
+from mmseg_tfovss.datasets.voc20 import PascalVOC20Dataset
 
 __all__ = [
     "LoadImage",
     "LoadLabels",
+    "PascalVOC20Dataset",
     "PocketAllDataset",
     "PocketThingDataset",
     "ResizeShortSide",

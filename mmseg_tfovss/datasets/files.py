@@ -28,16 +28,18 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     raw = _read_bytes(path, "image")
     _check_complete(path, raw, "image")
-    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
+    encoded = np.frombuffer(raw, np.uint8)
+    stored = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    # Decoded once more as MMCV's loader does it: three channels, EXIF orientation applied.
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if stored is None or image is None:
         raise ValueError(f"The image {path} cannot be decoded: replace the file.")
-    if image.dtype != np.uint8:
+    if stored.dtype != np.uint8:
         raise ValueError(
-            f"The image {path} has {image.dtype.itemsize * 8} bits per channel; convert it to 8 bits first (which range"
-            " of its values is black to white only you know)."
+            f"The image {path} has {stored.dtype.itemsize * 8} bits per channel; convert it to 8 bits first (which"
+            " range of its values is black to white only you know)."
         )
-    # Decoded once more with the colour flag, which also applies the EXIF orientation, as MMCV's loader does.
-    return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    return image
 
 
 def read_labels(path: str | Path) -> np.ndarray:

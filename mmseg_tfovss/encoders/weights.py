@@ -65,12 +65,11 @@ def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = No
         model, label = _clip_from_file(arch, path, quick_gelu), path.name
     else:
         model, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
-    if arch == "auto":
-        arch = _describe(model)
+    tokenizer = open_clip.tokenize if arch == "auto" else open_clip.get_tokenizer(arch)
+    name = f"{_describe(model) if arch == 'auto' else arch}/{label}"
     weights_hash = _hash_tensors(model.state_dict())
-    tokenizer = open_clip.tokenize if arch.startswith("auto") else open_clip.get_tokenizer(arch)
     text = CLIPTextEncoder(model, tokenizer)
-    return LoadedCLIP(model.eval(), text, f"{arch}/{label}", weights_hash)
+    return LoadedCLIP(model.eval(), text, name, weights_hash)
 
 
 def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
@@ -211,7 +210,9 @@ def _new_clip(arch: str, quick_gelu: bool) -> CLIP:
 
 
 def _random_clip(arch: str, quick_gelu: bool | None) -> CLIP:
-    return _new_clip(arch, True if quick_gelu is None else quick_gelu)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _new_clip(arch, True if quick_gelu is None else quick_gelu)
 
 
 def _check_arch(arch: str) -> None:
@@ -235,7 +236,7 @@ def _check_plain(model: nn.Module, arch: str) -> CLIP:
 def _describe(model: CLIP) -> str:
     visual = model.visual
     blocks = len(visual.transformer.resblocks)
-    return f"auto-ViT-{visual.conv1.out_channels}x{blocks}-{visual.conv1.kernel_size[0]}"
+    return f"ViT-{visual.conv1.out_channels}x{blocks}-{visual.conv1.kernel_size[0]}"
 
 
 def _hash_tensors(state: dict[str, Tensor]) -> str:

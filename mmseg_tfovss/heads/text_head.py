@@ -19,7 +19,7 @@ class TextHead(nn.Module):
     """Cosine of patch features and text features, and the rules that turn full-size logits into labels.
 
     Args:
-        vocabulary: a bundled name or a text file (one class a line, synonyms separated by ", ").
+        vocabulary: a bundled name, a text file, or lines: one class a line, synonyms separated by ", ".
         background: words of class 0, put in front of the vocabulary; ``None`` when it has them already or has none.
         templates: a template set of :mod:`mmseg_tfovss.vocabulary.templates`.
         logit_scale: factor on the cosines before the softmax over queries (> 0).
@@ -37,7 +37,7 @@ class TextHead(nn.Module):
 
     def __init__(
         self,
-        vocabulary: str,
+        vocabulary: str | Sequence[str],
         background: str | Sequence[str] | None = None,
         templates: str = "imagenet80",
         logit_scale: float = 40.0,

@@ -75,11 +75,11 @@ def parse_classes(lines: Sequence[str], source: str) -> Vocabulary:
     )
 
 
-def load_vocabulary(name: str | Path, background: str | Sequence[str] | None = None) -> Vocabulary:
+def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence[str] | None = None) -> Vocabulary:
     """Load a bundled class list by name, or any text file with one class a line.
 
     Args:
-        name: one of :func:`available_vocabularies`, or a path (anything with a suffix or a separator).
+        name: one of :func:`available_vocabularies`, a path (anything with a suffix or a separator), or the lines.
         background: words put in front as class 0: a bundled list (``sclip`` reads ``background_sclip.txt``) or the
             words themselves. ``None`` when the list already has its background, or has none.
 
@@ -90,15 +90,18 @@ def load_vocabulary(name: str | Path, background: str | Sequence[str] | None = N
         ValueError: unknown name (near matches are offered), or an empty list.
         FileNotFoundError: a path that does not exist.
     """
-    text = _read(str(name), available_vocabularies(), "vocabulary", "")
-    vocabulary = parse_classes(text.splitlines(), str(name))
+    if isinstance(name, str | Path):
+        lines = _read(str(name), available_vocabularies(), "vocabulary", "").splitlines()
+        vocabulary = parse_classes(lines, str(name))
+    else:
+        vocabulary = parse_classes(name, "given list")
     if background is None:
         return vocabulary
     if isinstance(background, str):
         known = [path.stem.removeprefix(_BACKGROUND_PREFIX) for path in DATA.glob(f"{_BACKGROUND_PREFIX}*.txt")]
         words = _read(background, sorted(known), "background word list", _BACKGROUND_PREFIX)
         background = [word.strip() for word in words.replace("\n", ",").split(",") if word.strip()]
-    return Vocabulary((tuple(background), *vocabulary.classes), f"{name} with background")
+    return Vocabulary((tuple(background), *vocabulary.classes), f"{vocabulary.source} with background")
 
 
 def _read(name: str, known: list[str], kind: str, prefix: str) -> str:

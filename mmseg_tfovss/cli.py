@@ -1,0 +1,61 @@
+"""What the command lines share: user mistakes become one sentence and a non-zero exit code."""
+
+import ast
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_USER_ERRORS = (ValueError, OSError)  # FileNotFoundError, PermissionError and a full disk are OSErrors
+TRACEBACK_VARIABLE = "MMSEG_TFOVSS_TRACEBACK"
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn a user's mistake into ``error: <sentence>`` on stderr and exit code 1.
+
+    With ``MMSEG_TFOVSS_TRACEBACK=1`` in the environment the traceback is shown as well. Other exceptions are bugs, and
+    pass.
+    """
+    try:
+        yield
+    except _USER_ERRORS as error:
+        if os.environ.get(TRACEBACK_VARIABLE) == "1":
+            raise
+        sys.stderr.write(f"error: {sentence(error)}\n")
+        raise SystemExit(1) from error
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an error in one line, also when a data loading process has wrapped a traceback around it."""
+    text = str(error)
+    if text.startswith("Caught "):
+        text = text.rsplit(f"\n{type(error).__name__}: ", maxsplit=1)[-1]
+    return " ".join(text.split()) or type(error).__name__
+
+
+def parse_options(pairs: list[str]) -> dict[str, object]:
+    """Read ``KEY=VALUE`` pairs; later ones win.
+
+    Values are Python literals (``0.1``, ``None``, ``(224, 224)``, ``224,224``, ``[8, 16]``), ``true`` / ``false``, and
+    otherwise strings as they stand, so that paths need no quotes.
+
+    Raises:
+        ValueError: a pair without ``=``.
+    """
+    options: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise ValueError(f"--cfg-options takes KEY=VALUE pairs, but got {pair!r}.")
+        options[key] = _parse_value(value)
+    return options
+
+
+def _parse_value(text: str) -> object:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

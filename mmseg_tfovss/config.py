@@ -1,0 +1,144 @@
+"""Load a config file, apply overrides, resolve it and refuse what cannot work, in one sentence each."""
+
+import difflib
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmseg_tfovss.evaluation.result import PROTOCOLS
+
+# What cannot change a number and therefore does not enter the hash.
+_NOT_HASHED = {"work_dir", "launcher", "resume", "log_level", "default_hooks", "custom_hooks", "env_cfg"}
+_NOT_HASHED_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and apply overrides.
+
+    The top-level key ``short_side`` is written into the test pipeline's ``ResizeShortSide``.
+
+    Args:
+        path: a config file.
+        options: dotted names and their values (``{'model.precision': 'bf16'}``).
+
+    Returns:
+        The resolved config.
+
+    Raises:
+        FileNotFoundError: no such file (near matches are offered).
+        ValueError: the file cannot be read as a config, or an override names something that does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Config {path} not found.{_near_configs(path)}")
+    try:
+        config = Config.fromfile(path)
+    # A config is Python code: it fails in as many ways as code does.
+    except Exception as error:
+        raise ValueError(f"Config {path} cannot be read: {type(error).__name__}: {error}") from error
+    for key in options or {}:
+        if key.split(".")[0] not in config:
+            raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
+    config.merge_from_dict(dict(options or {}))
+    if config.get("protocol") not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {config.get('protocol')!r}.")
+    _set_short_side(config)
+    return config
+
+
+def build(settings: Mapping[str, Any], registry: Registry, where: str) -> Any:  # noqa: ANN401
+    """Build from a registry, with a clear sentence for an unknown type or option.
+
+    Args:
+        settings: ``dict(type=..., **options)``; nested components are checked too.
+        registry: where the type is looked up.
+        where: dotted name of the settings, for messages.
+
+    Returns:
+        The component.
+
+    Raises:
+        ValueError: unknown type or option, with near matches.
+    """
+    check_settings(settings, registry, where)
+    return registry.build(dict(settings))
+
+
+def check_settings(settings: Mapping[str, Any], registry: Registry, where: str) -> None:
+    """Raise ValueError when a component's type or one of its options is unknown; see :func:`build`."""
+    name = settings.get("type")
+    if name is None:
+        raise ValueError(f"{where} has no 'type'.")
+    component = registry.get(name) if isinstance(name, str) else name
+    if component is None:
+        raise ValueError(f"{where}.type: {_unknown(registry.name, name, _registered(registry))}")
+    valid = _options(component)
+    for key, value in settings.items():
+        if key != "type" and valid is not None and key not in valid:
+            raise ValueError(f"{where}.{key}: {_unknown(f'option of {name}', key, valid)}")
+        if isinstance(value, Mapping) and "type" in value and registry.get(str(value["type"])) is None:
+            raise ValueError(
+                f"{where}.{key}.type: {_unknown(registry.name, str(value['type']), _registered(registry))}"
+            )
+        if isinstance(value, Mapping) and "type" in value:
+            check_settings(value, registry, f"{where}.{key}")
+
+
+def config_hash(config: Config) -> str:
+    """sha256 of everything in a config that can change a number."""
+    content = {key: value for key, value in config.to_dict().items() if key not in _NOT_HASHED}
+    loader = dict(content.get("test_dataloader") or {})
+    content["test_dataloader"] = {key: value for key, value in loader.items() if key not in _NOT_HASHED_LOADER}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _set_short_side(config: Config) -> None:
+    if "short_side" not in config or "test_dataloader" not in config:
+        return
+    for transform in config.test_dataloader.dataset.pipeline:
+        if transform["type"] == "ResizeShortSide":
+            transform["short_side"] = config.short_side
+
+
+def _options(component: Callable[..., Any]) -> set[str] | None:
+    """Names that a component's constructor accepts, or None when it accepts any.
+
+    ``**kwargs`` stands for the options of the base classes.
+    """
+    names: set[str] = set()
+    for owner in inspect.getmro(component) if inspect.isclass(component) else (component,):
+        constructor = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
+        if constructor is None:
+            continue
+        parameters = inspect.signature(constructor).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {"self"}
+    return None
+
+
+def _registered(registry: Registry) -> list[str]:
+    registry.import_from_location()
+    return sorted(registry.module_dict)
+
+
+def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names)}."
+
+
+def _near_configs(path: Path) -> str:
+    folder = next((parent for parent in path.parents if parent.is_dir() and parent != Path()), None)
+    if folder is None:
+        return " Give the path of a file such as configs/sclip/sclip_vit-pocket_pocket_all.py."
+    names = {file.name: file for file in folder.rglob("*.py") if not file.name.startswith("_")}
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(str(names[name]) for name in close)}?" if close else ""

@@ -1,0 +1,156 @@
+"""Run a config through MMEngine's test loop and turn it into a result."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmseg_tfovss.config import check_settings, config_hash
+from mmseg_tfovss.engine.progress import ProgressHook
+from mmseg_tfovss.engine.provenance import git_commit, package_versions, peak_memory_mb
+from mmseg_tfovss.evaluation.metric import SegmentationMetric
+from mmseg_tfovss.evaluation.result import SCHEMA_VERSION, Result, class_scores, set_aside
+from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
+from mmseg_tfovss.vocabulary import load_vocabulary
+
+_NAMED = 3  # missing files named in a message
+
+
+def run_test(config: Config) -> Result | None:
+    """Evaluate a config on its test set.
+
+    Args:
+        config: of :func:`mmseg_tfovss.config.load_config`, with ``work_dir`` set.
+
+    Returns:
+        The result, on the main process; None on the others.
+
+    Raises:
+        ValueError: a setting, file or label that cannot work.
+        FileNotFoundError: missing data or weights.
+    """
+    check_run(config)
+    hashed = config_hash(config)
+    if config.launcher != "none":
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        config.merge_from_dict({"env_cfg.dist_cfg": {"backend": backend}})
+    runner = Runner.from_cfg(config)
+    progress = ProgressHook()
+    runner.register_hook(progress)
+    if is_main_process():
+        set_aside(Path(config.work_dir))
+    started = time.perf_counter()
+    try:
+        runner.test()
+    finally:
+        progress.close()
+    seconds = time.perf_counter() - started
+    return _result(config, hashed, runner, seconds) if is_main_process() else None
+
+
+def check_run(config: Config) -> None:
+    """Refuse a run that cannot finish, before weights are loaded: unknown names, missing files, wrong vocabulary.
+
+    Raises:
+        ValueError: see :func:`run_test`.
+        FileNotFoundError: see :func:`run_test`.
+    """
+    for key in ("model", "test_dataloader", "test_evaluator"):
+        if key not in config:
+            raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
+    check_settings(config.model, MODELS, "model")
+    check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
+    check_settings(config.test_evaluator, METRICS, "test_evaluator")
+    dataset = _build_dataset(config)
+    check_files(dataset)
+    head = config.model.decode_head
+    vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
+    classes = dataset.metainfo["classes"]
+    if len(vocabulary.classes) != len(classes):
+        raise ValueError(
+            f"The vocabulary {vocabulary.source} has {len(vocabulary.classes)} classes, but the dataset"
+            f" {config.dataset} has {len(classes)}: set model.decode_head.vocabulary to a list for this dataset."
+        )
+
+
+def check_files(dataset: BaseDataset) -> None:
+    """Refuse a dataset with no image, or with images that lack their annotation.
+
+    Raises:
+        FileNotFoundError: the first missing files are named.
+    """
+    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if not samples:
+        raise FileNotFoundError(
+            f"No image found for {type(dataset).__name__} in {dataset.data_prefix.get('img_path')}."
+        )
+    for kind, key in (("image", "img_path"), ("annotation", "seg_map_path")):
+        missing = [sample[key] for sample in samples if not Path(sample[key]).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(samples)} samples lack their {kind}: {', '.join(missing[:_NAMED])}"
+                f"{' ...' if len(missing) > _NAMED else ''}"
+            )
+
+
+def _build_dataset(config: Config) -> BaseDataset:
+    settings = config.test_dataloader.dataset
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        try:
+            return DATASETS.build(dict(settings))
+        except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
+            missing = _first_missing(settings)
+            if missing is None:
+                raise
+            raise FileNotFoundError(
+                f"{missing} of the dataset {config.dataset} does not exist: put the dataset there, or set"
+                " test_dataloader.dataset.data_root to the folder that holds it."
+            ) from error
+
+
+def _first_missing(settings: Mapping[str, Any]) -> Path | None:
+    root = Path(settings.get("data_root") or "")
+    parts = [settings.get("ann_file"), *(settings.get("data_prefix") or {}).values()]
+    paths = [root, *(root / part for part in parts if part)]
+    return next((path for path in paths if not path.exists()), None)
+
+
+def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Result:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    metric = _segmentation_metric(runner.test_evaluator.metrics)
+    assert metric.scores is not None
+    names = list(metric.dataset_meta["classes"])
+    return Result(
+        schema_version=SCHEMA_VERSION,
+        method=str(config.model.type),
+        backbone=model.backbone.name,
+        dataset=config.dataset,
+        protocol=config.protocol,
+        metrics=metric.scores.summary,
+        per_class=class_scores(names, metric.scores),
+        num_images=metric.num_images,
+        seconds_per_image=seconds / metric.num_images,
+        peak_memory_mb=peak_memory_mb(),
+        config_hash=hashed,
+        vocabulary_hash=model.decode_head.vocabulary.hash,
+        weights_hash=model.backbone.weights_hash,
+        git_commit=git_commit(),
+        versions=package_versions(),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _segmentation_metric(metrics: Sequence[object]) -> SegmentationMetric:
+    found = [metric for metric in metrics if isinstance(metric, SegmentationMetric)]
+    if not found:
+        raise ValueError("test_evaluator must contain a SegmentationMetric.")
+    return found[0]

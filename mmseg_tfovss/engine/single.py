@@ -1,0 +1,122 @@
+"""One image, any words: what tools/demo.py does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.structures import SegDataSample
+
+from mmseg_tfovss.config import build
+from mmseg_tfovss.datasets import ResizeShortSide
+from mmseg_tfovss.datasets.files import read_image
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.ops.windows import WindowPlan
+from mmseg_tfovss.registry import MODELS
+
+_DEFAULT_SHORT_SIDE = 336
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmented image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, original size.
+        pred: (H, W) int64 class ids.
+        names: one per class.
+        queries: one per query.
+        seg_logits: (Q, H, W) float32 cosine logits after refinement, if asked for.
+        patch_logits: (Q, h, w) float32 of one window, if asked for.
+    """
+
+    image: np.ndarray
+    pred: np.ndarray
+    names: tuple[str, ...]
+    queries: tuple[str, ...]
+    seg_logits: np.ndarray | None = None
+    patch_logits: np.ndarray | None = None
+
+
+def build_method(config: Config, device: str | torch.device) -> OpenVocabSegmentor:
+    """Build a config's model on a device.
+
+    Raises:
+        ValueError: unknown names or options, or a device that this machine lacks.
+        FileNotFoundError: missing weights or vocabulary.
+    """
+    try:
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    # torch signals an absent device with several exception types, depending on how it was built.
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"The device {device!r} is not available here: {str(error).splitlines()[0]}") from error
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        model: OpenVocabSegmentor = build(config.model, MODELS, "model")
+    return model.to(target)
+
+
+@torch.inference_mode()
+def segment_file(
+    model: OpenVocabSegmentor,
+    path: Path,
+    short_side: int | None = None,
+    *,
+    keep_logits: bool = False,
+    window: tuple[int, int] | None = None,
+) -> Segmentation:
+    """Segment one image file.
+
+    Args:
+        model: of :func:`build_method`.
+        path: the image.
+        short_side: the image is resized to it first; default 336.
+        keep_logits: return ``seg_logits`` too (queries x pixels floats).
+        window: (y, x) corner, in the resized image, of the window whose ``patch_logits`` are returned; its size is the
+            config's crop size, or the whole image in ``whole`` mode.
+
+    Returns:
+        Labels at the original size, and what was asked for.
+
+    Raises:
+        FileNotFoundError: no such image.
+        ValueError: an image that cannot be used, or a window outside of it.
+    """
+    original = read_image(path)
+    shape = original.shape[:2]
+    resize = ResizeShortSide(short_side or _DEFAULT_SHORT_SIDE)
+    resized = resize({"img": original, "img_path": str(path)})["img"]
+    sample = SegDataSample(metainfo={"ori_shape": shape, "img_path": str(path)})
+    batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)], "data_samples": [sample]}
+    image = model.data_preprocessor(batch)["inputs"][0]
+    logits = model.inference([image], [sample.metainfo])[0]
+    patch_logits = None
+    if window is not None:
+        plan: WindowPlan = model.window_plan((image.shape[-2], image.shape[-1]))
+        patch_logits = model.patch_logits(plan.cut_at(image, *window)[None])[0].float().cpu().numpy()
+    head = model.decode_head
+    names = head.vocabulary.names
+    if head.prob_threshold > 0:
+        names = ("background", *names[1:])
+    return Segmentation(
+        image=original[..., ::-1],
+        pred=model.label(logits).cpu().numpy(),
+        names=names,
+        queries=head.vocabulary.queries,
+        seg_logits=model.dense_logits(logits).float().cpu().numpy() if keep_logits else None,
+        patch_logits=patch_logits,
+    )
+
+
+def save_arrays(result: Segmentation, path: Path) -> None:
+    """Write logits, labels and words as an .npz file."""
+    arrays = {
+        "pred": result.pred,
+        "classes": np.array(result.names),
+        "queries": np.array(result.queries),
+        "seg_logits": result.seg_logits,
+        "patch_logits": result.patch_logits,
+    }
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})  # type: ignore[arg-type]

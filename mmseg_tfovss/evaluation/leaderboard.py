@@ -1,0 +1,144 @@
+"""The leaderboard: results of many runs in one table, as text for people, papers and machines."""
+
+import csv
+import html
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmseg_tfovss.evaluation.result import Result, read_result
+
+COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "mIoU", "pAcc", "mAcc", "fwIoU", "Images", "s / image")
+POCKET_NOTE = (
+    "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
+    " pipeline works and ranks nothing about the real world."
+)
+Row = tuple[str, ...]
+
+
+def load_results(folders: Sequence[Path]) -> list[Result]:
+    """Results below the given folders, sorted by dataset, protocol, then falling mIoU.
+
+    Args:
+        folders: result folders, folders of result folders, or result files.
+
+    Returns:
+        The results.
+
+    Raises:
+        FileNotFoundError: a folder does not exist, or holds no result.
+        ValueError: a damaged file, or two results for the same method, backbone, dataset and protocol.
+    """
+    found: dict[tuple[str, ...], tuple[Path, Result]] = {}
+    for folder in folders:
+        for path in _result_files(folder):
+            result = read_result(path)
+            key = (result["dataset"], result["protocol"], result["method"], result["backbone"])
+            if key in found and found[key][0].resolve() != path.resolve():
+                raise ValueError(
+                    f"{path} and {found[key][0]} are results of the same run ({', '.join(key)}): name one."
+                )
+            found[key] = (path, result)
+    results = [result for _, result in found.values()]
+    return sorted(results, key=lambda r: (r["dataset"], r["protocol"], -r["metrics"]["mIoU"], r["method"]))
+
+
+def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
+    """One row of text per result, in the order of :data:`COLUMNS`."""
+    return [
+        (
+            result["dataset"],
+            result["protocol"],
+            result["method"],
+            result["backbone"],
+            *(f"{result['metrics'][name]:.2f}" for name in COLUMNS[4:8]),
+            str(result["num_images"]),
+            f"{result['seconds_per_image']:.3f}",
+        )
+        for result in results
+    ]
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table."""
+    lines = [COLUMNS, tuple("---" for _ in COLUMNS), *rows]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return f"# Leaderboard\n\n{table}\n{_note(rows)}"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Comma-separated values with a header."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return text.getvalue()
+
+
+def to_latex(rows: Sequence[Row]) -> str:
+    """A booktabs table."""
+    lines = [" & ".join(_escape_latex(cell) for cell in row) + r" \\" for row in (COLUMNS, *rows)]
+    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
+    note = _note(rows).strip()
+    comment = f"% {note}\n" if note else ""
+    return f"{comment}\\begin{{tabular}}{{llll{'r' * 6}}}\n{body}\n\\end{{tabular}}\n"
+
+
+def to_html(rows: Sequence[Row]) -> str:
+    """A page with one table."""
+
+    def line(tag: str, cells: Row) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join([line("th", COLUMNS), *(line("td", row) for row in rows)])
+    style = "body{font-family:sans-serif}td,th{padding:.2em .8em;text-align:left}tr:nth-child(even){background:#eee}"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title>\n'
+        f"<style>{style}</style></head>\n<body><h1>Leaderboard</h1>\n<table>\n{body}\n</table>\n"
+        f"<p>{html.escape(_note(rows).strip())}</p></body></html>\n"
+    )
+
+
+_FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "md": to_markdown,
+    "csv": to_csv,
+    "tex": to_latex,
+    "html": to_html,
+}
+
+
+def write_leaderboard(results: Sequence[Result], folder: Path) -> list[Path]:
+    """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``.
+
+    Args:
+        results: of :func:`load_results`.
+        folder: created if needed.
+
+    Returns:
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = leaderboard_rows(results)
+    paths = []
+    for suffix, render in _FORMATS.items():
+        path = folder / f"leaderboard.{suffix}"
+        path.write_text(render(rows), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _result_files(folder: Path) -> list[Path]:
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"The result folder {folder} does not exist.")
+    files = sorted(folder.rglob("result.json"))
+    if not files:
+        raise FileNotFoundError(f"No result.json below {folder}: no run in it has finished.")
+    return files
+
+
+def _note(rows: Sequence[Row]) -> str:
+    return f"\n{POCKET_NOTE}\n" if any(row[0].startswith("pocket") for row in rows) else ""
+
+
+def _escape_latex(text: str) -> str:
+    return text.replace("\\", r"\textbackslash{}").replace("_", r"\_").replace("%", r"\%").replace("&", r"\&")

@@ -1,0 +1,68 @@
+"""The evaluator that MMEngine's test loop feeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from mmseg_tfovss.evaluation.scores import Scores, compute_scores, confusion_counts
+from mmseg_tfovss.registry import METRICS
+
+
+@METRICS.register_module()
+class SegmentationMetric(BaseMetric):
+    """mIoU, pAcc, mAcc and fwIoU in percent, from one matrix of exact counts.
+
+    Every batch adds its counts to a (C, C) int64 matrix on the device of the predictions; processes add up their
+    matrices once at the end. Nothing is kept per image.
+
+    Args:
+        ignore_index: true label that does not count (255 for 8-bit sets, 65535 for 16-bit sets).
+        prefix: put before the scores' names in MMEngine's own output.
+    """
+
+    default_prefix = "seg"
+
+    def __init__(self, ignore_index: int = 255, prefix: str | None = None) -> None:
+        super().__init__(collect_device="cpu", prefix=prefix)
+        self.ignore_index = ignore_index
+        self.confusion: Tensor | None = None
+        self.num_images = 0
+        self.scores: Scores | None = None
+
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Count one batch.
+
+        Raises:
+            ValueError: sizes differ, or a label lies outside the classes; the image is named.
+        """
+        num_classes = len(self.dataset_meta["classes"])
+        for sample in data_samples:
+            prediction = sample["pred_sem_seg"]["data"].squeeze(0)
+            truth = sample["gt_sem_seg"]["data"].squeeze(0).to(prediction.device)
+            try:
+                counts = confusion_counts(prediction, truth, num_classes, self.ignore_index)
+            except ValueError as error:
+                raise ValueError(f"{sample.get('seg_map_path') or sample.get('img_path')}: {error}") from error
+            self.confusion = counts if self.confusion is None else self.confusion + counts
+            self.num_images += 1
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Add up all processes' counts and compute the scores; ``size`` is not needed."""
+        num_classes = len(self.dataset_meta["classes"])
+        confusion = self.confusion
+        if confusion is None:  # a process without images still takes part in the sum
+            confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        images = torch.tensor(self.num_images, device=confusion.device)
+        all_reduce(confusion)
+        all_reduce(images)
+        self.confusion, self.num_images = confusion, int(images)
+        self.scores = self.compute_metrics([confusion])
+        return {f"{self.prefix}/{name}": value for name, value in self.scores.summary.items()}
+
+    def compute_metrics(self, results: list[Tensor]) -> Scores:
+        """Scores of summed counts."""
+        return compute_scores(torch.stack(results).sum(0))

@@ -1,0 +1,136 @@
+"""The result file: one JSON per run, numbers together with where they come from."""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from mmseg_tfovss.evaluation.scores import Scores
+
+SCHEMA_VERSION = 1
+RESULT_NAME = "result.json"
+PROTOCOLS = ("paper", "unified")
+
+
+class ClassScores(TypedDict):
+    """Scores of one class in percent; ``None`` where a class does not occur."""
+
+    IoU: float | None
+    Acc: float | None
+
+
+class Result(TypedDict):
+    """What ``result.json`` holds."""
+
+    schema_version: int
+    method: str  # class name of the method, e.g. SCLIP
+    backbone: str  # architecture and weights, e.g. ViT-B-16/openai
+    dataset: str  # dataset key, e.g. voc21
+    protocol: Literal["paper", "unified"]
+    metrics: dict[str, float]  # mIoU, pAcc, mAcc, fwIoU in percent
+    per_class: dict[str, ClassScores]
+    num_images: int
+    seconds_per_image: float  # wall clock of the test loop / images: loading, network, labels, metric
+    peak_memory_mb: float  # GPU memory allocated, or the resident memory of the process on a CPU
+    config_hash: str  # sha256 of the resolved config, without what cannot change a number
+    vocabulary_hash: str  # sha256 of classes and queries
+    weights_hash: str  # sha256 of all CLIP tensors
+    git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
+    versions: dict[str, str]  # python and the packages that numbers depend on
+    finished_at: str  # UTC, ISO 8601
+
+
+def class_scores(names: list[str], scores: Scores) -> dict[str, ClassScores]:
+    """Scores per class name; a name that occurs twice gets its class id appended."""
+    table: dict[str, ClassScores] = {}
+    for number, (name, iou, acc) in enumerate(zip(names, scores.iou.tolist(), scores.acc.tolist(), strict=True)):
+        key = name if name not in table else f"{name} ({number})"
+        table[key] = {"IoU": _number(iou), "Acc": _number(acc)}
+    return table
+
+
+def write_result(result: Result, folder: Path) -> Path:
+    """Write ``result.json`` under another name, then rename it: it is there completely or not at all.
+
+    Args:
+        result: the finished run.
+        folder: created if needed.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; an earlier result stays as it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / RESULT_NAME
+    handle, partial = tempfile.mkstemp(dir=folder, prefix=f".{RESULT_NAME}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(target)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    return target
+
+
+def read_result(path: Path) -> Result:
+    """Read a result file.
+
+    Args:
+        path: the file, or the folder that holds it.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: there is no result: the run is not finished.
+        ValueError: the file is damaged, or made by another version of the schema.
+    """
+    path = path / RESULT_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: that run has not finished (tools/test.py writes it last).")
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a result file ({error}): delete it and run the test again.") from error
+    if not isinstance(result, dict) or result.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path} does not have the schema version {SCHEMA_VERSION}: run the test again.")
+    missing = Result.__required_keys__ - set(result)
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: run the test again.")
+    return result  # type: ignore[return-value]
+
+
+def finished(folder: Path, config_hash: str) -> Result | None:
+    """The folder's result, if it is of the same config; None if there is none, it is damaged, or of another config."""
+    try:
+        result = read_result(folder)
+    except (FileNotFoundError, ValueError):
+        return None
+    return result if result["config_hash"] == config_hash else None
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename an earlier result so that ``result.json`` is absent while a new run is under way; nothing is lost.
+
+    Returns:
+        The new name, or None if there was no result.
+    """
+    current = folder / RESULT_NAME
+    if not current.is_file():
+        return None
+    number = 1
+    while (kept := folder / f"result.{number}.json").exists():
+        number += 1
+    return current.rename(kept)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,85 @@
+"""Confusion counts of label maps and the four scores computed from them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Count pixels by true and predicted class, exactly (integers), on the device of the inputs.
+
+    Args:
+        prediction: class ids 0 .. C - 1, any shape.
+        truth: class ids 0 .. C - 1 or ``ignore_index``, same shape.
+        num_classes: C.
+        ignore_index: pixels with this true label do not count; it may be any number, also one above 255.
+
+    Returns:
+        (C, C) int64; entry (t, p) counts pixels of true class t predicted as p.
+
+    Raises:
+        ValueError: the shapes differ, or an id lies outside the classes.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(f"Prediction {tuple(prediction.shape)} and annotation {tuple(truth.shape)} differ in size.")
+    valid = truth != ignore_index
+    truth, prediction = truth[valid].long(), prediction[valid].long()
+    for name, labels in (("annotation", truth), ("prediction", prediction)):
+        if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
+            wrong = labels[(labels < 0) | (labels >= num_classes)]
+            raise ValueError(
+                f"The {name} holds the label {int(wrong[0])}, outside 0 .. {num_classes - 1} of this dataset's"
+                f" {num_classes} classes (ignored label: {ignore_index})."
+            )
+    pairs = torch.bincount(truth * num_classes + prediction, minlength=num_classes**2)
+    return pairs.view(num_classes, num_classes)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores in percent, from all pixels of a dataset.
+
+    Attributes:
+        iou: (C,) intersection over union; NaN for classes absent from both truth and prediction.
+        acc: (C,) share of a class's true pixels that are found; NaN for classes absent from the truth.
+        mIoU: mean of ``iou`` over its numbers.
+        pAcc: share of pixels labelled correctly.
+        mAcc: mean of ``acc`` over its numbers.
+        fwIoU: mean of ``iou`` weighted by the classes' true pixels.
+    """
+
+    iou: Tensor
+    acc: Tensor
+    mIoU: float  # noqa: N815 - the field's names
+    pAcc: float  # noqa: N815
+    mAcc: float  # noqa: N815
+    fwIoU: float  # noqa: N815
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The four scores by name."""
+        return {"mIoU": self.mIoU, "pAcc": self.pAcc, "mAcc": self.mAcc, "fwIoU": self.fwIoU}
+
+
+def compute_scores(confusion: Tensor) -> Scores:
+    """Scores of confusion counts (C, C), true class first.
+
+    Raises:
+        ValueError: no pixel was counted.
+    """
+    counts = confusion.cpu().double()
+    total = counts.sum()
+    if total == 0:
+        raise ValueError("No pixel was evaluated: every annotation holds the ignored label only.")
+    correct, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+    iou = 100 * correct / (true + predicted - correct)  # 0 / 0 = NaN: the class does not occur
+    acc = 100 * correct / true
+    return Scores(
+        iou=iou,
+        acc=acc,
+        mIoU=iou.nanmean().item(),
+        pAcc=(100 * correct.sum() / total).item(),
+        mAcc=acc.nanmean().item(),
+        fwIoU=(iou.nan_to_num() * true / total).sum().item(),
+    )

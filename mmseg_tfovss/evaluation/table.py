@@ -1,0 +1,37 @@
+"""Results as tables for the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from mmseg_tfovss.evaluation.leaderboard import COLUMNS, leaderboard_rows
+from mmseg_tfovss.evaluation.result import Result
+
+_FIRST_NUMBER = 4  # columns before it hold names
+_WIDE = 1000
+
+
+def print_table(table: Table) -> None:
+    """Print a table at its full width, also where the output is not a terminal (80 columns are assumed there)."""
+    width = Console(width=_WIDE).measure(table).maximum
+    Console(width=max(width, Console().width)).print(table)
+
+
+def class_table(result: Result) -> Table:
+    """IoU and Acc of every class; a dash where a class does not occur."""
+    table = Table(title=f"{result['method']} on {result['dataset']}: classes (%)")
+    table.add_column("Class")
+    for name in ("IoU", "Acc"):
+        table.add_column(name, justify="right")
+    for name, scores in result["per_class"].items():
+        table.add_row(name, *(f"{value:.2f}" if value is not None else "-" for value in (scores["IoU"], scores["Acc"])))
+    return table
+
+
+def summary_table(results: list[Result]) -> Table:
+    """One row per result."""
+    table = Table(title="Scores (%)")
+    for number, name in enumerate(COLUMNS):
+        table.add_column(name, justify="right" if number >= _FIRST_NUMBER else "left", no_wrap=True)
+    for row in leaderboard_rows(results):
+        table.add_row(*row)
+    return table

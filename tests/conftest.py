@@ -1,0 +1,97 @@
+"""Shared fixtures: no network, one thread, tiny random CLIPs, and methods built on them."""
+
+import json
+import os
+
+# Read by huggingface_hub when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+import torch
+
+import mmseg_tfovss.encoders
+import mmseg_tfovss.heads
+import mmseg_tfovss.methods  # noqa: F401
+from mmseg_tfovss.registry import MODELS
+from tests.mini import new_mini_clip
+from tests.parity import cases, gen_clip
+
+WORDS = "sky, cloud\ncat\ncup, mug, beaker\nflower\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_and_own_cache(tmp_path_factory):
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory):
+    """The CLIP on which the official outputs of tests/parity were computed."""
+    recipe = json.loads((cases.FOLDER / "weights.json").read_text())["clip"]
+    state = gen_clip.make(recipe["kind"], recipe["seed"])
+    assert gen_clip.sha256(state) == recipe["sha256"]
+    path = tmp_path_factory.mktemp("tiny") / "clip.pt"
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mini_state():
+    """Random weights in OpenAI's layout; every value is exact in float16."""
+    reference = new_mini_clip(quick_gelu=True)
+    draw = torch.Generator().manual_seed(0)
+    state = {}
+    for name, tensor in reference.state_dict().items():
+        noise = torch.randn(tensor.shape, generator=draw)
+        is_gain = ".ln_" in f".{name}" and name.endswith("weight")
+        state[name] = ((1 + 0.1 * noise) if is_gain else 0.1 * noise).half().float()
+    return state
+
+
+@pytest.fixture(scope="session")
+def mini_clip(mini_state, tmp_path_factory):
+    """A file with ``mini_state``."""
+    path = tmp_path_factory.mktemp("mini") / "mini.pt"
+    torch.save(mini_state, path)
+    return path
+
+
+@pytest.fixture(scope="session", params=[True, False], ids=["QuickGELU", "GELU"])
+def reference_clip(request, mini_state):
+    """open_clip's own model with ``mini_state``, and whether it uses QuickGELU."""
+    model = new_mini_clip(quick_gelu=request.param)
+    model.load_state_dict(mini_state)
+    return model.eval(), request.param
+
+
+@pytest.fixture(scope="session")
+def words_file(tmp_path_factory):
+    """Four classes, seven queries."""
+    path = tmp_path_factory.mktemp("words") / "words.txt"
+    path.write_text(WORDS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def build_method(mini_clip, words_file):
+    """Build a method on the mini CLIP: ``build_method("SCLIP", decode_head={...}, test_cfg={...}, ...)``."""
+
+    def build(kind, *, backbone=None, decode_head=None, test_cfg=None, **kwargs):
+        config = {
+            "type": kind,
+            "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(mini_clip), **(backbone or {})},
+            "decode_head": {
+                "type": "TextHead",
+                "vocabulary": str(words_file),
+                "templates": "imagenet7",
+                **(decode_head or {}),
+            },
+            "test_cfg": test_cfg or {"mode": "slide", "crop_size": 32, "stride": 16},
+            **kwargs,
+        }
+        return MODELS.build(config)
+
+    return build

@@ -1,0 +1,94 @@
+"""The official outputs beside this file: find them, run our method on the same input, compare.
+
+See the JSON of a case for its settings and gen_clip.py for its weights. ``seg_logits`` are stored on every 7th row and
+column, the network's input on every 16th.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmseg.structures import SegDataSample
+
+from mmseg_tfovss.datasets.transforms import LoadImage, ResizeShortSide
+from mmseg_tfovss.registry import MODELS
+
+FOLDER = Path(__file__).parent
+# What we reach is about 1e-6; the fixture's own tolerance (2e-4) allows for other code paths.
+TOLERANCE = 1e-5
+
+
+def parity_cases(method):
+    """Names of the cases of a method."""
+    return sorted(path.stem for path in (FOLDER / method).glob("*.json"))
+
+
+def load_case(method, name):
+    """Settings (dict) and official arrays of a case."""
+    path = FOLDER / method / name
+    return json.loads(path.with_suffix(".json").read_text()), np.load(path.with_suffix(".npz"))
+
+
+def build_case(settings, weights, folder, kind, **kwargs):
+    """Our method with the settings of a case; ``kwargs`` are what only this method knows."""
+    words = folder / "words.txt"
+    words.write_text("\n".join(", ".join(group) for group in settings["classes"]))
+    crop = settings["slide_crop"]
+    slide = {"mode": "slide", "crop_size": crop, "stride": settings["slide_stride"]}
+    if settings["repo"] == "ClearCLIP":
+        kwargs["pad_to"] = 16
+    return MODELS.build(
+        {
+            "type": kind,
+            "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(weights)},
+            "decode_head": {
+                "type": "TextHead",
+                "vocabulary": str(words),
+                "logit_scale": settings["logit_scale"],
+                "prob_threshold": settings["prob_thd"],
+                "area_threshold": settings["area_thd"],
+            },
+            "test_cfg": slide if crop else {"mode": "whole"},
+            "pamr_steps": settings["pamr_steps"],
+            "pamr_dilations": settings["pamr_dilations"],
+            **kwargs,
+        }
+    )
+
+
+@torch.inference_mode()
+def run_case(model, settings):
+    """Our arrays, under the names and on the grids of the official ones."""
+    resize = ResizeShortSide(short_side=settings["S"])
+    loaded = resize(LoadImage()({"img_path": str(FOLDER / settings["image"])}))
+    assert list(loaded["ori_shape"]) == settings["image_hw"]
+    assert list(loaded["img"].shape[:2]) == settings["resized_hw"]
+    sample = SegDataSample(metainfo={"ori_shape": loaded["ori_shape"]})
+    batch = {"inputs": [torch.from_numpy(loaded["img"]).permute(2, 0, 1)], "data_samples": [sample]}
+    image = model.data_preprocessor(batch)["inputs"][0]
+    logits = model.inference([image], [sample.metainfo])
+    [sample] = model.postprocess_result(logits, [sample])
+    window = settings["patch_window"]
+    corner = image[None, :, window["y"] : window["y"] + window["h"], window["x"] : window["x"] + window["w"]]
+    grid = settings["seg_logits_grid"]
+    return {
+        "query_features": model.decode_head.text_features.numpy(),
+        "query_idx": model.decode_head.query_class.numpy(),
+        "input_sub": image[:, ::16, ::16].numpy(),
+        "patch_logits": model.patch_logits(corner)[0].numpy(),
+        "seg_logits": model.dense_logits(logits[0])[:, ::grid, ::grid].numpy(),
+        "pred": sample.pred_sem_seg.data[0].numpy(),
+    }
+
+
+def check_case(model, settings, official):
+    """Assert that all six arrays of a case agree."""
+    ours = run_case(model, settings)
+    assert ours["query_idx"].tolist() == official["query_idx"].tolist()
+    for name in ("query_features", "input_sub", "patch_logits", "seg_logits"):
+        assert ours[name].shape == official[name].shape, name
+        worst = np.abs(ours[name] - official[name]).max()
+        assert worst <= min(TOLERANCE, settings["tol_logits"]), f"{name} differs by {worst:.1e}"
+    assert ours["pred"].shape == official["pred"].shape
+    assert (ours["pred"] == official["pred"]).mean() >= settings["min_label_agreement"]

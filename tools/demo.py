@@ -1,0 +1,73 @@
+"""Segment one image with any words (README: "Try your own image")."""
+
+import argparse
+from pathlib import Path
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Segment an image; writes OUT_DIR/<stem>_mask.png and _overlay.png.")
+    parser.add_argument("image", type=Path)
+    parser.add_argument("config", help="config file; its vocabulary is used unless words are given")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--classes", help='"cat; dog, puppy; grass": classes by ";", synonyms by ","')
+    words.add_argument("--classes-file", type=Path, help="one class a line, synonyms separated by commas")
+    parser.add_argument("--short-side", type=int, help="resize the image to it first; default: the config's")
+    parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
+    parser.add_argument("--out-dir", type=Path, default=Path("work_dirs/demo"))
+    parser.add_argument("--save-logits", action="store_true", help="write OUT_DIR/<stem>.npz")
+    parser.add_argument(
+        "--window",
+        type=int,
+        nargs=2,
+        metavar=("Y", "X"),
+        help="with --save-logits: add patch_logits of the window at this corner of the resized image",
+    )
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    if arguments.window and not arguments.save_logits:
+        parser.error("--window needs --save-logits")
+    return arguments
+
+
+def main() -> None:
+    """Segment the image and write the files."""
+    arguments = parse_arguments()
+    from mmseg_tfovss.cli import parse_options, user_errors
+
+    with user_errors():
+        from mmengine.device import get_device
+        from rich.console import Console
+
+        from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay, save_mask
+        from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
+
+        config = load_config(arguments.config, parse_options(arguments.cfg_options))
+        if arguments.classes is not None:
+            config.model.decode_head.vocabulary = arguments.classes.split(";")
+        if arguments.classes_file is not None:
+            config.model.decode_head.vocabulary = str(arguments.classes_file)
+        if arguments.classes is not None or arguments.classes_file is not None:
+            config.model.decode_head.background = None
+        if not arguments.image.is_file():
+            raise FileNotFoundError(f"The image {arguments.image} does not exist.")
+        model = build_method(config, arguments.device or get_device())
+        short_side = arguments.short_side if arguments.short_side is not None else config.get("short_side")
+        window = tuple(arguments.window) if arguments.window else None
+        result = segment_file(model, arguments.image, short_side, keep_logits=arguments.save_logits, window=window)
+
+        arguments.out_dir.mkdir(parents=True, exist_ok=True)
+        stem = arguments.out_dir / arguments.image.stem
+        colours = class_colours(len(result.names))
+        save_mask(result.pred, colours, stem.with_name(f"{stem.name}_mask.png"))
+        draw_overlay(result.image, result.pred, result.names, colours).save(stem.with_name(f"{stem.name}_overlay.png"))
+        written = [f"{stem.name}_mask.png", f"{stem.name}_overlay.png"]
+        if arguments.save_logits:
+            save_arrays(result, stem.with_name(f"{stem.name}.npz"))
+            written.append(f"{stem.name}.npz")
+        Console().print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

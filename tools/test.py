@@ -1,0 +1,47 @@
+"""Evaluate a config and write result.json (README: "Run a benchmark")."""
+
+import argparse
+from pathlib import Path
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Evaluate a config; writes WORK_DIR/result.json when complete.")
+    parser.add_argument("config", help="config file, e.g. configs/sclip/sclip_vit-pocket_pocket_all.py")
+    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>")
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument("--resume", action="store_true", help="skip the run if its result is there already")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the test."""
+    arguments = parse_arguments()
+    from mmseg_tfovss.cli import parse_options, user_errors
+
+    with user_errors():
+        from rich.console import Console
+
+        from mmseg_tfovss.config import config_hash, load_config
+        from mmseg_tfovss.engine.run import run_test
+        from mmseg_tfovss.evaluation import result as results
+        from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
+
+        config = load_config(arguments.config, parse_options(arguments.cfg_options))
+        folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{Path(arguments.config).stem}")
+        config.work_dir, config.launcher = str(folder), arguments.launcher
+        finished = results.finished(folder, config_hash(config)) if arguments.resume else None
+        result = finished or run_test(config)
+        if result is None:  # not the main process
+            return
+        console = Console()
+        print_table(class_table(result))
+        print_table(summary_table([result]))
+        path = folder / results.RESULT_NAME if finished else results.write_result(result, folder)
+        console.print(f"{'Already finished' if finished else 'Written'}: {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
