@@ -28,6 +28,8 @@ def user_errors() -> Iterator[None]:
 
 def sentence(error: BaseException) -> str:
     """The message of an error in one line, also when a data loading process has wrapped a traceback around it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}."
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"\n{type(error).__name__}: ", maxsplit=1)[-1]

@@ -13,6 +13,7 @@ from mmengine.registry import Registry
 
 from mmseg_tfovss.evaluation.result import PROTOCOLS
 
+_REQUIRED = ("model", "protocol", "short_side", "work_dir", "launcher")
 # What cannot change a number and therefore does not enter the hash.
 _NOT_HASHED = {"work_dir", "launcher", "resume", "log_level", "default_hooks", "custom_hooks", "env_cfg"}
 _NOT_HASHED_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
@@ -46,6 +47,9 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         if key.split(".")[0] not in config:
             raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
     config.merge_from_dict(dict(options or {}))
+    for key in _REQUIRED:
+        if key not in config:
+            raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
     if config.get("protocol") not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {config.get('protocol')!r}.")
     _set_short_side(config)
@@ -99,7 +103,7 @@ def config_hash(config: Config) -> str:
 
 
 def _set_short_side(config: Config) -> None:
-    if "short_side" not in config or "test_dataloader" not in config:
+    if "test_dataloader" not in config:
         return
     for transform in config.test_dataloader.dataset.pipeline:
         if transform["type"] == "ResizeShortSide":

@@ -5,9 +5,15 @@ import hashlib
 import logging
 import math
 import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
+import huggingface_hub
 import open_clip
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -18,6 +24,7 @@ from mmseg_tfovss.encoders.text import CLIPTextEncoder
 
 _HEAD_WIDTH = 64  # OpenAI derives the number of heads as width / 64
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".safetensors"}
+_CONNECT_SECONDS = 5.0
 _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 POCKET_WEIGHTS = Path(__file__).parents[1] / "datasets" / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
@@ -85,7 +92,8 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
     settings = get_pretrained_cfg(arch, tag)
     wanted = settings.get("quick_gelu", False) if quick_gelu is None else quick_gelu
     try:
-        model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or arch.endswith("-quickgelu"))
+        with _quiet(), _offline_if_unreachable():
+            model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or "quickgelu" in arch)
     # The hub clients raise their own families of errors (connection, offline mode, HTTP status, missing entry).
     except Exception as error:
         source = settings.get("url") or f"https://huggingface.co/{settings.get('hf_hub', '').rstrip('/')}"
@@ -109,15 +117,14 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None) -> CLIP:
         if arch != "auto":
             _logger.info("%s: QuickGELU assumed, as in OpenAI's models (quick_gelu=False for others).", path)
     try:
-        with torch.device("meta"):
-            model = _auto_clip(state, quick_gelu) if arch == "auto" else _new_clip(arch, quick_gelu)
+        model = _auto_clip(state, quick_gelu) if arch == "auto" else _new_clip(arch, quick_gelu)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     except (RuntimeError, KeyError, IndexError) as error:
         detail = str(error).splitlines()[-1].strip()
-        raise ValueError(f"The weights in {path} do not fit {arch}: {detail}") from error
+        raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
     if missing or unexpected:
         raise ValueError(
-            f"The weights in {path} do not fit {arch}: {len(missing)} keys are missing"
+            f"The weights in {path} do not fit model.backbone.arch={arch!r}: {len(missing)} keys are missing"
             f" ({', '.join(missing[:3])}), {len(unexpected)} are unknown ({', '.join(unexpected[:3])})."
         )
     return model
@@ -149,8 +156,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     # Readers of damaged files raise whatever they stumble over.
     except Exception as error:
         raise ValueError(
-            f"{path} is not a readable weights file (damaged, incomplete, or pickled with other objects than"
-            f" tensors): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            f"{path} is not a readable weights file: it is damaged, incomplete, or pickled with other objects than"
+            f" tensors ({type(error).__name__}). Download it again, or save its state_dict alone."
         ) from error
     tensors = {
         key.removeprefix("module."): value.detach().float() for key, value in state.items() if isinstance(value, Tensor)
@@ -179,24 +186,26 @@ def _auto_clip(state: dict[str, Tensor], quick_gelu: bool) -> CLIP:
     width, _, patch, _ = state["visual.conv1.weight"].shape
     side = math.isqrt(len(state["visual.positional_embedding"]) - 1)
     text_width = len(state["ln_final.weight"])
-    return CLIP(
-        embed_dim=state["visual.proj"].shape[1],
-        vision_cfg=CLIPVisionCfg(
-            layers=_count_blocks(state, "visual."),
-            width=width,
-            head_width=_HEAD_WIDTH,
-            patch_size=patch,
-            image_size=side * patch,
-        ),
-        text_cfg=CLIPTextCfg(
-            context_length=len(state["positional_embedding"]),
-            vocab_size=len(state["token_embedding.weight"]),
-            width=text_width,
-            heads=max(text_width // _HEAD_WIDTH, 1),
-            layers=_count_blocks(state, ""),
-        ),
-        quick_gelu=quick_gelu,
-    )
+    # On the meta device: no time is spent on random numbers that the weights replace.
+    with torch.device("meta"):
+        return CLIP(
+            embed_dim=state["visual.proj"].shape[1],
+            vision_cfg=CLIPVisionCfg(
+                layers=_count_blocks(state, "visual."),
+                width=width,
+                head_width=_HEAD_WIDTH,
+                patch_size=patch,
+                image_size=side * patch,
+            ),
+            text_cfg=CLIPTextCfg(
+                context_length=len(state["positional_embedding"]),
+                vocab_size=len(state["token_embedding.weight"]),
+                width=text_width,
+                heads=max(text_width // _HEAD_WIDTH, 1),
+                layers=_count_blocks(state, ""),
+            ),
+            quick_gelu=quick_gelu,
+        )
 
 
 def _count_blocks(state: dict[str, Tensor], prefix: str) -> int:
@@ -206,7 +215,8 @@ def _count_blocks(state: dict[str, Tensor], prefix: str) -> int:
 
 def _new_clip(arch: str, quick_gelu: bool) -> CLIP:
     _check_arch(arch)
-    return _check_plain(open_clip.create_model(arch, force_quick_gelu=quick_gelu), arch)
+    with _quiet():
+        return _check_plain(open_clip.create_model(arch, force_quick_gelu=quick_gelu), arch)
 
 
 def _random_clip(arch: str, quick_gelu: bool | None) -> CLIP:
@@ -231,6 +241,40 @@ def _check_plain(model: nn.Module, arch: str) -> CLIP:
     if not isinstance(model, CLIP) or not hasattr(visual, "class_embedding"):
         raise ValueError(f"model.backbone.arch={arch!r} is not a plain CLIP ViT, which the methods need.")
     return model
+
+
+@contextmanager
+def _offline_if_unreachable() -> Iterator[None]:
+    """Let the hub client look into its cache only when the hub cannot be reached: it would retry for a minute."""
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    if not _hub_reachable():
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = before
+
+
+def _hub_reachable() -> bool:
+    endpoint = urlsplit(huggingface_hub.constants.ENDPOINT)
+    if getproxies().get(endpoint.scheme):
+        return True  # a direct connection says nothing about the proxy
+    port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+    try:
+        socket.create_connection((endpoint.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the libraries' own warnings of what is either wanted here or reported in one sentence."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _describe(model: CLIP) -> str:

@@ -64,16 +64,16 @@ def check_run(config: Config) -> None:
         ValueError: see :func:`run_test`.
         FileNotFoundError: see :func:`run_test`.
     """
-    for key in ("model", "test_dataloader", "test_evaluator"):
+    for key in ("dataset", "test_dataloader", "test_evaluator"):
         if key not in config:
             raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
-    dataset = _build_dataset(config)
-    check_files(dataset)
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
+    dataset = _build_dataset(config)
+    check_files(dataset)
     classes = dataset.metainfo["classes"]
     if len(vocabulary.classes) != len(classes):
         raise ValueError(

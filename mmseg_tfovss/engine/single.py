@@ -86,7 +86,7 @@ def segment_file(
     """
     original = read_image(path)
     shape = original.shape[:2]
-    resize = ResizeShortSide(short_side or _DEFAULT_SHORT_SIDE)
+    resize = ResizeShortSide(_DEFAULT_SHORT_SIDE if short_side is None else short_side)
     resized = resize({"img": original, "img_path": str(path)})["img"]
     sample = SegDataSample(metainfo={"ori_shape": shape, "img_path": str(path)})
     batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)], "data_samples": [sample]}

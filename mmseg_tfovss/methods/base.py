@@ -120,6 +120,8 @@ class OpenVocabSegmentor(EncoderDecoder):
         self, inputs: Tensor | Sequence[Tensor], batch_img_metas: Sequence[dict[str, Any]]
     ) -> list[DenseLogits]:
         """Cosine logits of every image at its own ``ori_shape``, before refinement, scale and softmax."""
+        for meta in batch_img_metas:
+            _check_not_tiny(meta, self.backbone.patch_size)
         self.prepare()
         direct = self.mode == "whole" and self.whole_upsampling == "direct"
         plans = [self.window_plan((image.shape[-2], image.shape[-1])) for image in inputs]
@@ -204,6 +206,15 @@ class OpenVocabSegmentor(EncoderDecoder):
             queries = slice(start, min(start + step, len(logits.patches)))
             refined = pamr(logits.dense(queries), affinity, self.pamr_dilations, self.pamr_steps)
             yield slice(0, height), queries, refined.transpose(0, 1)
+
+
+def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
+    height, width = meta["ori_shape"][:2]
+    if min(height, width) < patch_size:
+        raise ValueError(
+            f"The image {meta.get('img_path', '')} of {height}x{width} pixels (height x width) is smaller than one"
+            f" {patch_size}x{patch_size} patch: nothing can be told apart in it."
+        )
 
 
 def _check_options(window_batch: int, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]) -> None:

@@ -1,0 +1,118 @@
+"""A whole test run on a small folder of images: result, provenance, and every way it can be refused."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.run import check_run, run_test
+from mmseg_tfovss.evaluation.result import Result, write_result
+
+CONFIG = Path(__file__).parents[2] / "configs" / "sclip" / "sclip_vit-b16_voc21.py"
+SIZES = ((40, 60), (50, 45), (64, 64))
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Three images of different sizes in VOC's layout."""
+    root = tmp_path / "VOC2012"
+    draw = np.random.default_rng(0)
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for number, size in enumerate(SIZES):
+        cv2.imwrite(str(root / f"JPEGImages/{number}.jpg"), draw.integers(0, 256, (*size, 3), dtype=np.uint8))
+        labels = draw.integers(0, 21, size, dtype=np.uint8)
+        labels[0] = 255
+        cv2.imwrite(str(root / f"SegmentationClass/{number}.png"), labels)
+    (root / "ImageSets/Segmentation/val.txt").write_text("0\n1\n2\n")
+    return root
+
+
+@pytest.fixture
+def config(voc, mini_clip, tmp_path):
+    options = {
+        "model.backbone.pretrained": str(mini_clip),
+        "model.backbone.arch": "auto",
+        "model.decode_head.templates": "photo",
+        "model.test_cfg.crop_size": 32,
+        "model.test_cfg.stride": 16,
+        "test_dataloader.dataset.data_root": str(voc),
+        "test_dataloader.num_workers": 0,
+        "test_dataloader.persistent_workers": False,
+        "short_side": 48,
+        "work_dir": str(tmp_path / "work"),
+    }
+    return load_config(CONFIG, options)
+
+
+def test_result_has_every_key_and_right_counts(config):
+    result = run_test(config)
+    assert set(result) == Result.__required_keys__
+    assert (result["method"], result["dataset"], result["protocol"]) == ("SCLIP", "voc21", "paper")
+    assert result["num_images"] == len(SIZES)
+    assert list(result["per_class"])[:2] == ["background", "aeroplane"]
+    assert 0 < result["metrics"]["mIoU"] < 100
+    assert result["seconds_per_image"] > 0
+    assert result["backbone"].endswith("/mini.pt")
+    assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
+
+
+def test_batch_size_changes_nothing_and_the_earlier_result_is_set_aside(config):
+    first = run_test(config)
+    write_result(first, Path(config.work_dir))
+    config.test_dataloader.batch_size = 3
+    second = run_test(config)
+    assert second["metrics"] == first["metrics"]
+    assert second["per_class"] == first["per_class"]
+    assert (Path(config.work_dir) / "result.1.json").is_file()
+    assert not (Path(config.work_dir) / "result.json").exists()
+
+
+def test_worker_errors_name_the_file(config, voc):
+    path = voc / "JPEGImages/1.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+    config.test_dataloader.num_workers = 1
+    with pytest.raises(ValueError, match=r"1\.jpg is truncated or damaged"):
+        run_test(config)
+
+
+def test_label_outside_the_classes_names_the_file(config, voc):
+    cv2.imwrite(str(voc / "SegmentationClass/2.png"), np.full(SIZES[2], 77, np.uint8))
+    with pytest.raises(ValueError, match=r"2\.png: The annotation holds the label 77, outside 0 .. 20"):
+        run_test(config)
+
+
+def test_image_without_annotation_is_refused_before_the_run(config, voc):
+    (voc / "SegmentationClass/1.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 3 samples lack their annotation: .*1\.png"):
+        check_run(config)
+
+
+def test_annotation_of_another_size_is_refused(config, voc):
+    cv2.imwrite(str(voc / "SegmentationClass/0.png"), np.zeros((5, 5), np.uint8))
+    with pytest.raises(ValueError, match=r"0\.png is 5x5 pixels, but its image .* is 40x60"):
+        run_test(config)
+
+
+def test_missing_data_root_and_list_are_named(config, voc):
+    (voc / "ImageSets/Segmentation/val.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"val\.txt of the dataset voc21 does not exist"):
+        check_run(config)
+    config.test_dataloader.dataset.data_root = "nowhere"
+    with pytest.raises(FileNotFoundError, match="nowhere of the dataset voc21 does not exist: put the dataset there"):
+        check_run(config)
+
+
+def test_vocabulary_must_fit_the_dataset(config):
+    config.model.decode_head.vocabulary = "voc20"
+    with pytest.raises(ValueError, match="voc20 has 20 classes, but the dataset voc21 has 21"):
+        check_run(config)
+
+
+def test_unknown_names_are_refused_before_data_is_read(config):
+    config.model.type = "SCLIPP"
+    config.test_dataloader.dataset.data_root = "nowhere"
+    with pytest.raises(ValueError, match="Did you mean SCLIP"):
+        check_run(config)

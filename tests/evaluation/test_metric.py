@@ -1,0 +1,44 @@
+"""The evaluator accumulates batches of differently sized images."""
+
+import pytest
+import torch
+
+from mmseg_tfovss.evaluation import SegmentationMetric
+
+
+def sample(prediction, truth, path="a.png"):
+    return {
+        "pred_sem_seg": {"data": prediction[None]},
+        "gt_sem_seg": {"data": truth[None]},
+        "seg_map_path": path,
+    }
+
+
+def metric(**options):
+    built = SegmentationMetric(**options)
+    built.dataset_meta = {"classes": ("a", "b")}
+    return built
+
+
+def test_images_of_different_sizes_add_up():
+    evaluator = metric()
+    ones, zeros = torch.ones(2, 3, dtype=torch.int64), torch.zeros(4, 4, dtype=torch.int64)
+    evaluator.process(None, [sample(ones, ones), sample(zeros, zeros)])
+    evaluator.process(None, [sample(zeros, 1 - zeros)])
+    scores = evaluator.evaluate(size=3)
+    assert evaluator.num_images == 3
+    assert evaluator.confusion.tolist() == [[16, 0], [16, 6]]
+    assert scores["seg/pAcc"] == pytest.approx(100 * 22 / 38)
+
+
+def test_wrong_label_names_the_file():
+    truth = torch.full((2, 2), 7)
+    with pytest.raises(ValueError, match=r"bad\.png: The annotation holds the label 7"):
+        metric().process(None, [sample(truth * 0, truth, "bad.png")])
+
+
+def test_ignore_index_is_respected():
+    evaluator = metric(ignore_index=7)
+    evaluator.process(None, [sample(torch.zeros(2, 2).long(), torch.tensor([[0, 7], [7, 0]]))])
+    assert evaluator.evaluate(1)["seg/pAcc"] == 100.0
+    assert int(evaluator.confusion.sum()) == 2

@@ -1,0 +1,75 @@
+"""The command lines as a user starts them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.evaluation.test_result import make_result
+
+ROOT = Path(__file__).parents[2]
+SCLIP = ROOT / "configs/sclip/sclip_vit-b16_voc21.py"
+
+
+def run(tool, *arguments, cwd):
+    command = [sys.executable, ROOT / "tools" / tool, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("tool", ["test.py", "demo.py", "benchmark.py", "leaderboard.py"])
+def test_help(tool, tmp_path):
+    answer = run(tool, "--help", cwd=tmp_path)
+    assert answer.returncode == 0
+    assert "usage:" in answer.stdout
+
+
+def test_demo_writes_its_three_files_from_any_folder(mini_clip, tmp_path):
+    image = ROOT / "tests/parity/images/china.png"
+    weights = (f"model.backbone.pretrained={mini_clip}", "model.backbone.arch=auto")
+    words = ("--classes", "sky, cloud; temple; tree", "--save-logits", "--window", "0", "0", "--short-side", "64")
+    size = ("model.test_cfg.crop_size=32", "model.test_cfg.stride=16", "model.decode_head.templates=photo")
+    answer = run("demo.py", image, SCLIP, *words, "--out-dir", "out", "--cfg-options", *weights, *size, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    with Image.open(tmp_path / "out/china_mask.png") as mask, np.load(tmp_path / "out/china.npz") as arrays:
+        assert np.array_equal(np.array(mask), arrays["pred"])
+        assert arrays["seg_logits"].shape == (4, *arrays["pred"].shape)
+        assert arrays["seg_logits"].dtype == np.float32
+        assert list(arrays["classes"]) == ["background", "temple", "tree"]
+        assert list(arrays["queries"]) == ["sky", "cloud", "temple", "tree"]
+        assert arrays["patch_logits"].shape[0] == 4
+    assert (tmp_path / "out/china_overlay.png").is_file()
+
+
+def test_mistakes_are_one_sentence_with_exit_code_1(tmp_path):
+    answer = run("test.py", SCLIP, "--cfg-options", "model.type=SCLIPP", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: model.type: unknown")
+    assert len(answer.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_shows_the_finished_result(tmp_path):
+    from mmseg_tfovss.config import config_hash, load_config
+
+    folder = tmp_path / "work"
+    folder.mkdir()
+    finished = make_result(config_hash=config_hash(load_config(SCLIP)))
+    (folder / "result.json").write_text(json.dumps(finished))
+    answer = run("test.py", SCLIP, "--work-dir", folder, "--resume", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "Already finished" in answer.stdout
+    assert "59.12" in answer.stdout
+
+
+def test_leaderboard(tmp_path):
+    (tmp_path / "runs/a").mkdir(parents=True)
+    (tmp_path / "runs/a/result.json").write_text(json.dumps(make_result()))
+    answer = run("leaderboard.py", "runs", "--out", "board", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "59.12" in (tmp_path / "board/leaderboard.md").read_text()
+    assert run("leaderboard.py", "none", "--out", "board", cwd=tmp_path).returncode == 1
