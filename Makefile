@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Every method with a pocket config takes part.
 POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py))
 
-.PHONY: benchmark test lint clean
+.PHONY: benchmark test lint picture clean
 
 benchmark: $(STAMP)
 	@for config in $(POCKET); do $(BIN)/python tools/test.py $$config --resume || exit 1; done
@@ -14,6 +14,10 @@ benchmark: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+picture: $(STAMP)
+	$(BIN)/python tools/analyze.py methods $(foreach m,clip maskclip sclip clearclip naclip,configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
+		--samples 1 2 3 --out docs/pocket.png
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -63,7 +63,7 @@ def read_labels(path: str | Path) -> np.ndarray:
             mode, labels = image.mode, np.array(image)
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"The annotation {path} cannot be decoded: {error}.") from error
-    if labels.ndim != 2 or labels.dtype == bool:
+    if labels.ndim != 2 or labels.dtype.kind not in "ui":
         raise ValueError(
             f"The annotation {path} has the colour mode {mode}; expected one channel of class ids (8-bit, 16-bit or"
             " palette)."

@@ -67,7 +67,7 @@ def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = No
     elif pretrained == "pocket":
         arch = "auto"
         model, label = _clip_from_file(arch, POCKET_WEIGHTS, quick_gelu), pretrained
-    elif Path(pretrained).suffix in _WEIGHT_SUFFIXES or Path(pretrained).exists():
+    elif Path(pretrained).suffix in _WEIGHT_SUFFIXES or Path(pretrained).is_file():
         path = Path(pretrained).expanduser()
         model, label = _clip_from_file(arch, path, quick_gelu), path.name
     else:
@@ -116,10 +116,12 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None) -> CLIP:
         quick_gelu = True
         if arch != "auto":
             _logger.info("%s: QuickGELU assumed, as in OpenAI's models (quick_gelu=False for others).", path)
+    model = None if arch == "auto" else _new_clip(arch, quick_gelu)
     try:
-        model = _auto_clip(state, quick_gelu) if arch == "auto" else _new_clip(arch, quick_gelu)
+        model = model or _auto_clip(state, quick_gelu)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
-    except (RuntimeError, KeyError, IndexError) as error:
+    # What shapes that fit no CLIP lead to: wrong ranks, absent keys, zero heads, sizes that do not divide.
+    except (RuntimeError, ValueError, KeyError, IndexError, AssertionError, ZeroDivisionError) as error:
         detail = str(error).splitlines()[-1].strip()
         raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
     if missing or unexpected:
@@ -152,17 +154,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             " or to an open_clip tag."
         )
     try:
-        state = _read_any(path)
+        state = {str(key).removeprefix("module."): value for key, value in _read_any(path).items()}
     # Readers of damaged files raise whatever they stumble over.
     except Exception as error:
         raise ValueError(
             f"{path} is not a readable weights file: it is damaged, incomplete, or pickled with other objects than"
             f" tensors ({type(error).__name__}). Download it again, or save its state_dict alone."
         ) from error
-    tensors = {
-        key.removeprefix("module."): value.detach().float() for key, value in state.items() if isinstance(value, Tensor)
-    }
-    return {key: value for key, value in tensors.items() if key not in _OPENAI_EXTRAS}
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor) and key not in _OPENAI_EXTRAS}
+    return {key: value.detach().float() for key, value in tensors.items()}
 
 
 def _read_any(path: Path) -> dict[str, Tensor]:
@@ -237,10 +237,13 @@ def _check_arch(arch: str) -> None:
 
 
 def _check_plain(model: nn.Module, arch: str) -> CLIP:
-    visual = getattr(model, "visual", None)
-    if not isinstance(model, CLIP) or not hasattr(visual, "class_embedding"):
-        raise ValueError(f"model.backbone.arch={arch!r} is not a plain CLIP ViT, which the methods need.")
-    return model
+    if isinstance(model, CLIP) and hasattr(model.visual, "class_embedding"):
+        visual = model.visual
+        class_token = visual.pool_type == "tok" and visual.attn_pool is None and not visual.final_ln_after_pool
+        causal_text = model.attn_mask is not None and model.text_pool_type == "argmax"
+        if class_token and causal_text:
+            return model
+    raise ValueError(f"model.backbone.arch={arch!r} is not a plain CLIP ViT, which the methods need.")
 
 
 @contextmanager

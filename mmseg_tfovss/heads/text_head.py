@@ -13,6 +13,8 @@ from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.vocabulary import load_templates, load_vocabulary
 from mmseg_tfovss.vocabulary.features import cached_features, encode_queries
 
+_LOGIT_SCALES = (1e-3, 1e6)  # beyond them the softmax is flat or one-hot in float32
+
 
 @MODELS.register_module()
 class TextHead(nn.Module):
@@ -22,7 +24,7 @@ class TextHead(nn.Module):
         vocabulary: a bundled name, a text file, or lines: one class a line, synonyms separated by ", ".
         background: words of class 0, put in front of the vocabulary; ``None`` when it has them already or has none.
         templates: a template set of :mod:`mmseg_tfovss.vocabulary.templates`.
-        logit_scale: factor on the cosines before the softmax over queries (> 0).
+        logit_scale: factor on the cosines before the softmax over queries. In [0.001, 1000000].
         prob_threshold: pixels whose best class probability is lower become class 0; 0 switches it off. In [0, 1].
         area_threshold: classes other than 0 with a smaller share of all pixels not labelled 0 are removed from the
             image (SCLIP on VOC21); ``None`` or 0 switches it off. In [0, 1].
@@ -46,7 +48,7 @@ class TextHead(nn.Module):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__()
-        _check_range("logit_scale", logit_scale, 0.0, float("inf"), open_start=True)
+        _check_range("logit_scale", logit_scale, *_LOGIT_SCALES)
         _check_range("prob_threshold", prob_threshold or 0.0, 0.0, 1.0)
         _check_range("area_threshold", area_threshold or 0.0, 0.0, 1.0)
         self.vocabulary = load_vocabulary(vocabulary, background)
@@ -111,7 +113,6 @@ class TextHead(nn.Module):
         )
 
 
-def _check_range(name: str, value: float, low: float, high: float, *, open_start: bool = False) -> None:
-    if not low <= value <= high or (open_start and value == low):
-        interval = f"{'(' if open_start else '['}{low:g}, {high:g}]"
-        raise ValueError(f"model.decode_head.{name} must lie in {interval}, but got {value!r}.")
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"model.decode_head.{name} must lie in [{low:g}, {high:g}], but got {value!r}.")

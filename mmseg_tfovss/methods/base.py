@@ -62,7 +62,7 @@ class OpenVocabSegmentor(EncoderDecoder):
         pamr_dilations: Sequence[int] = (8, 16),
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        _check_options(window_batch, whole_upsampling, pamr_steps, pamr_dilations)
+        _check_options(window_batch, pad_to, whole_upsampling, pamr_steps, pamr_dilations)
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
             super().__init__(
                 backbone=backbone,
@@ -217,9 +217,13 @@ def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
         )
 
 
-def _check_options(window_batch: int, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]) -> None:
+def _check_options(
+    window_batch: int, pad_to: int | None, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]
+) -> None:
     if window_batch < 1:
         raise ValueError(f"model.window_batch must be at least 1, but got {window_batch}.")
+    if pad_to is not None and pad_to < 1:
+        raise ValueError(f"model.pad_to must be a positive number of pixels or None, but got {pad_to}.")
     if whole_upsampling not in UPSAMPLINGS:
         raise ValueError(f"model.whole_upsampling must be one of {list(UPSAMPLINGS)}, but got {whole_upsampling!r}.")
     if pamr_steps < 0 or not pamr_dilations or min(pamr_dilations) < 1:
@@ -241,7 +245,7 @@ def _read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
 
 def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
     value = test_cfg.get(key)
-    pair = (value, value) if isinstance(value, int) else tuple(value or ())
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(pair) != 2 or not all(isinstance(pixels, int) and pixels > 0 for pixels in pair):
         raise ValueError(
             f"model.test_cfg.{key} must be a positive number of pixels or (height, width), but got {value!r}."

@@ -1,0 +1,102 @@
+"""The text head: ranges, features as a buffer, cosines."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg_tfovss.heads import TextHead
+from mmseg_tfovss.registry import MODELS
+
+
+class Letters(nn.Module):
+    """A text tower of three counts of letters."""
+
+    def forward(self, prompts):
+        return torch.tensor([[p.count("a"), p.count("o"), len(p)] for p in prompts], dtype=torch.float32)
+
+
+def with_features(words_file, tmp_path, **kwargs):
+    head = TextHead(str(words_file), templates="plain", cache_dir=str(tmp_path), **kwargs)
+    head.set_text_features(Letters(), "letters")
+    return head
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logit_scale": 0.0}, r"model\.decode_head\.logit_scale must lie in \[0\.001, 1e\+06\], but got 0\.0"),
+        ({"logit_scale": -1}, r"logit_scale must lie in .*, but got -1"),
+        ({"logit_scale": float("nan")}, r"logit_scale must lie in .*, but got nan"),
+        ({"prob_threshold": 1.5}, r"model\.decode_head\.prob_threshold must lie in \[0, 1\], but got 1\.5"),
+        ({"prob_threshold": -0.1}, r"prob_threshold must lie in \[0, 1\], but got -0\.1"),
+        ({"area_threshold": 2}, r"model\.decode_head\.area_threshold must lie in \[0, 1\], but got 2"),
+        ({"area_threshold": -0.1}, r"area_threshold must lie in \[0, 1\], but got -0\.1"),
+        ({"vocabulary": "voc12"}, r"Unknown vocabulary 'voc12'\. Did you mean"),
+        ({"templates": "imagenet81"}, r"Unknown template set 'imagenet81'\. Did you mean imagenet8"),
+        ({"logit_scale": float("inf")}, r"logit_scale must lie in .*, but got inf"),
+    ],
+)
+def test_settings_out_of_range_are_named(options, message, words_file):
+    with pytest.raises(ValueError, match=message):
+        TextHead(**{"vocabulary": str(words_file), **options})
+
+
+def test_is_registered_and_tells_mmseg_its_sizes(words_file):
+    head = MODELS.build({"type": "TextHead", "vocabulary": str(words_file), "area_threshold": None})
+    assert (head.num_classes, head.out_channels, head.align_corners) == (4, 7, False)
+    assert head.query_class.tolist() == [0, 0, 1, 2, 2, 2, 3]
+    assert head.area_threshold == 0.0
+
+
+def test_background_adds_a_class_in_front(words_file):
+    head = TextHead(str(words_file), background=["wall", "road", "sand"])
+    assert (head.num_classes, head.out_channels) == (5, 10)
+    assert head.query_class.tolist() == [0, 0, 0, 1, 1, 2, 3, 3, 3, 4]
+
+
+def test_is_ready_once_features_are_set(words_file, tmp_path):
+    head = TextHead(str(words_file), templates="plain", cache_dir=str(tmp_path))
+    assert not head.ready
+    head.set_text_features(Letters(), "letters")
+    assert head.ready
+    expected = nn.functional.normalize(Letters()(["sky", "cloud", "cat", "cup", "mug", "beaker", "flower"]))
+    torch.testing.assert_close(head.text_features, expected)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_features_set_in_inference_mode_are_ordinary_tensors(words_file, tmp_path):
+    head = TextHead(str(words_file), templates="plain", cache_dir=str(tmp_path))
+    with torch.inference_mode():
+        head.set_text_features(Letters(), "letters")
+    assert not head.text_features.is_inference()
+
+
+def test_features_and_ids_follow_to(words_file, tmp_path):
+    head = with_features(words_file, tmp_path)
+    assert {"text_features", "query_class"} <= dict(head.named_buffers()).keys()
+    assert head.double().text_features.dtype == torch.float64
+    moved = head.to("meta")
+    assert moved.text_features.device.type == moved.query_class.device.type == "meta"
+
+
+def test_forward_gives_cosines(words_file, tmp_path):
+    head = with_features(words_file, tmp_path)
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    found = head(features)
+    assert found.shape == (2, 7, 4, 5)
+    for y in range(4):
+        for x in range(5):
+            expected = torch.cosine_similarity(features[1, :, y, x][None], head.text_features)
+            torch.testing.assert_close(found[1, :, y, x], expected)
+    torch.testing.assert_close(head(10 * features), found)
+
+
+def test_forward_keeps_the_dtype_of_the_features(words_file, tmp_path):
+    head = with_features(words_file, tmp_path)
+    assert head(torch.ones(1, 3, 2, 2, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_changed_vocabulary_changes_the_cache_entry(words_file, tmp_path):
+    with_features(words_file, tmp_path)
+    with_features(words_file, tmp_path, background=["wall"])
+    assert len(list(tmp_path.iterdir())) == 2

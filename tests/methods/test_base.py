@@ -1,0 +1,283 @@
+"""What every method promises, checked on every registered method; and the life cycle that they share."""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
+
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.ops import pamr as pamr_module
+from mmseg_tfovss.registry import MODELS
+
+METHODS = sorted(
+    name for name, kind in MODELS.module_dict.items() if inspect.isclass(kind) and issubclass(kind, OpenVocabSegmentor)
+)
+MODES = {
+    "whole": {"mode": "whole"},
+    "slide": {"mode": "slide", "crop_size": 32, "stride": 16},
+    "oblong slide": {"mode": "slide", "crop_size": (24, 40), "stride": (16, 24)},
+}
+
+
+def random_images(*sizes, seed=0):
+    """uint8 BGR images (3, h, w)."""
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randint(0, 256, (3, *size), generator=draw, dtype=torch.uint8) for size in sizes]
+
+
+def samples(*sizes):
+    return [SegDataSample(metainfo={"ori_shape": size}) for size in sizes]
+
+
+@torch.inference_mode()
+def dense_and_labels(model, images, ori_shapes):
+    """Per image: refined logits (Q, H, W) and labels (H, W), all images in one batch."""
+    data = model.data_preprocessor({"inputs": images, "data_samples": samples(*ori_shapes)})
+    logits = model.inference(data["inputs"], [sample.metainfo for sample in data["data_samples"]])
+    labelled = model.postprocess_result(logits, data["data_samples"])
+    return [
+        (model.dense_logits(one), sample.pred_sem_seg.data[0]) for one, sample in zip(logits, labelled, strict=True)
+    ]
+
+
+def test_methods_are_registered():
+    assert len(METHODS) >= 5
+    assert all(issubclass(MODELS.get(name), EncoderDecoder) for name in METHODS)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_of_two_equals_two_singles(method, mode, build_method):
+    model = build_method(method, test_cfg=MODES[mode])
+    images, sizes = random_images((48, 40), (48, 40)), [(60, 50), (30, 35)]
+    both = dense_and_labels(model, images, sizes)
+    singles = [dense_and_labels(model, [image], [size])[0] for image, size in zip(images, sizes, strict=True)]
+    for (dense, labels), (dense_single, labels_single), size in zip(both, singles, sizes, strict=True):
+        assert dense.shape == (7, *size)
+        assert labels.shape == size
+        torch.testing.assert_close(dense, dense_single, atol=2e-6, rtol=0)
+        assert torch.equal(labels, labels_single)
+    assert not torch.equal(both[0][0][:, :30, :35], both[1][0])
+
+
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+@pytest.mark.parametrize("method", METHODS)
+def test_images_of_different_sizes_share_a_batch(method, mode, build_method):
+    model = build_method(method, test_cfg=MODES[mode])
+    images, sizes = random_images((48, 40), (33, 71), (20, 24)), [(50, 41), (33, 71), (64, 9)]
+    together = dense_and_labels(model, images, sizes)
+    for image, size, (dense, labels) in zip(images, sizes, together, strict=True):
+        [(dense_single, labels_single)] = dense_and_labels(model, [image], [size])
+        assert dense.shape == (7, *size)
+        torch.testing.assert_close(dense, dense_single, atol=2e-6, rtol=0)
+        assert torch.equal(labels, labels_single)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+def test_float32_equals_float64(method, mode, build_method):
+    model = build_method(method, test_cfg=MODES[mode])
+    image, size = random_images((41, 56)), [(60, 80)]
+    [(single, labels)] = dense_and_labels(model, image, size)
+    model = model.double()
+    with torch.inference_mode():
+        inputs = torch.stack(model.data_preprocessor({"inputs": image})["inputs"])
+        assert model.patch_logits(inputs).dtype == torch.float64
+    [(double, labels_double)] = dense_and_labels(model, image, size)
+    torch.testing.assert_close(single, double, atol=5e-6, rtol=0, check_dtype=False)
+    assert torch.equal(labels, labels_double)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_window_batch_changes_nothing(method, build_method):
+    images, sizes = random_images((56, 72), (40, 40)), [(56, 72), (40, 40)]
+    results = [dense_and_labels(build_method(method, window_batch=n), images, sizes) for n in (1, 5, 16)]
+    for other in results[1:]:
+        for (dense, labels), (dense_other, labels_other) in zip(results[0], other, strict=True):
+            torch.testing.assert_close(dense, dense_other, atol=2e-6, rtol=0)
+            assert torch.equal(labels, labels_other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_follow_the_image(method, build_method):
+    """Mirror-free sanity: logits vary over the image and are cosines."""
+    [(dense, _)] = dense_and_labels(build_method(method), random_images((48, 64)), [(48, 64)])
+    assert dense.isfinite().all()
+    assert dense.abs().max() <= 1 + 1e-5
+    assert (dense.amax((1, 2)) - dense.amin((1, 2))).min() > 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_trained(method, build_method):
+    model = build_method(method)
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    with pytest.raises(NotImplementedError, match="is training-free: it has no loss"):
+        model.loss(torch.zeros(1, 3, 32, 32), [])
+
+
+def test_test_step_takes_uint8_bgr_and_stores_labels(build_method):
+    [sample] = build_method("SCLIP").test_step(
+        {"inputs": random_images((48, 40)), "data_samples": samples((60, 50))},
+    )
+    labels = sample.pred_sem_seg.data
+    assert labels.shape == (1, 60, 50)
+    assert labels.dtype == torch.int64
+    assert set(labels.unique().tolist()) <= {0, 1, 2, 3}
+    assert len(labels.unique()) > 1
+
+
+def test_without_data_samples_the_inputs_are_the_originals(build_method):
+    model = build_method("SCLIP")
+    image = torch.stack(model.data_preprocessor({"inputs": random_images((48, 40))})["inputs"])
+    [given] = model.predict(image, samples((48, 40)))
+    [bare] = model.predict(image)
+    assert torch.equal(given.pred_sem_seg.data, bare.pred_sem_seg.data)
+
+
+def test_metas_are_not_changed(build_method):
+    model = build_method("SCLIP")
+    metas = [{"ori_shape": (50, 44), "img_shape": (48, 40)}]
+    before = copy.deepcopy(metas)
+    model.inference([torch.zeros(3, 48, 40)], metas)
+    assert metas == before
+
+
+def test_inputs_are_not_changed(build_method):
+    model = build_method("NACLIP", pad_to=16)
+    image = torch.randn(3, 40, 44, generator=torch.Generator().manual_seed(0))
+    before = image.clone()
+    model.predict([image], samples((40, 44)))
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(("window_batch", "passes"), [(1, 12), (4, 4), (5, 3), (16, 2)])
+def test_windows_of_equal_size_share_forward_passes(window_batch, passes, build_method, monkeypatch):
+    """Two images of 2x3 and 2x2 windows of 32 pixels, and one of 2x1 windows of 32x24."""
+    model = build_method("SCLIP", window_batch=window_batch)
+    calls = []
+    inner = model.patch_logits
+    monkeypatch.setattr(model, "patch_logits", lambda inputs: calls.append(tuple(inputs.shape)) or inner(inputs))
+    images = [torch.zeros(3, 48, 64), torch.zeros(3, 48, 48), torch.zeros(3, 48, 24)]
+    model.inference(images, [{"ori_shape": image.shape[1:]} for image in images])
+    assert len(calls) == passes
+    assert max(shape[0] for shape in calls) <= window_batch
+    assert sum(shape[0] for shape in calls if shape[3] == 32) == 10
+    assert sum(shape[0] for shape in calls if shape[3] == 24) == 2
+
+
+def test_encode_decode_gives_logits_at_the_size_of_the_inputs(build_method):
+    model = build_method("SCLIP", test_cfg={"mode": "whole"})
+    inputs = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits = model.encode_decode(inputs, [{}, {}])
+        assert torch.equal(model(inputs, mode="tensor"), logits)
+        [dense, _] = model.inference(inputs, [{"ori_shape": (40, 56)}] * 2)
+        torch.testing.assert_close(logits[0], dense.dense(), atol=2e-6, rtol=0)
+    assert logits.shape == (2, 7, 40, 56)
+
+
+def test_whole_upsampling_direct_and_two_step(build_method):
+    inputs = torch.randn(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    found = {}
+    for way in ("direct", "two_step"):
+        model = build_method("SCLIP", test_cfg={"mode": "whole"}, whole_upsampling=way)
+        with torch.inference_mode():
+            found[way] = model.inference(inputs, [{"ori_shape": (75, 90)}])[0].dense()
+            patches = model.patch_logits(inputs)
+            resized = model.encode_decode(inputs)
+    options = {"size": (75, 90), "mode": "bilinear", "align_corners": False}
+    expected = {
+        way: torch.nn.functional.interpolate(source, **options)[0]
+        for way, source in (("direct", patches), ("two_step", resized))
+    }
+    for way, dense in found.items():
+        torch.testing.assert_close(dense, expected[way], atol=2e-6, rtol=0)
+    assert (found["direct"] - found["two_step"]).abs().max() > 1e-3
+
+
+def test_padded_windows_see_zeros_outside(build_method, monkeypatch):
+    model = build_method("ClearCLIP", pad_to=16)
+    seen = []
+    inner = model.patch_logits
+    monkeypatch.setattr(model, "patch_logits", lambda inputs: seen.append(inputs) or inner(inputs))
+    model.inference([torch.ones(3, 29, 20)], [{"ori_shape": (29, 20)}])
+    [window] = seen[0]
+    assert window.shape == (3, 32, 32)
+    expected = torch.zeros(3, 32, 32)
+    expected[:, 1:30, 6:26] = 1
+    assert torch.equal(window, expected)
+
+
+def test_pamr_refines_all_queries_whatever_the_tiling(build_method, monkeypatch):
+    image, size = random_images((48, 40)), [(30, 25)]
+    model = build_method("SCLIP", pamr_steps=3, pamr_dilations=(1, 2), decode_head={"prob_threshold": 0.2})
+    [(dense, labels)] = dense_and_labels(model, image, size)
+    [(raw, _)] = dense_and_labels(build_method("SCLIP"), image, size)
+    data = model.data_preprocessor({"inputs": image})["inputs"][0]
+    resized = torch.nn.functional.interpolate(data[None], size=size[0], mode="bilinear", align_corners=False)[0]
+    expected = pamr_module.pamr(raw, pamr_module.pamr_affinity(resized, (1, 2)), (1, 2), 3)
+    torch.testing.assert_close(dense, expected, atol=2e-6, rtol=0)
+    assert (dense - raw).abs().max() > 1e-3
+    monkeypatch.setattr("mmseg_tfovss.methods.base._PAMR_ELEMENTS", 2 * 30 * 25)
+    [(tiled, labels_tiled)] = dense_and_labels(model, image, size)
+    torch.testing.assert_close(tiled, dense, atol=1e-6, rtol=0)
+    assert torch.equal(labels_tiled, labels)
+
+
+def test_text_features_are_computed_once(build_method, monkeypatch):
+    model = build_method("SCLIP")
+    model.prepare()
+    monkeypatch.setattr(model.decode_head, "set_text_features", None)
+    model.prepare()
+    assert model.decode_head.text_features.shape == (7, 32)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
+@pytest.mark.parametrize("method", METHODS)
+def test_half_precision_stays_close(method, precision, tolerance, build_method):
+    inputs = torch.randn(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    exact, half = build_method(method), build_method(method, precision=precision)
+    with torch.inference_mode():
+        exact.prepare()
+        half.prepare()
+        expected, found = exact.patch_logits(inputs), half.patch_logits(inputs)
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).abs().max() < tolerance
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window_batch": 0}, r"model\.window_batch must be at least 1, but got 0"),
+        ({"whole_upsampling": "bicubic"}, r"must be one of \['direct', 'two_step'\], but got 'bicubic'"),
+        ({"pamr_steps": -1}, r"model\.pamr_steps must be at least 0 .* got -1 and \(8, 16\)"),
+        ({"pamr_dilations": ()}, r"model\.pamr_dilations positive"),
+        ({"pamr_dilations": (8, 0)}, r"model\.pamr_dilations positive .* \(8, 0\)"),
+        ({"precision": "fp8"}, r"precision must be one of \['fp32', 'bf16', 'fp16'\], but got 'fp8'"),
+        ({"test_cfg": {"mode": "crop"}}, r"model\.test_cfg\.mode must be 'whole' or 'slide', but got 'crop'"),
+        ({"test_cfg": {"crop_size": 32}}, r"model\.test_cfg\.mode must be .* but got None"),
+        ({"test_cfg": {"mode": "slide", "crop_size": 32}}, r"model\.test_cfg\.stride must be .* but got None"),
+        ({"test_cfg": {"mode": "slide", "stride": 16}}, r"model\.test_cfg\.crop_size must be .* but got None"),
+        ({"test_cfg": {"mode": "slide", "crop_size": 32, "stride": 0}}, r"model\.test_cfg\.stride .* got 0"),
+        ({"test_cfg": {"mode": "slide", "crop_size": (32, -1), "stride": 8}}, r"crop_size .* got \(32, -1\)"),
+        ({"test_cfg": {"mode": "slide", "crop_size": (1, 2, 3), "stride": 8}}, r"crop_size .* got \(1, 2, 3\)"),
+        ({"test_cfg": {"mode": "slide", "crop_size": 32.5, "stride": 8}}, r"crop_size must be .* got 32\.5"),
+        ({"pad_to": -16}, r"model\.pad_to .* got -16"),
+    ],
+)
+def test_settings_out_of_range_are_named(options, message, build_method):
+    with pytest.raises(ValueError, match=message):
+        build_method("SCLIP", **options)
+
+
+@pytest.mark.parametrize("test_cfg", MODES.values(), ids=MODES)
+def test_image_smaller_than_a_patch_is_named(test_cfg, build_method):
+    model = build_method("SCLIP", test_cfg=test_cfg)
+    with pytest.raises(ValueError, match=r"image .*of 7x40 pixels .* is smaller than one 8x8 patch"):
+        model.predict([torch.zeros(3, 7, 40)])
+    with pytest.raises(ValueError, match=r"image .*of 7x\d+ pixels .* is smaller than one 8x8 patch"):
+        model.predict([torch.zeros(3, 7, 40)], samples((70, 400)))

@@ -1,0 +1,51 @@
+"""Attention of the last block, against explicit softmax and hand-computed priors."""
+
+import math
+
+import pytest
+import torch
+
+from mmseg_tfovss.ops.attention import gaussian_neighbourhood, self_correlation
+
+
+def random_heads(seed):
+    return torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_self_correlation_is_softmax_of_scaled_products(with_bias):
+    tokens, value = random_heads(0), random_heads(1)
+    bias = torch.randn(5, 5, generator=torch.Generator().manual_seed(2)) if with_bias else None
+    expected = torch.zeros_like(value)
+    for batch in range(2):
+        for head in range(3):
+            scores = tokens[batch, head] @ tokens[batch, head].T / math.sqrt(4)
+            if bias is not None:
+                scores = scores + bias
+            weights = scores.exp() / scores.exp().sum(dim=1, keepdim=True)
+            expected[batch, head] = weights @ value[batch, head]
+    torch.testing.assert_close(self_correlation(tokens, value, bias), expected)
+
+
+def test_gaussian_of_a_2x3_grid_by_hand():
+    """sigma^2 = 1/2, so the prior is exp(-squared distance); patches 0 1 2 over 3 4 5 after the class token."""
+    one, two, four, five = (math.exp(-squared) for squared in (1, 2, 4, 5))
+    expected = torch.tensor(
+        [
+            [0, 0, 0, 0, 0, 0, 0],
+            [0, 1, one, four, one, two, five],
+            [0, one, 1, one, two, one, two],
+            [0, four, one, 1, five, two, one],
+            [0, one, two, five, 1, one, four],
+            [0, two, one, two, one, 1, one],
+            [0, five, two, one, four, one, 1],
+        ]
+    )
+    torch.testing.assert_close(gaussian_neighbourhood((2, 3), math.sqrt(0.5)), expected)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 5.0])
+def test_gaussian_widens_with_sigma(sigma):
+    prior = gaussian_neighbourhood((1, 3), sigma)
+    assert prior.dtype == torch.float32
+    torch.testing.assert_close(prior[1, 3].item(), math.exp(-4 / (2 * sigma**2)), atol=1e-7, rtol=1e-5)
