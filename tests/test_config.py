@@ -69,7 +69,7 @@ def test_protocol_must_be_declared():
 
 
 def test_unknown_override_offers_near_matches():
-    with pytest.raises(ValueError, match="unknown config key 'modl'. Did you mean model"):
+    with pytest.raises(ValueError, match=r"unknown config key 'modl'\. Did you mean model"):
         load_config(SCLIP, {"modl.precision": "bf16"})
 
 

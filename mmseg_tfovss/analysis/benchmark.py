@@ -4,7 +4,7 @@ import ctypes
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_tfovss.datasets import ResizeShortSide
-from mmseg_tfovss.datasets.files import read_image
+from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 
@@ -66,21 +65,19 @@ def time_stages(model: OpenVocabSegmentor, path: Path, short_side: int, repeats:
     start = time.perf_counter()
     model.prepare()
     text_seconds = time.perf_counter() - start
-    resize = ResizeShortSide(short_side)
     memory = _PeakMemory(device)
     seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
     windows: list[Tensor] = []
     labels = torch.empty(0)
     for _ in range(repeats + 1):
         clock = _Clock(device)
-        image, size = _load(model, resize, path)
+        original, image = load_image(model, path, short_side)
         clock.lap("load")
         plan = model.window_plan((image.shape[-2], image.shape[-1]))
         windows = plan.cut(image)
         encoded = torch.stack(model.encode_windows(windows))
         clock.lap("encoder")
-        direct = model.mode == "whole" and model.whole_upsampling == "direct"
-        labels = model.label(plan.stitch(encoded, image, size, direct=direct))
+        labels = model.label(model.stitch(plan, encoded, image, (original.shape[0], original.shape[1])))
         clock.lap("upsample+argmax")
         confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
         clock.lap("metric")
@@ -106,13 +103,6 @@ def use_random_text(model: OpenVocabSegmentor) -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
     head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
-
-
-def _load(model: OpenVocabSegmentor, resize: Callable[[dict], dict], path: Path) -> tuple[Tensor, tuple[int, int]]:
-    original = read_image(path)
-    resized = resize({"img": original, "img_path": str(path)})["img"]
-    batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)]}
-    return model.data_preprocessor(batch)["inputs"][0], (original.shape[0], original.shape[1])
 
 
 class _Clock:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build
 from mmseg_tfovss.datasets import ResizeShortSide
@@ -58,6 +57,24 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
     return model.to(target)
 
 
+def load_image(model: OpenVocabSegmentor, path: Path, short_side: int | None = None) -> tuple[np.ndarray, torch.Tensor]:
+    """Read an image, and make of it what the network sees.
+
+    Args:
+        model: its preprocessor and device are used.
+        path: image file.
+        short_side: the image is resized to it; default 336.
+
+    Returns:
+        The original (H, W, 3) uint8 BGR, and the resized, normalised RGB tensor (3, h, w) on the model's device.
+    """
+    original = read_image(path)
+    resize = ResizeShortSide(_DEFAULT_SHORT_SIDE if short_side is None else short_side)
+    resized = resize({"img": original, "img_path": str(path)})["img"]
+    batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)]}
+    return original, model.data_preprocessor(batch)["inputs"][0]
+
+
 @torch.inference_mode()
 def segment_file(
     model: OpenVocabSegmentor,
@@ -84,14 +101,8 @@ def segment_file(
         FileNotFoundError: no such image.
         ValueError: an image that cannot be used, or a window outside of it.
     """
-    original = read_image(path)
-    shape = original.shape[:2]
-    resize = ResizeShortSide(_DEFAULT_SHORT_SIDE if short_side is None else short_side)
-    resized = resize({"img": original, "img_path": str(path)})["img"]
-    sample = SegDataSample(metainfo={"ori_shape": shape, "img_path": str(path)})
-    batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)], "data_samples": [sample]}
-    image = model.data_preprocessor(batch)["inputs"][0]
-    logits = model.inference([image], [sample.metainfo])[0]
+    original, image = load_image(model, path, short_side)
+    logits = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])[0]
     patch_logits = None
     if window is not None:
         plan: WindowPlan = model.window_plan((image.shape[-2], image.shape[-1]))

@@ -123,7 +123,6 @@ class OpenVocabSegmentor(EncoderDecoder):
         for meta in batch_img_metas:
             _check_not_tiny(meta, self.backbone.patch_size)
         self.prepare()
-        direct = self.mode == "whole" and self.whole_upsampling == "direct"
         plans = [self.window_plan((image.shape[-2], image.shape[-1])) for image in inputs]
         windows = [window for plan, image in zip(plans, inputs, strict=True) for window in plan.cut(image)]
         encoded = iter(self.encode_windows(windows))
@@ -131,7 +130,7 @@ class OpenVocabSegmentor(EncoderDecoder):
         for plan, image, meta in zip(plans, inputs, batch_img_metas, strict=True):
             patch_logits = torch.stack([next(encoded) for _ in range(len(plan.tops) * len(plan.lefts))])
             target = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
-            dense.append(plan.stitch(patch_logits, image, target, direct=direct))
+            dense.append(self.stitch(plan, patch_logits, image, target))
         return dense
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
@@ -180,6 +179,11 @@ class OpenVocabSegmentor(EncoderDecoder):
                 encoded.update(zip(chunk, logits, strict=True))
         return [encoded[index] for index in range(len(windows))]
 
+    def stitch(self, plan: WindowPlan, patch_logits: Tensor, image: Tensor, target: Size) -> DenseLogits:
+        """Patch logits (n, Q, h, w) of an image's windows -> logits on the ``target`` pixels of the original image."""
+        direct = self.mode == "whole" and self.whole_upsampling == "direct"
+        return plan.stitch(patch_logits, image, target, direct=direct)
+
     def label(self, logits: DenseLogits) -> Tensor:
         """Class ids (H, W) of one image, after refinement and thresholds."""
         if not self.pamr_steps:
@@ -212,7 +216,7 @@ def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
     height, width = meta["ori_shape"][:2]
     if min(height, width) < patch_size:
         raise ValueError(
-            f"The image {meta.get('img_path', '')} of {height}x{width} pixels (height x width) is smaller than one"
+            f"The image {meta.get('img_path', '(no path)')} of {height}x{width} pixels (height x width) is smaller than one"
             f" {patch_size}x{patch_size} patch: nothing can be told apart in it."
         )
 

@@ -99,6 +99,7 @@ def _store(features: Tensor, path: Path) -> None:
     try:
         save_file({"text_features": features.contiguous()}, partial)
         Path(partial).replace(path)
-    except (OSError, SafetensorError) as error:
-        Path(partial).unlink(missing_ok=True)
+    except SafetensorError as error:  # how safetensors reports a full disk
         raise OSError(str(error)) from error
+    finally:
+        Path(partial).unlink(missing_ok=True)

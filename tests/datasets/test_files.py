@@ -86,7 +86,7 @@ def test_truncated_image_is_named(suffix, kept, tmp_path):
     path = save(colours(200, 200), tmp_path / f"a.{suffix}")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(ValueError, match=rf"The image .*a\.{suffix} (is truncated or damaged|cannot be decoded)"):
+    with pytest.raises(ValueError, match=rf"The image .*a\.{suffix} is truncated or damaged"):
         read_image(path)
 
 
@@ -95,7 +95,7 @@ def test_truncated_annotation_is_named(kept, tmp_path):
     path = save(colours(200, 200, 0), tmp_path / "a.png")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(ValueError, match=r"The annotation .*a\.png (is truncated or damaged|cannot be decoded)"):
+    with pytest.raises(ValueError, match=r"The annotation .*a\.png is truncated or damaged"):
         read_labels(path)
 
 
