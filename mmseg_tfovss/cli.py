@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _USER_ERRORS = (ValueError, OSError)  # FileNotFoundError, PermissionError and a full disk are OSErrors
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 TRACEBACK_VARIABLE = "MMSEG_TFOVSS_TRACEBACK"
 
 
@@ -19,10 +20,18 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(_INTERRUPTED) from None
     except _USER_ERRORS as error:
         if os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise
         sys.stderr.write(f"error: {sentence(error)}\n")
+        raise SystemExit(1) from error
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; its import is not worth seconds here
+            raise
+        sys.stderr.write("error: the GPU is out of memory: lower model.window_batch or set model.precision=fp16.\n")
         raise SystemExit(1) from error
 
 

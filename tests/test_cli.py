@@ -1,6 +1,7 @@
 """User mistakes are one sentence; option values are read as a user means them."""
 
 import pytest
+import torch
 
 from mmseg_tfovss.cli import parse_options, sentence, user_errors
 
@@ -16,6 +17,18 @@ def test_bugs_pass(capsys):
     with pytest.raises(KeyError), user_errors():
         raise KeyError("bug")
     assert capsys.readouterr().err == ""
+
+
+def test_interruption_and_full_gpu_memory_are_no_tracebacks(capsys):
+    with pytest.raises(SystemExit) as stop, user_errors():
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    with pytest.raises(SystemExit) as stop, user_errors():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("lower model.window_batch or set model.precision=fp16.")
+    with pytest.raises(RuntimeError, match="a bug"), user_errors():
+        raise RuntimeError("a bug")
 
 
 def test_traceback_on_request(monkeypatch):
