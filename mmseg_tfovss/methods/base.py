@@ -216,8 +216,8 @@ def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
     height, width = meta["ori_shape"][:2]
     if min(height, width) < patch_size:
         raise ValueError(
-            f"The image {meta.get('img_path', '(no path)')} of {height}x{width} pixels (height x width) is smaller than one"
-            f" {patch_size}x{patch_size} patch: nothing can be told apart in it."
+            f"The image {meta.get('img_path', '(no path)')} of {height}x{width} pixels (height x width) is smaller than"
+            f" one {patch_size}x{patch_size} patch: nothing can be told apart in it."
         )
 
 
