@@ -15,7 +15,22 @@ from mmseg_tfovss.evaluation.result import PROTOCOLS
 
 _REQUIRED = ("model", "protocol", "short_side", "work_dir", "launcher")
 # What cannot change a number and therefore does not enter the hash.
-_NOT_HASHED = {"work_dir", "launcher", "resume", "log_level", "default_hooks", "custom_hooks", "env_cfg"}
+_NOT_HASHED = {"overrides", "work_dir", "launcher", "resume", "log_level", "default_hooks", "custom_hooks", "env_cfg"}
+# Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
+_NO_OVERRIDE = (
+    "work_dir",
+    "launcher",
+    "log_level",
+    "env_cfg",
+    "test_dataloader.num_workers",
+    "test_dataloader.persistent_workers",
+    "test_dataloader.batch_size",
+    "test_dataloader.dataset.data_root",
+    "model.backbone",
+    "model.precision",
+    "model.window_batch",
+    "model.decode_head.cache_dir",
+)
 _NOT_HASHED_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
 
 
@@ -47,6 +62,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         if key.split(".")[0] not in config:
             raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
     config.merge_from_dict(dict(options or {}))
+    config.overrides = {key: str(value) for key, value in (options or {}).items() if not key.startswith(_NO_OVERRIDE)}
     for key in _REQUIRED:
         if key not in config:
             raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
@@ -92,6 +108,19 @@ def check_settings(settings: Mapping[str, Any], registry: Registry, where: str) 
             )
         if isinstance(value, Mapping) and "type" in value:
             check_settings(value, registry, f"{where}.{key}")
+
+
+def check_names(settings: Mapping[str, Any], valid: Iterable[str], where: str) -> None:
+    """Raise ValueError for an option that does not exist, with near matches."""
+    for key in settings:
+        if key not in set(valid):
+            raise ValueError(f"{where}.{key}: {_unknown('option', key, valid)}")
+
+
+def input_files(config: Config) -> list[Path]:
+    """Existing files that a config names as weights or vocabulary."""
+    names = (config.model.backbone.get("pretrained"), config.model.decode_head.get("vocabulary"))
+    return [Path(name) for name in names if isinstance(name, str) and Path(name).is_file()]
 
 
 def config_hash(config: Config) -> str:

@@ -47,13 +47,15 @@ def main() -> None:
         if arguments.classes is not None:
             config.model.decode_head.vocabulary = arguments.classes.split(";")
         if arguments.classes_file is not None:
-            config.model.decode_head.vocabulary = str(arguments.classes_file)
+            if not arguments.classes_file.is_file():
+                raise FileNotFoundError(f"The class file {arguments.classes_file} does not exist.")
+            config.model.decode_head.vocabulary = str(arguments.classes_file.resolve())
         if arguments.classes is not None or arguments.classes_file is not None:
             config.model.decode_head.background = None
         if not arguments.image.is_file():
             raise FileNotFoundError(f"The image {arguments.image} does not exist.")
         model = build_method(config, arguments.device or get_device())
-        short_side = arguments.short_side if arguments.short_side is not None else config.get("short_side")
+        short_side = config.short_side if arguments.short_side is None else arguments.short_side
         window = tuple(arguments.window) if arguments.window else None
         result = segment_file(model, arguments.image, short_side, keep_logits=arguments.save_logits, window=window)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Evaluate a config with several processes, one per GPU (or per core, without GPUs):
+# with $PYTHON, else the python of .venv, else python:
 #   tools/dist_test.sh CONFIG PROCESSES [options of tools/test.py]
 set -euo pipefail
 if [ $# -lt 2 ]; then
@@ -8,5 +9,10 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 processes=$2
 shift 2
-exec "${PYTHON:-python}" -m torch.distributed.run --standalone --nproc-per-node="$processes" \
-    "$(dirname "$0")/test.py" "$config" --launcher pytorch "$@"
+root=$(cd "$(dirname "$0")/.." && pwd)
+if [ -z "${PYTHON:-}" ]; then
+    PYTHON=python
+    [ -x "$root/.venv/bin/python" ] && PYTHON="$root/.venv/bin/python"
+fi
+exec "$PYTHON" -m torch.distributed.run --standalone --nproc-per-node="$processes" \
+    "$root/tools/test.py" "$config" --launcher pytorch "$@"

@@ -12,7 +12,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--resume", action="store_true", help="skip the run if its result is there already")
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -24,7 +23,9 @@ def main() -> None:
     with user_errors():
         from rich.console import Console
 
-        from mmseg_tfovss.config import config_hash, load_config
+        from mmseg_tfovss.config import config_hash, input_files, load_config
+        from mmseg_tfovss.engine.distributed import is_first_process
+        from mmseg_tfovss.engine.provenance import git_commit
         from mmseg_tfovss.engine.run import run_test
         from mmseg_tfovss.evaluation import result as results
         from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
@@ -32,9 +33,11 @@ def main() -> None:
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{Path(arguments.config).stem}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
-        finished = results.finished(folder, config_hash(config)) if arguments.resume else None
+        finished = None
+        if arguments.resume:
+            finished = results.finished(folder, config_hash(config), git_commit(), input_files(config))
         result = finished or run_test(config)
-        if result is None:  # not the main process
+        if result is None or not is_first_process():
             return
         console = Console()
         print_table(class_table(result))

@@ -4,7 +4,7 @@ protocol = "paper"
 short_side = 448
 model = dict(
     type="MaskCLIP",
-    pad_to=16,
+    pad_to="patch",
     decode_head=dict(type="TextHead", vocabulary="voc21_clearclip", logit_scale=50, prob_threshold=0.2),
     test_cfg=dict(mode="slide", crop_size=448, stride=224),
 )

@@ -28,15 +28,13 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     raw = _read_bytes(path, "image")
     _check_complete(path, raw, "image")
-    encoded = np.frombuffer(raw, np.uint8)
-    stored = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    # Decoded once more as MMCV's loader does it: three channels, EXIF orientation applied.
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    if stored is None or image is None:
+    # As MMCV's loader decodes (three channels, EXIF orientation applied), but without cutting 16 bits to 8 unasked.
+    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None:
         raise ValueError(f"The image {path} cannot be decoded: replace the file.")
-    if stored.dtype != np.uint8:
+    if image.dtype != np.uint8:
         raise ValueError(
-            f"The image {path} has {stored.dtype.itemsize * 8} bits per channel; convert it to 8 bits first (which"
+            f"The image {path} has {image.dtype.itemsize * 8} bits per channel; convert it to 8 bits first (which"
             " range of its values is black to white only you know)."
         )
     return image

@@ -83,12 +83,12 @@ class LoadLabels(BaseTransform):
                 f"The annotation {results['seg_map_path']} is {labels.shape[0]}x{labels.shape[1]} pixels, but its image"
                 f" {results['img_path']} is {results['ori_shape'][0]}x{results['ori_shape'][1]}."
             )
-        label_map = results.get("label_map")
-        if label_map:  # MMSeg's, for a dataset evaluated on some of its classes
-            labels = np.select([labels == old for old in label_map], list(label_map.values()), labels)
         if results.get("reduce_zero_label"):
             ignored = (labels == 0) | (labels == self.ignore_index)
             labels = np.where(ignored, self.ignore_index, labels - 1)
+        label_map = results.get("label_map")
+        if label_map:  # MMSeg's, for a dataset evaluated on some of its classes
+            labels = np.select([labels == old for old in label_map], list(label_map.values()), labels)
         results["gt_seg_map"] = labels
         results.setdefault("seg_fields", []).append("gt_seg_map")
         return results

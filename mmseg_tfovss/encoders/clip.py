@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
+from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.encoders.weights import load_clip
 from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
 from mmseg_tfovss.registry import MODELS
@@ -73,19 +74,19 @@ class CLIPBlock(nn.Module):
         """Concatenate head outputs (B, heads, L, C / heads) and apply out_proj: (B, L, C)."""
         return self.out_proj(heads.transpose(1, 2).flatten(2))
 
-    def attention(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def attention(self, tokens: Tensor) -> Tensor:
         """CLIP's own query-key attention: (B, L, C) -> (B, L, C), residual not added."""
         query, key, value = self.qkv(tokens)
-        return self.merge_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        return self.merge_heads(F.scaled_dot_product_attention(query, key, value))
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
         """LayerNorm, linear, activation, linear: (B, L, C) -> (B, L, C), residual not added."""
         hidden = self.c_fc(_norm(self.ln_2, tokens, self.c_fc.weight))
         return self.c_proj(self.activation(hidden))
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor) -> Tensor:
         """The whole block, as trained: (B, L, C) -> (B, L, C)."""
-        tokens = tokens + self.attention(tokens, mask)
+        tokens = tokens + self.attention(tokens)
         return tokens + self.feed_forward(tokens)
 
 
@@ -144,10 +145,10 @@ class CLIPImageEncoder(nn.Module):
         self.patch_size: int = self.conv1.kernel_size[0]
         self.residual_hooks: list[ResidualHook] = []
         # Kept out of the module tree: needed once for the text features, then dropped with its memory.
-        self._text_tower: list[nn.Module] = [loaded.text]
+        self._text_tower = [loaded.text]
         self.requires_grad_(requires_grad=False).eval()
 
-    def pop_text_encoder(self) -> nn.Module:
+    def pop_text_encoder(self) -> CLIPTextEncoder:
         """Hand over the text tower that was loaded beside this one; it can be taken once."""
         return self._text_tower.pop()
 
@@ -183,10 +184,17 @@ class CLIPImageEncoder(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """Patch embedding, class token, positions and ln_pre: (B, 3, H, W) -> (B, 1 + hw, C)."""
         grid = self.grid(images)
-        patches = self.conv1(images.to(self.conv1.weight.dtype)).flatten(2).transpose(1, 2)  # (B, hw, C)
+        # The convolution as a matrix product: stride = kernel, and cuDNN would use TF32 for float32 convolutions.
+        pixels = self._patches(images.to(self.conv1.weight.dtype), grid)  # (B, hw, 3 p p)
+        patches = F.linear(pixels, self.conv1.weight.flatten(1))  # (B, hw, C)
         cls = self.class_embedding.expand(len(images), 1, -1)
         positions = interpolate_positions(self.positional_embedding, grid, self.position_mode)
         return self.ln_pre(torch.cat([cls, patches], dim=1) + positions)
+
+    def _patches(self, images: Tensor, grid: Grid) -> Tensor:
+        (height, width), side = grid, self.patch_size
+        whole = images[..., : height * side, : width * side]  # pixels beyond the last whole patch are dropped
+        return whole.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
     def early_blocks(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Blocks 1 .. L-1 as trained, with the residual hooks after each: (B, 1 + hw, C) -> same."""

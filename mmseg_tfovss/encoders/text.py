@@ -17,6 +17,9 @@ class CLIPTextEncoder(nn.Module):
         model: open_clip's CLIP (its text parts are referenced, not copied).
         tokenizer: maps a list of strings to token ids (T, context), zero-padded after the end-of-text token,
             which has the largest id.
+
+    Attributes:
+        variant: what changes the features beside weights: activation and number of heads.
     """
 
     def __init__(self, model: CLIP, tokenizer: Callable[[list[str]], Tensor]) -> None:
@@ -26,6 +29,8 @@ class CLIPTextEncoder(nn.Module):
         self.positional_embedding = model.positional_embedding
         self.text_projection = model.text_projection
         self.tokenizer = tokenizer
+        first = model.transformer.resblocks[0]
+        self.variant = f"{type(first.mlp.gelu).__name__}, {first.attn.num_heads} heads"
         self.requires_grad_(requires_grad=False).eval()
 
     @torch.inference_mode()

@@ -1,9 +1,60 @@
 """Several processes, each with a copy of the frozen model."""
 
+import os
+import subprocess
 from typing import Any
 
+import torch
+from mmengine.dist import barrier, is_main_process
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
+
+_FIRST_PORT, _PORTS = 20_000, 20_000
+
+
+def join_processes(launcher: str) -> None:
+    """Join the process group of a launcher where MMEngine's runner cannot do it by itself.
+
+    MMEngine reaches for a GPU whatever the backend, so on machines without one the group (gloo) is made here. Jobs that
+    share a slurm node get ports of their own.
+
+    Args:
+        launcher: ``none``, ``pytorch`` (torchrun's variables are set) or ``slurm``.
+
+    Raises:
+        ValueError: the launcher's environment variables are missing.
+    """
+    wanted = {"none": (), "pytorch": ("RANK", "WORLD_SIZE"), "slurm": ("SLURM_PROCID", "SLURM_NTASKS")}[launcher]
+    missing = [name for name in wanted if name not in os.environ]
+    if missing:
+        start = {"pytorch": "tools/dist_test.sh", "slurm": "srun"}[launcher]
+        raise ValueError(f"--launcher {launcher} needs {', '.join(missing)} in the environment: start it with {start}.")
+    if launcher == "slurm":
+        job = int(os.environ.get("SLURM_JOB_ID", 0))
+        os.environ.setdefault("MASTER_PORT", str(_FIRST_PORT + job % _PORTS))
+    if launcher == "none" or torch.cuda.is_available():
+        return
+    if launcher == "slurm":
+        command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        os.environ.setdefault("MASTER_ADDR", hosts[0])
+        os.environ["RANK"], os.environ["WORLD_SIZE"] = os.environ["SLURM_PROCID"], os.environ["SLURM_NTASKS"]
+        os.environ["LOCAL_RANK"] = os.environ.get("SLURM_LOCALID", "0")
+    torch.distributed.init_process_group("gloo")
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of a launcher's processes, also before or without a process group."""
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def prepare_once(model: Any) -> None:  # noqa: ANN401 - a method or a wrapper around one
+    """Compute the text features on the main process; the others then find them in the cache."""
+    model = getattr(model, "module", model)
+    if is_main_process():
+        model.prepare()
+    barrier()
+    model.prepare()
 
 
 @MODEL_WRAPPERS.register_module()

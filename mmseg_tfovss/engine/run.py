@@ -1,5 +1,7 @@
 """Run a config through MMEngine's test loop and turn it into a result."""
 
+import inspect
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,8 +15,10 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from mmseg_tfovss.config import check_settings, config_hash
+from mmseg_tfovss.config import check_names, check_settings, config_hash
+from mmseg_tfovss.engine.distributed import join_processes, prepare_once
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import git_commit, package_versions, peak_memory_mb
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
@@ -22,6 +26,8 @@ from mmseg_tfovss.evaluation.result import SCHEMA_VERSION, Result, class_scores,
 from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
+# torch's options and MMEngine's own
+_LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_per_epoch"} - {"self"}
 _NAMED = 3  # missing files named in a message
 
 
@@ -40,14 +46,13 @@ def run_test(config: Config) -> Result | None:
     """
     check_run(config)
     hashed = config_hash(config)
-    if config.launcher != "none":
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        config.merge_from_dict({"env_cfg.dist_cfg": {"backend": backend}})
+    join_processes(config.launcher)
+    if is_main_process():
+        set_aside(Path(config.work_dir))
     runner = Runner.from_cfg(config)
     progress = ProgressHook()
     runner.register_hook(progress)
-    if is_main_process():
-        set_aside(Path(config.work_dir))
+    prepare_once(runner.model)
     started = time.perf_counter()
     try:
         runner.test()
@@ -70,6 +75,7 @@ def check_run(config: Config) -> None:
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
+    check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
     dataset = _build_dataset(config)
@@ -135,10 +141,13 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
         backbone=model.backbone.name,
         dataset=config.dataset,
         protocol=config.protocol,
+        overrides=config.overrides,
+        precision=config.model.get("precision", "fp32"),
+        device=_device_name(model.decode_head.query_class.device),
         metrics=metric.scores.summary,
         per_class=class_scores(names, metric.scores),
-        num_images=metric.num_images,
-        seconds_per_image=seconds / metric.num_images,
+        num_images=metric.total_images,
+        seconds_per_image=seconds / metric.total_images,
         peak_memory_mb=peak_memory_mb(),
         config_hash=hashed,
         vocabulary_hash=model.decode_head.vocabulary.hash,
@@ -147,6 +156,10 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
         versions=package_versions(),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
 def _segmentation_metric(metrics: Sequence[object]) -> SegmentationMetric:

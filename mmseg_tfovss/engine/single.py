@@ -15,8 +15,6 @@ from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
 
-_DEFAULT_SHORT_SIDE = 336
-
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -57,19 +55,19 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
     return model.to(target)
 
 
-def load_image(model: OpenVocabSegmentor, path: Path, short_side: int | None = None) -> tuple[np.ndarray, torch.Tensor]:
+def load_image(model: OpenVocabSegmentor, path: Path, short_side: int) -> tuple[np.ndarray, torch.Tensor]:
     """Read an image, and make of it what the network sees.
 
     Args:
         model: its preprocessor and device are used.
         path: image file.
-        short_side: the image is resized to it; default 336.
+        short_side: the image is resized to it, pixels.
 
     Returns:
         The original (H, W, 3) uint8 BGR, and the resized, normalised RGB tensor (3, h, w) on the model's device.
     """
     original = read_image(path)
-    resize = ResizeShortSide(_DEFAULT_SHORT_SIDE if short_side is None else short_side)
+    resize = ResizeShortSide(short_side)
     resized = resize({"img": original, "img_path": str(path)})["img"]
     batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)]}
     return original, model.data_preprocessor(batch)["inputs"][0]
@@ -79,7 +77,7 @@ def load_image(model: OpenVocabSegmentor, path: Path, short_side: int | None = N
 def segment_file(
     model: OpenVocabSegmentor,
     path: Path,
-    short_side: int | None = None,
+    short_side: int,
     *,
     keep_logits: bool = False,
     window: tuple[int, int] | None = None,
@@ -89,7 +87,7 @@ def segment_file(
     Args:
         model: of :func:`build_method`.
         path: the image.
-        short_side: the image is resized to it first; default 336.
+        short_side: the image is resized to it first, pixels.
         keep_logits: return ``seg_logits`` too (queries x pixels floats).
         window: (y, x) corner, in the resized image, of the window whose ``patch_logits`` are returned; its size is the
             config's crop size, or the whole image in ``whole`` mode.

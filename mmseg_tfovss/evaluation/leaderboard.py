@@ -5,15 +5,24 @@ import html
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from mmseg_tfovss.evaluation.result import Result, read_result
 
-COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "mIoU", "pAcc", "mAcc", "fwIoU", "Images", "s / image")
+SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
+COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
 POCKET_NOTE = (
     "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
     " pipeline works and ranks nothing about the real world."
 )
 Row = tuple[str, ...]
+_KEY: tuple[Literal["dataset", "protocol", "method", "backbone", "precision"], ...] = (
+    "dataset",
+    "protocol",
+    "method",
+    "backbone",
+    "precision",
+)
 
 
 def load_results(folders: Sequence[Path]) -> list[Result]:
@@ -33,10 +42,10 @@ def load_results(folders: Sequence[Path]) -> list[Result]:
     for folder in folders:
         for path in _result_files(folder):
             result = read_result(path)
-            key = (result["dataset"], result["protocol"], result["method"], result["backbone"])
+            key = (*(result[name] for name in _KEY), str(result["overrides"]))
             if key in found and found[key][0].resolve() != path.resolve():
                 raise ValueError(
-                    f"{path} and {found[key][0]} are results of the same run ({', '.join(key)}): name one."
+                    f"{path} and {found[key][0]} are results of the same run ({', '.join(key[:-1])}): name one."
                 )
             found[key] = (path, result)
     results = [result for _, result in found.values()]
@@ -48,10 +57,11 @@ def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
     return [
         (
             result["dataset"],
-            result["protocol"],
+            _protocol(result),
             result["method"],
             result["backbone"],
-            *(f"{result['metrics'][name]:.2f}" for name in COLUMNS[4:8]),
+            result["precision"],
+            *(f"{result['metrics'][name]:.2f}" for name in SCORES),
             str(result["num_images"]),
             f"{result['seconds_per_image']:.3f}",
         )
@@ -79,7 +89,7 @@ def to_latex(rows: Sequence[Row]) -> str:
     body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
     note = _note(rows).strip()
     comment = f"% {note}\n" if note else ""
-    return f"{comment}\\begin{{tabular}}{{llll{'r' * 6}}}\n{body}\n\\end{{tabular}}\n"
+    return f"{comment}\\begin{{tabular}}{{lllll{'r' * 6}}}\n{body}\n\\end{{tabular}}\n"
 
 
 def to_html(rows: Sequence[Row]) -> str:
@@ -134,6 +144,12 @@ def _result_files(folder: Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"No result.json below {folder}: no run in it has finished.")
     return files
+
+
+def _protocol(result: Result) -> str:
+    """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
+    changes = ", ".join(f"{name.rsplit('.', 1)[-1]}={value}" for name, value in result["overrides"].items())
+    return f"{result['protocol']} ({changes})" if changes else result["protocol"]
 
 
 def _note(rows: Sequence[Row]) -> str:

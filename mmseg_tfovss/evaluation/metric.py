@@ -31,7 +31,9 @@ class SegmentationMetric(BaseMetric):
         self.ignore_index = ignore_index
         self.confusion: Tensor | None = None
         self.num_images = 0
+        # Results of the last evaluation, over all processes:
         self.scores: Scores | None = None
+        self.total_images = 0
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count one batch.
@@ -59,8 +61,9 @@ class SegmentationMetric(BaseMetric):
         images = torch.tensor(self.num_images, device=confusion.device)
         all_reduce(confusion)
         all_reduce(images)
-        self.confusion, self.num_images = confusion, int(images)
+        self.total_images = int(images)
         self.scores = self.compute_metrics([confusion])
+        self.confusion, self.num_images = None, 0  # ready for the next run
         return {f"{self.prefix}/{name}": value for name, value in self.scores.summary.items()}
 
     def compute_metrics(self, results: list[Tensor]) -> Scores:

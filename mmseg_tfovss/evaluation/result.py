@@ -4,6 +4,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -29,6 +30,9 @@ class Result(TypedDict):
     backbone: str  # architecture and weights, e.g. ViT-B-16/openai
     dataset: str  # dataset key, e.g. voc21
     protocol: Literal["paper", "unified"]
+    overrides: dict[str, str]  # command-line changes to the config that can change a number
+    precision: str  # of the image tower: fp32, bf16, fp16
+    device: str  # what it ran on, for seconds_per_image
     metrics: dict[str, float]  # mIoU, pAcc, mAcc, fwIoU in percent
     per_class: dict[str, ClassScores]
     num_images: int
@@ -108,13 +112,26 @@ def read_result(path: Path) -> Result:
     return result  # type: ignore[return-value]
 
 
-def finished(folder: Path, config_hash: str) -> Result | None:
-    """The folder's result, if it is of the same config; None if there is none, it is damaged, or of another config."""
+def finished(folder: Path, config_hash: str, commit: str | None, inputs: Sequence[Path]) -> Result | None:
+    """The folder's result, if running again would give it once more.
+
+    Args:
+        folder: the run's folder.
+        config_hash: of the run that is asked for.
+        commit: of the code now; code with uncommitted changes ("-dirty") never counts as unchanged.
+        inputs: files that the config names (weights, vocabulary); none may be younger than the result.
+
+    Returns:
+        The result, or None if there is none, or it is damaged or out of date.
+    """
     try:
         result = read_result(folder)
     except (FileNotFoundError, ValueError):
         return None
-    return result if result["config_hash"] == config_hash else None
+    written = (folder / RESULT_NAME).stat().st_mtime
+    same_code = result["git_commit"] == commit and not (commit or "").endswith("-dirty")
+    same_inputs = all(path.stat().st_mtime <= written for path in inputs)
+    return result if result["config_hash"] == config_hash and same_code and same_inputs else None
 
 
 def set_aside(folder: Path) -> Path | None:

@@ -6,7 +6,7 @@ from rich.table import Table
 from mmseg_tfovss.evaluation.leaderboard import COLUMNS, leaderboard_rows
 from mmseg_tfovss.evaluation.result import Result
 
-_FIRST_NUMBER = 4  # columns before it hold names
+_FIRST_NUMBER = 5  # columns before it hold names
 _WIDE = 1000
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.ops.labels import Block, label_pixels
 from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.registry import MODELS
@@ -70,7 +71,7 @@ class TextHead(nn.Module):
         return self.text_features.numel() > 0
 
     @torch.inference_mode(mode=False)
-    def set_text_features(self, encoder: nn.Module, weights_hash: str) -> None:
+    def set_text_features(self, encoder: CLIPTextEncoder, weights_hash: str) -> None:
         """Fill the classifier, from the disk cache if it is there.
 
         Args:
@@ -79,15 +80,14 @@ class TextHead(nn.Module):
         """
         features = cached_features(
             lambda: self._encode(encoder),
-            weights_hash,
+            f"{weights_hash}, {encoder.variant}",
             self.vocabulary.queries,
             self.templates,
             self.cache_dir,
         )
         self.text_features = features.clone().to(self.query_class.device)
 
-    def _encode(self, encoder: Callable[[Sequence[str]], Tensor]) -> Tensor:
-        assert isinstance(encoder, nn.Module)
+    def _encode(self, encoder: CLIPTextEncoder) -> Tensor:
         encoder.to(self.query_class.device)
         return encode_queries(encoder, self.vocabulary.queries, self.templates)
 
@@ -114,5 +114,6 @@ class TextHead(nn.Module):
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
         raise ValueError(f"model.decode_head.{name} must lie in [{low:g}, {high:g}], but got {value!r}.")

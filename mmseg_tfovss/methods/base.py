@@ -23,6 +23,7 @@ from mmseg_tfovss.ops.labels import Block
 from mmseg_tfovss.ops.pamr import pamr, pamr_affinity
 from mmseg_tfovss.ops.windows import UPSAMPLINGS, DenseLogits, Size, WindowPlan
 
+_TEST_CFG = {"mode", "crop_size", "stride"}
 _PAMR_ELEMENTS = 1 << 23  # logits refined at a time
 
 
@@ -37,7 +38,8 @@ class OpenVocabSegmentor(EncoderDecoder):
         data_preprocessor: config of the preprocessor; default: CLIP's normalisation.
         precision: ``fp32``, ``bf16`` or ``fp16`` for the linear layers of the image tower.
         window_batch: windows in one forward pass at most; bounds memory, changes nothing else.
-        pad_to: pad every sliding window symmetrically with zeros to a multiple of this many pixels (ClearCLIP 16).
+        pad_to: pad every sliding window symmetrically with zeros to a multiple of this many pixels, or of the patch
+            size (``"patch"``, ClearCLIP); ``None``: pixels beyond the last whole patch are dropped.
         whole_upsampling: in ``whole`` mode patch logits go to the original size ``direct`` (SCLIP, ClearCLIP) or
             ``two_step``, over the resized image (NACLIP).
         pamr_steps: iterations of PAMR on the full-size cosine logits; 0 switches it off.
@@ -56,7 +58,7 @@ class OpenVocabSegmentor(EncoderDecoder):
         data_preprocessor: dict[str, Any] | None = None,
         precision: str = "fp32",
         window_batch: int = 16,
-        pad_to: int | None = None,
+        pad_to: int | str | None = None,
         whole_upsampling: str = "direct",
         pamr_steps: int = 0,
         pamr_dilations: Sequence[int] = (8, 16),
@@ -73,7 +75,8 @@ class OpenVocabSegmentor(EncoderDecoder):
             )
         self.mode, self.crop, self.stride = _read_test_cfg(self.test_cfg)
         self.backbone.set_precision(precision)
-        self.window_batch, self.pad_to = window_batch, pad_to
+        self.window_batch = window_batch
+        self.pad_to: int | None = self.backbone.patch_size if isinstance(pad_to, str) else pad_to
         self.whole_upsampling = whole_upsampling
         self.pamr_steps, self.pamr_dilations = pamr_steps, tuple(pamr_dilations)
         self.eval()
@@ -137,6 +140,13 @@ class OpenVocabSegmentor(EncoderDecoder):
         """MMSeg's: logits (B, Q, H, W) at the size of the inputs (B, 3, H, W), taken as one window each."""
         self.prepare()
         return F.interpolate(self.patch_logits(inputs), size=inputs.shape[-2:], mode="bilinear", align_corners=False)
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
+        """MMSeg's: logits (B, Q, H, W) at the size of the inputs, averaged over the windows of ``test_cfg``."""
+        size = {"ori_shape": inputs.shape[-2:]}
+        return torch.stack([logits.dense() for logits in self.inference(inputs, [size] * len(inputs))])
+
+    whole_inference = slide_inference
 
     def postprocess_result(
         self, seg_logits: Sequence[DenseLogits], data_samples: Sequence[SegDataSample]
@@ -222,23 +232,28 @@ def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
 
 
 def _check_options(
-    window_batch: int, pad_to: int | None, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]
+    window_batch: int, pad_to: int | str | None, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]
 ) -> None:
-    if window_batch < 1:
-        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch}.")
-    if pad_to is not None and pad_to < 1:
-        raise ValueError(f"model.pad_to must be a positive number of pixels or None, but got {pad_to}.")
+    if not isinstance(window_batch, int) or window_batch < 1:
+        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")
+    if pad_to not in (None, "patch") and not (isinstance(pad_to, int) and pad_to > 0):
+        raise ValueError(f"model.pad_to must be a positive number of pixels, 'patch' or None, but got {pad_to!r}.")
     if whole_upsampling not in UPSAMPLINGS:
         raise ValueError(f"model.whole_upsampling must be one of {list(UPSAMPLINGS)}, but got {whole_upsampling!r}.")
-    if pamr_steps < 0 or not pamr_dilations or min(pamr_dilations) < 1:
+    distances = list(pamr_dilations) if isinstance(pamr_dilations, Sequence) else []
+    positive = bool(distances) and all(isinstance(distance, int) and distance > 0 for distance in distances)
+    if not isinstance(pamr_steps, int) or pamr_steps < 0 or not positive:
         raise ValueError(
             "model.pamr_steps must be at least 0 and model.pamr_dilations positive numbers of pixels, but got"
-            f" {pamr_steps} and {tuple(pamr_dilations)}."
+            f" {pamr_steps!r} and {pamr_dilations!r}."
         )
 
 
 def _read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
     """Mode, crop size and stride; the last two are (0, 0) in ``whole`` mode."""
+    unknown = set(test_cfg) - _TEST_CFG
+    if unknown:
+        raise ValueError(f"model.test_cfg has unknown options {sorted(unknown)}; valid: {sorted(_TEST_CFG)}.")
     mode = test_cfg.get("mode")
     if mode == "whole":
         return mode, (0, 0), (0, 0)

@@ -79,9 +79,9 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
     """Load a bundled class list by name, or any text file with one class a line.
 
     Args:
-        name: one of :func:`available_vocabularies`, a path (anything with a suffix or a separator), or the lines.
-        background: words put in front as class 0: a bundled list (``sclip`` reads ``background_sclip.txt``) or the
-            words themselves. ``None`` when the list already has its background, or has none.
+        name: one of :func:`available_vocabularies`, a path (with suffix or separator), or the lines.
+        background: words put in front as class 0: a bundled list (``sclip``: 26 words; ``proxyclip``: its 17 for
+            COCO-Object), a file, or the words themselves. ``None`` when the list has its background already, or none.
 
     Returns:
         The vocabulary.

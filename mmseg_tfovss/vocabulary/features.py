@@ -48,7 +48,7 @@ def encode_queries(
 
 def cached_features(
     compute: Callable[[], Tensor],
-    weights_hash: str,
+    text_tower: str,
     queries: Sequence[str],
     templates: Sequence[str],
     folder: Path | None = None,
@@ -59,7 +59,7 @@ def cached_features(
 
     Args:
         compute: gives the features (Q, D) when they are not cached.
-        weights_hash: identifies the text tower.
+        text_tower: identifies the text tower: weights, and what else changes its features.
         queries: the words.
         templates: strings with one ``{}``.
         folder: defaults to :func:`cache_folder`.
@@ -67,7 +67,7 @@ def cached_features(
     Returns:
         (Q, D) float32 on the CPU, or on the device that ``compute`` used.
     """
-    key = json.dumps([_FORMAT, weights_hash, list(queries), list(templates)])
+    key = json.dumps([_FORMAT, text_tower, list(queries), list(templates)])
     path = (folder or cache_folder()) / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
     if path.is_file():
         try:

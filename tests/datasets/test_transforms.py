@@ -94,6 +94,13 @@ def test_reduced_zero_of_16_bit_labels(tmp_path):
     assert results["gt_seg_map"].tolist() == [[65535, 0, 65535, 255]]
 
 
+def test_label_map_follows_zero_label_reduction_as_in_mmseg(tmp_path):
+    labels = np.array([[0, 1, 2, 20, 255]], dtype=np.uint8)
+    mapping = {number: number if number < 2 else 255 for number in range(20)}
+    results = results_for(labels, tmp_path, label_map=mapping, reduce_zero_label=True)
+    assert LoadLabels()(results)["gt_seg_map"].tolist() == [[255, 0, 1, 255, 255]]
+
+
 def test_label_map_of_chosen_classes_is_applied_once(tmp_path):
     """Every id is looked up in the original map: 0 -> 1 and 1 -> 2 must not chain."""
     labels = np.array([[0, 1, 2, 255]], dtype=np.uint8)

@@ -14,13 +14,12 @@ CONFIG = Path(__file__).parents[2] / "configs" / "sclip" / "sclip_vit-b16_voc21.
 SIZES = ((40, 60), (50, 45), (64, 64))
 
 
-@pytest.fixture
-def voc(tmp_path):
+def make_voc(folder):
     """Three images of different sizes in VOC's layout."""
-    root = tmp_path / "VOC2012"
+    root = folder / "VOC2012"
     draw = np.random.default_rng(0)
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (root / folder).mkdir(parents=True)
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / part).mkdir(parents=True)
     for number, size in enumerate(SIZES):
         cv2.imwrite(str(root / f"JPEGImages/{number}.jpg"), draw.integers(0, 256, (*size, 3), dtype=np.uint8))
         labels = draw.integers(0, 21, size, dtype=np.uint8)
@@ -30,21 +29,29 @@ def voc(tmp_path):
     return root
 
 
-@pytest.fixture
-def config(voc, mini_clip, tmp_path):
-    options = {
-        "model.backbone.pretrained": str(mini_clip),
+def small_options(root, weights, work_dir):
+    """Overrides that make a run on these images with the mini CLIP take a second."""
+    return {
+        "model.backbone.pretrained": str(weights),
         "model.backbone.arch": "auto",
         "model.decode_head.templates": "photo",
         "model.test_cfg.crop_size": 32,
         "model.test_cfg.stride": 16,
-        "test_dataloader.dataset.data_root": str(voc),
+        "test_dataloader.dataset.data_root": str(root),
         "test_dataloader.num_workers": 0,
-        "test_dataloader.persistent_workers": False,
         "short_side": 48,
-        "work_dir": str(tmp_path / "work"),
+        "work_dir": str(work_dir),
     }
-    return load_config(CONFIG, options)
+
+
+@pytest.fixture
+def voc(tmp_path):
+    return make_voc(tmp_path)
+
+
+@pytest.fixture
+def config(voc, mini_clip, tmp_path):
+    return load_config(CONFIG, small_options(voc, mini_clip, tmp_path / "work"))
 
 
 def test_result_has_every_key_and_right_counts(config):
@@ -56,6 +63,12 @@ def test_result_has_every_key_and_right_counts(config):
     assert 0 < result["metrics"]["mIoU"] < 100
     assert result["seconds_per_image"] > 0
     assert result["backbone"].endswith("/mini.pt")
+    assert result["overrides"] == {
+        "model.decode_head.templates": "photo",
+        "model.test_cfg.crop_size": "32",
+        "model.test_cfg.stride": "16",
+        "short_side": "48",
+    }
     assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
 
 
@@ -115,4 +128,18 @@ def test_unknown_names_are_refused_before_data_is_read(config):
     config.model.type = "SCLIPP"
     config.test_dataloader.dataset.data_root = "nowhere"
     with pytest.raises(ValueError, match="Did you mean SCLIP"):
+        check_run(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("test_dataloader.bach_size", "test_dataloader.bach_size: unknown option 'bach_size'. Did you mean batch_size"),
+        ("test_evaluator.ignore_indx", "Did you mean ignore_index"),
+        ("test_dataloader.dataset.data_rot", "Did you mean data_root"),
+    ],
+)
+def test_misspelt_options_are_refused(config, key, message):
+    config.merge_from_dict({key: 8})
+    with pytest.raises(ValueError, match=message):
         check_run(config)

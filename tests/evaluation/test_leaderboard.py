@@ -8,17 +8,17 @@ from tests.evaluation.test_result import make_result
 
 MARKDOWN = """# Leaderboard
 
-| Dataset | Protocol | Method | Backbone | mIoU | pAcc | mAcc | fwIoU | Images | s / image |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| voc21 | paper | SCLIP | ViT-B-16/openai | 59.12 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
-| voc21 | paper | CLIP | ViT-B-16/openai | 16.20 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
+| Dataset | Protocol | Method | Backbone | Precision | mIoU | pAcc | mAcc | fwIoU | Images | s / image |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| voc21 | paper | SCLIP | ViT-B-16/openai | fp32 | 59.12 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
+| voc21 | paper | CLIP | ViT-B-16/openai | fp32 | 16.20 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
 """
-LATEX = r"""\begin{tabular}{llllrrrrrr}
+LATEX = r"""\begin{tabular}{lllllrrrrrr}
 \toprule
-Dataset & Protocol & Method & Backbone & mIoU & pAcc & mAcc & fwIoU & Images & s / image \\
+Dataset & Protocol & Method & Backbone & Precision & mIoU & pAcc & mAcc & fwIoU & Images & s / image \\
 \midrule
-voc21 & paper & SCLIP & ViT-B-16/openai & 59.12 & 80.00 & 70.00 & 65.00 & 10 & 0.123 \\
-voc21 & paper & CLIP & ViT-B-16/openai & 16.20 & 80.00 & 70.00 & 65.00 & 10 & 0.123 \\
+voc21 & paper & SCLIP & ViT-B-16/openai & fp32 & 59.12 & 80.00 & 70.00 & 65.00 & 10 & 0.123 \\
+voc21 & paper & CLIP & ViT-B-16/openai & fp32 & 16.20 & 80.00 & 70.00 & 65.00 & 10 & 0.123 \\
 \bottomrule
 \end{tabular}
 """
@@ -37,7 +37,10 @@ def test_four_files_best_method_first(runs, tmp_path):
     paths = leaderboard.write_leaderboard(results, tmp_path / "out")
     assert [path.name for path in paths] == [f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex", "html")]
     assert paths[0].read_text() == MARKDOWN
-    assert paths[1].read_text().splitlines()[1] == "voc21,paper,SCLIP,ViT-B-16/openai,59.12,80.00,70.00,65.00,10,0.123"
+    assert (
+        paths[1].read_text().splitlines()[1]
+        == "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123"
+    )
     assert paths[2].read_text() == LATEX
     assert paths[3].read_text().count("<tr>") == 3
 
@@ -53,6 +56,14 @@ def test_protocols_are_not_mixed(runs, tmp_path):
     write_result(make_result(protocol="unified"), tmp_path / "unified")
     rows = leaderboard.leaderboard_rows(leaderboard.load_results([runs]))
     assert [row[1] for row in rows] == ["paper", "paper", "unified"]
+
+
+def test_precisions_and_overrides_are_rows_of_their_own(runs, tmp_path):
+    write_result(make_result(precision="bf16"), tmp_path / "bf16")
+    write_result(make_result(overrides={"short_side": "448", "model.decode_head.logit_scale": "40"}), tmp_path / "mine")
+    rows = leaderboard.leaderboard_rows(leaderboard.load_results([runs]))
+    assert sorted(row[4] for row in rows) == ["bf16", "fp32", "fp32", "fp32"]
+    assert [row[1] for row in rows].count("paper (short_side=448, logit_scale=40)") == 1
 
 
 def test_pocket_numbers_carry_their_label(tmp_path):

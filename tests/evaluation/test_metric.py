@@ -25,9 +25,9 @@ def test_images_of_different_sizes_add_up():
     ones, zeros = torch.ones(2, 3, dtype=torch.int64), torch.zeros(4, 4, dtype=torch.int64)
     evaluator.process(None, [sample(ones, ones), sample(zeros, zeros)])
     evaluator.process(None, [sample(zeros, 1 - zeros)])
-    scores = evaluator.evaluate(size=3)
-    assert evaluator.num_images == 3
     assert evaluator.confusion.tolist() == [[16, 0], [16, 6]]
+    scores = evaluator.evaluate(size=3)
+    assert evaluator.total_images == 3
     assert scores["seg/pAcc"] == pytest.approx(100 * 22 / 38)
 
 
@@ -40,5 +40,13 @@ def test_wrong_label_names_the_file():
 def test_ignore_index_is_respected():
     evaluator = metric(ignore_index=7)
     evaluator.process(None, [sample(torch.zeros(2, 2).long(), torch.tensor([[0, 7], [7, 0]]))])
-    assert evaluator.evaluate(1)["seg/pAcc"] == 100.0
     assert int(evaluator.confusion.sum()) == 2
+    assert evaluator.evaluate(1)["seg/pAcc"] == 100.0
+
+
+def test_second_run_starts_from_zero():
+    evaluator, ones = metric(), torch.ones(2, 2, dtype=torch.int64)
+    for truth, expected in ((ones, 100.0), (1 - ones, 0.0)):
+        evaluator.process(None, [sample(ones, truth)])
+        assert evaluator.evaluate(1)["seg/pAcc"] == expected
+        assert evaluator.total_images == 1

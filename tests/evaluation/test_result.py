@@ -1,6 +1,7 @@
 """result.json: complete or absent, and never lost."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -16,6 +17,9 @@ def make_result(**changes):
         "backbone": "ViT-B-16/openai",
         "dataset": "voc21",
         "protocol": "paper",
+        "overrides": {},
+        "precision": "fp32",
+        "device": "x86_64",
         "metrics": {"mIoU": 59.1234, "pAcc": 80.0, "mAcc": 70.0, "fwIoU": 65.0},
         "per_class": {"cat": {"IoU": 59.1, "Acc": None}},
         "num_images": 10,
@@ -64,13 +68,20 @@ def test_missing_damaged_and_foreign_files(tmp_path):
             results.read_result(path)
 
 
-def test_finished_needs_the_same_config(tmp_path):
-    assert results.finished(tmp_path, "c") is None
-    results.write_result(make_result(), tmp_path)
-    assert results.finished(tmp_path, "c")["method"] == "SCLIP"
-    assert results.finished(tmp_path, "other") is None
-    (tmp_path / "result.json").write_text("{")
-    assert results.finished(tmp_path, "c") is None
+def test_finished_needs_the_same_config_code_and_inputs(tmp_path):
+    assert results.finished(tmp_path, "c", None, []) is None
+    weights = tmp_path / "weights.pt"
+    weights.touch()
+    path = results.write_result(make_result(git_commit="abc"), tmp_path)
+    assert results.finished(tmp_path, "c", "abc", [weights])["method"] == "SCLIP"
+    assert results.finished(tmp_path, "other", "abc", []) is None
+    assert results.finished(tmp_path, "c", "def", []) is None
+    os.utime(weights, (path.stat().st_mtime + 5,) * 2)
+    assert results.finished(tmp_path, "c", "abc", [weights]) is None
+    results.write_result(make_result(git_commit="abc-dirty"), tmp_path)
+    assert results.finished(tmp_path, "c", "abc-dirty", []) is None
+    path.write_text("{")
+    assert results.finished(tmp_path, "c", "abc", []) is None
 
 
 def test_set_aside_keeps_every_earlier_result(tmp_path):

@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from mmseg_tfovss.encoders.weights import load_clip
 from mmseg_tfovss.heads import TextHead
 from mmseg_tfovss.registry import MODELS
 
 
 class Letters(nn.Module):
     """A text tower of three counts of letters; like CLIP's, it works in inference mode."""
+
+    variant = "letters"
 
     @torch.inference_mode()
     def forward(self, prompts):
@@ -34,6 +37,8 @@ def with_features(words_file, tmp_path, **kwargs):
         ({"area_threshold": -0.1}, r"area_threshold must lie in \[0, 1\], but got -0\.1"),
         ({"vocabulary": "voc12"}, r"Unknown vocabulary 'voc12'\. Did you mean"),
         ({"templates": "imagenet81"}, r"Unknown template set 'imagenet81'\. Did you mean imagenet8"),
+        ({"logit_scale": "high"}, r"logit_scale must lie in .*, but got 'high'"),
+        ({"prob_threshold": "low"}, r"prob_threshold must lie in .*, but got 'low'"),
         ({"logit_scale": float("inf")}, r"logit_scale must lie in .*, but got inf"),
     ],
 )
@@ -101,3 +106,18 @@ def test_changed_vocabulary_changes_the_cache_entry(words_file, tmp_path):
     with_features(words_file, tmp_path)
     with_features(words_file, tmp_path, background=["wall"])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_cached_features_of_another_activation_are_not_reused(mini_clip, words_file, tmp_path):
+    features = []
+    for quick_gelu in (True, False):
+        head = TextHead(str(words_file), templates="photo", cache_dir=str(tmp_path))
+        loaded = load_clip("auto", str(mini_clip), quick_gelu=quick_gelu)
+        head.set_text_features(loaded.text, loaded.weights_hash)
+        features.append(head.text_features)
+    assert (features[0] - features[1]).abs().max() > 1e-4
+
+
+def test_bundled_background_words_become_class_0():
+    head = TextHead("voc20", background="sclip")
+    assert head.vocabulary.classes == TextHead("voc21").vocabulary.classes

@@ -267,6 +267,14 @@ def test_half_precision_stays_close(method, precision, tolerance, build_method):
         ({"test_cfg": {"mode": "slide", "crop_size": (1, 2, 3), "stride": 8}}, r"crop_size .* got \(1, 2, 3\)"),
         ({"test_cfg": {"mode": "slide", "crop_size": 32.5, "stride": 8}}, r"crop_size must be .* got 32\.5"),
         ({"pad_to": -16}, r"model\.pad_to .* got -16"),
+        ({"pad_to": "pach"}, r"model\.pad_to .* 'patch' or None, but got 'pach'"),
+        ({"window_batch": "a"}, r"model\.window_batch must be at least 1, but got 'a'"),
+        ({"pamr_dilations": 8}, r"model\.pamr_dilations positive .* 8"),
+        ({"pamr_steps": 2.5}, r"model\.pamr_steps .* got 2\.5"),
+        (
+            {"test_cfg": {"mode": "slide", "crop_size": 32, "strde": 8}},
+            r"test_cfg has unknown options \['strde'\]; valid: \['crop_size', 'mode', 'stride'\]",
+        ),
     ],
 )
 def test_settings_out_of_range_are_named(options, message, build_method):
@@ -281,3 +289,18 @@ def test_image_smaller_than_a_patch_is_named(test_cfg, build_method):
         model.predict([torch.zeros(3, 7, 40)])
     with pytest.raises(ValueError, match=r"image .*of 7x\d+ pixels .* is smaller than one 8x8 patch"):
         model.predict([torch.zeros(3, 7, 40)], samples((70, 400)))
+
+
+def test_padding_to_patches_follows_the_network(build_method):
+    model = build_method("ClearCLIP", pad_to="patch")
+    assert model.pad_to == model.backbone.patch_size
+
+
+@pytest.mark.parametrize("test_cfg", [{"mode": "slide", "crop_size": 32, "stride": 16}, {"mode": "whole"}])
+def test_mmsegs_own_inference_names_give_logits_at_input_size(test_cfg, build_method):
+    model = build_method("SCLIP", test_cfg=test_cfg)
+    images = torch.randn(2, 3, 48, 40)
+    logits = model.slide_inference(images)
+    assert logits.shape == (2, model.decode_head.out_channels, 48, 40)
+    if test_cfg["mode"] == "whole":
+        torch.testing.assert_close(model.whole_inference(images), model.encode_decode(images), atol=1e-5, rtol=0)

@@ -55,12 +55,17 @@ def test_mistakes_are_one_sentence_with_exit_code_1(tmp_path):
 
 def test_resume_shows_the_finished_result(tmp_path):
     from mmseg_tfovss.config import config_hash, load_config
+    from mmseg_tfovss.engine.provenance import git_commit
 
     folder = tmp_path / "work"
     folder.mkdir()
-    finished = make_result(config_hash=config_hash(load_config(SCLIP)))
+    commit = git_commit()
+    finished = make_result(config_hash=config_hash(load_config(SCLIP)), git_commit=commit)
     (folder / "result.json").write_text(json.dumps(finished))
     answer = run("test.py", SCLIP, "--work-dir", folder, "--resume", cwd=tmp_path)
+    if (commit or "").endswith("-dirty"):  # changed code: the run is not finished, and VOC is not there
+        assert answer.stderr.startswith("error: data/VOCdevkit")
+        return
     assert answer.returncode == 0, answer.stderr
     assert "Already finished" in answer.stdout
     assert "59.12" in answer.stdout

@@ -36,13 +36,17 @@ def _names(caption, label):
     return any(noun in words for noun in NOUNS[CLASSES[label]])
 
 
-def test_captions_name_all_that_is_seen_and_nothing_else():
+def test_captions_name_all_that_is_seen_or_one_class_of_it():
+    singles = set()
     for index in range(200):
         dice = Dice(4, index)
         scene = draw_training_scene(dice)
         caption = compose_caption(scene, dice)
         seen = set(scene.things) | set(scene.stuff)
-        assert {label for label in range(len(CLASSES)) if _names(caption, label)} == seen, caption
+        named = {label for label in range(len(CLASSES)) if _names(caption, label)}
+        assert named == seen or (len(named) == 1 and named < seen), caption
+        singles |= named if len(named) == 1 else set()
+    assert singles == set(range(len(CLASSES)))
 
 
 def test_training_scenes_show_a_thing_and_a_ground():
