@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_tfovss.config import check_names, check_settings, config_hash
-from mmseg_tfovss.engine.distributed import join_processes, prepare_once
+from mmseg_tfovss.engine.distributed import is_first_process, join_processes, prepare_once
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import git_commit, package_versions, peak_memory_mb
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
@@ -47,7 +47,7 @@ def run_test(config: Config) -> Result | None:
     check_run(config)
     hashed = config_hash(config)
     join_processes(config.launcher)
-    if is_main_process():
+    if is_first_process():  # the runner may make the process group only later
         set_aside(Path(config.work_dir))
     runner = Runner.from_cfg(config)
     progress = ProgressHook()
