@@ -6,10 +6,14 @@ STAMP := $(VENV)/.installed
 # Every method with a pocket config takes part.
 POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py))
 
+# Small runs share the machine better than they share its cores: one thread each, a few at a time.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
+
 .PHONY: benchmark test lint picture clean
 
 benchmark: $(STAMP)
-	@for config in $(POCKET); do $(BIN)/python tools/test.py $$config --resume || exit 1; done
+	@echo "Running $(words $(POCKET)) configs, $(JOBS) at a time ..."
+	@printf '%s\n' $(POCKET) | OMP_NUM_THREADS=1 xargs -P $(JOBS) -I{} sh -c '$(BIN)/python tools/test.py {} --resume > /dev/null'
 	@$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard
 
 test: $(STAMP)

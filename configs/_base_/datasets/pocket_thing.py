@@ -1,5 +1,5 @@
 dataset = "pocket_thing"
-short_side = 128
+short_side = 192
 data_root = "data/pocket"
 test_dataloader = dict(
     batch_size=8,

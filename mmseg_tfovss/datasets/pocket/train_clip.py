@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +89,17 @@ def _shuffled(labels: Sequence[int], dice: Dice) -> list[str]:
 
 
 def compose_caption(scene: Scene, dice: Dice) -> str:
-    """Name all that a scene shows, or one thing or stuff alone, in one of four frames or of the 80 ImageNet prompts."""
+    """Name one thing or stuff of a scene in one of the 80 ImageNet prompts, or, more often, all that it shows."""
+    if dice.below(SINGLE_NOUN_ONE_IN):
+        return compose_full_caption(scene, dice)
     templates = open_clip.OPENAI_IMAGENET_TEMPLATES
-    if dice.below(SINGLE_NOUN_ONE_IN) == 0:
-        shown = (*scene.things, *scene.stuff)
-        return templates[dice.below(len(templates))](_noun(shown[dice.below(len(shown))], dice))
+    shown = (*scene.things, *scene.stuff)
+    return templates[dice.below(len(templates))](_noun(shown[dice.below(len(shown))], dice))
+
+
+def compose_full_caption(scene: Scene, dice: Dice) -> str:
+    """Name all that a scene shows, in one of four frames or of the 80 ImageNet prompts."""
+    templates = open_clip.OPENAI_IMAGENET_TEMPLATES
     stuff = " and ".join(_shuffled(scene.stuff, dice))
     things = _shuffled(scene.things, dice)
     if dice.below(2):
@@ -112,15 +118,17 @@ def draw_training_scene(dice: Dice) -> Scene:
             return scene
 
 
-def build_corpus(count: int, seed: int, progress: Progress) -> Corpus:
-    """Draw `count` scenes with their captions; the same for the same seed."""
+def build_corpus(
+    count: int, seed: int, progress: Progress, compose: Callable[[Scene, Dice], str] = compose_caption
+) -> Corpus:
+    """Draw `count` scenes with their captions, written by `compose`; the same for the same seed."""
     images = np.empty((count, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     sentences = []
     for index in progress.track(range(count), description="drawing scenes"):
         dice = Dice(seed, index)
         scene = draw_training_scene(dice)
         images[index] = scene.image.transpose(2, 0, 1)
-        sentences += [compose_caption(scene, dice) for _ in range(CAPTIONS_PER_SCENE)]
+        sentences += [compose(scene, dice) for _ in range(CAPTIONS_PER_SCENE)]
     tokens = open_clip.tokenize(sentences, CAPTION_TOKENS).to(torch.int32)
     return Corpus(torch.from_numpy(images), tokens.reshape(count, CAPTIONS_PER_SCENE, -1))
 
@@ -292,7 +300,7 @@ def train_clip(steps: int, scenes: int, seed: int, device: torch.device) -> tupl
         model = build_model().to(device)
         train(model, corpus, steps, seed, device, progress)
         model.load_state_dict(export_weights(model))
-        held_out = build_corpus(HELD_OUT_SCENES, seed + 1, progress)
+        held_out = build_corpus(HELD_OUT_SCENES, seed + 1, progress, compose_full_caption)
         return model, compute_retrieval(model, held_out, device)
 
 

@@ -38,7 +38,7 @@ def _names(caption, label):
 
 def test_captions_name_all_that_is_seen_or_one_class_of_it():
     singles = set()
-    for index in range(200):
+    for index in range(400):
         dice = Dice(4, index)
         scene = draw_training_scene(dice)
         caption = compose_caption(scene, dice)
@@ -151,5 +151,5 @@ def test_shipped_clip_finds_the_captions_of_new_scenes(shipped):
     model = build_model()
     model.load_state_dict(shipped)
     with Progress(disable=True) as progress:
-        corpus = build_corpus(64, 123, progress)
+        corpus = build_corpus(64, 123, progress, train_clip.compose_full_caption)
     assert train_clip.compute_retrieval(model, corpus, torch.device("cpu")) > 80
