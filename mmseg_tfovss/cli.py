@@ -39,6 +39,8 @@ def sentence(error: BaseException) -> str:
     """The message of an error in one line, also when a data loading process has wrapped a traceback around it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: check the folder that the run writes to."
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"\n{type(error).__name__}: ", maxsplit=1)[-1]

@@ -26,11 +26,12 @@ def main() -> None:
 
         from mmseg_tfovss.analysis.method_grid import draw_method_grid
         from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.whole_file import whole_file
 
         configs = [load_config(path) for path in arguments.configs]
         picture = draw_method_grid(configs, arguments.samples, arguments.device or get_device())
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(arguments.out)
+        with whole_file(arguments.out) as scratch:
+            picture.save(scratch)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def main() -> None:
         from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay, save_mask
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
+        from mmseg_tfovss.whole_file import whole_file
 
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
         if arguments.classes is not None:
@@ -59,15 +60,15 @@ def main() -> None:
         window = tuple(arguments.window) if arguments.window else None
         result = segment_file(model, arguments.image, short_side, keep_logits=arguments.save_logits, window=window)
 
-        arguments.out_dir.mkdir(parents=True, exist_ok=True)
-        stem = arguments.out_dir / arguments.image.stem
         colours = class_colours(len(result.names))
-        save_mask(result.pred, colours, stem.with_name(f"{stem.name}_mask.png"))
-        draw_overlay(result.image, result.pred, result.names, colours).save(stem.with_name(f"{stem.name}_overlay.png"))
-        written = [f"{stem.name}_mask.png", f"{stem.name}_overlay.png"]
+        overlay = draw_overlay(result.image, result.pred, result.names, colours)
+        writers = {"_mask.png": lambda path: save_mask(result.pred, colours, path), "_overlay.png": overlay.save}
         if arguments.save_logits:
-            save_arrays(result, stem.with_name(f"{stem.name}.npz"))
-            written.append(f"{stem.name}.npz")
+            writers[".npz"] = lambda path: save_arrays(result, path)
+        written = [f"{arguments.image.stem}{ending}" for ending in writers]
+        for name, write in zip(written, writers.values(), strict=True):
+            with whole_file(arguments.out_dir / name) as scratch:
+                write(scratch)
         Console().print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
 
 

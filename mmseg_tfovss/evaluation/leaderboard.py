@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmseg_tfovss.evaluation.result import Result, read_result
+from mmseg_tfovss.whole_file import whole_file
 
 SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
@@ -125,12 +126,12 @@ def write_leaderboard(results: Sequence[Result], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows = leaderboard_rows(results)
     paths = []
     for suffix, render in _FORMATS.items():
         path = folder / f"leaderboard.{suffix}"
-        path.write_text(render(rows), encoding="utf-8")
+        with whole_file(path) as scratch:
+            scratch.write_text(render(rows), encoding="utf-8")
         paths.append(path)
     return paths
 

@@ -3,12 +3,12 @@
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from mmseg_tfovss.evaluation.scores import Scores
+from mmseg_tfovss.whole_file import whole_file
 
 SCHEMA_VERSION = 1
 RESULT_NAME = "result.json"
@@ -56,7 +56,7 @@ def class_scores(names: list[str], scores: Scores) -> dict[str, ClassScores]:
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Write ``result.json`` under another name, then rename it: it is there completely or not at all.
+    """Write ``result.json``: it is there completely or not at all.
 
     Args:
         result: the finished run.
@@ -68,19 +68,12 @@ def write_result(result: Result, folder: Path) -> Path:
     Raises:
         OSError: the folder cannot be written or the disk is full; an earlier result stays as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / RESULT_NAME
-    handle, partial = tempfile.mkstemp(dir=folder, prefix=f".{RESULT_NAME}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(target)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with whole_file(target) as scratch, scratch.open("w", encoding="utf-8") as file:
+        json.dump(result, file, indent=2, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
     return target
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from mmseg_tfovss.whole_file import whole_file
 
 _logger = logging.getLogger(__name__)
 _PROMPTS_PER_BATCH = 640
@@ -92,14 +93,8 @@ def cache_folder() -> Path:
 
 
 def _store(features: Tensor, path: Path) -> None:
-    """Write under another name, then rename: a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
-        save_file({"text_features": features.contiguous()}, partial)
-        Path(partial).replace(path)
-    except SafetensorError as error:  # how safetensors reports a full disk
-        raise OSError(str(error)) from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with whole_file(path) as scratch:
+        try:
+            save_file({"text_features": features.contiguous()}, scratch)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise OSError(str(error)) from error
