@@ -4,7 +4,6 @@ protocol = "paper"
 short_side = 448
 model = dict(
     type="ClearCLIP",
-    pad_to="patch",
     decode_head=dict(type="TextHead", vocabulary="voc21_clearclip", logit_scale=50, prob_threshold=0.5),
     test_cfg=dict(mode="slide", crop_size=448, stride=224),
 )

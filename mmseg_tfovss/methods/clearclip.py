@@ -5,7 +5,9 @@ Official code: mc-lan/ClearCLIP @ ad68a40 with model_type='ClearCLIP' (its shipp
 Last block on x (1 + N tokens, class token included, per head):
     x <- out_proj(softmax(q q^T / sqrt(d)) v)
 
-Deviations: none in float32. Windows are padded with zeros to whole patches (``pad_to`` = patch size in the configs).
+and every window is padded with zeros, symmetrically, to whole patches.
+
+Deviations: none in float32 (the official code adds up windows in float16).
 """
 
 from torch import Tensor
@@ -18,7 +20,15 @@ from mmseg_tfovss.registry import MODELS
 
 @MODELS.register_module()
 class ClearCLIP(OpenVocabSegmentor):
-    """Keep only query-query attention of the last block."""
+    """Keep only query-query attention of the last block.
+
+    Args:
+        pad_to: as in the official code, windows are padded to whole patches.
+        **kwargs: see :class:`OpenVocabSegmentor`.
+    """
+
+    def __init__(self, *, pad_to: int | str | None = "patch", **kwargs: object) -> None:
+        super().__init__(pad_to=pad_to, **kwargs)  # type: ignore[arg-type]
 
     def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
         """Self-self attention output, nothing added."""

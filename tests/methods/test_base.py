@@ -292,8 +292,10 @@ def test_image_smaller_than_a_patch_is_named(test_cfg, build_method):
 
 
 def test_padding_to_patches_follows_the_network(build_method):
-    model = build_method("ClearCLIP", pad_to="patch")
+    model = build_method("SCLIP", pad_to="patch")
     assert model.pad_to == model.backbone.patch_size
+    assert build_method("ClearCLIP").pad_to == model.backbone.patch_size
+    assert build_method("ClearCLIP", pad_to=None).pad_to is None
 
 
 @pytest.mark.parametrize("test_cfg", [{"mode": "slide", "crop_size": 32, "stride": 16}, {"mode": "whole"}])
