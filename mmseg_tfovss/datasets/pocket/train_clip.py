@@ -42,8 +42,8 @@ STEPS = 1_800
 SINGLE_NOUN_ONE_IN = 4
 PEAK_RATE = 1e-3
 # Half of the patches are left out in the first part of training, and five random blocks between
-# the first and the last for longer. Both save time; and as the last block is always there, it
-# becomes the one where the class token reads the patches, as it is in a large CLIP.
+# the first and the last for longer. Both save time. The last block is always there, which is meant
+# to make it the one where the class token reads the patches; whether it does was not measured.
 PATCH_DROPOUT = 0.5
 PATCH_DROPOUT_UNTIL = 0.5
 BLOCKS_LEFT_OUT = 5
