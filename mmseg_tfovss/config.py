@@ -58,16 +58,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code: it fails in as many ways as code does.
     except Exception as error:
         raise ValueError(f"Config {path} cannot be read: {type(error).__name__}: {error}") from error
-    for key in options or {}:
-        if key.split(".")[0] not in config:
-            raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
-    config.merge_from_dict(dict(options or {}))
-    config.overrides = {key: str(value) for key, value in (options or {}).items() if not key.startswith(_NO_OVERRIDE)}
-    for key in _REQUIRED:
-        if key not in config:
-            raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
-    if config.get("protocol") not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {config.get('protocol')!r}.")
+    _apply(config, options or {}, path)
+    _check_parts(config, path)
     _set_short_side(config)
     return config
 
@@ -102,10 +94,6 @@ def check_settings(settings: Mapping[str, Any], registry: Registry, where: str) 
     for key, value in settings.items():
         if key != "type" and valid is not None and key not in valid:
             raise ValueError(f"{where}.{key}: {_unknown(f'option of {name}', key, valid)}")
-        if isinstance(value, Mapping) and "type" in value and registry.get(str(value["type"])) is None:
-            raise ValueError(
-                f"{where}.{key}.type: {_unknown(registry.name, str(value['type']), _registered(registry))}"
-            )
         if isinstance(value, Mapping) and "type" in value:
             check_settings(value, registry, f"{where}.{key}")
 
@@ -129,6 +117,30 @@ def config_hash(config: Config) -> str:
     loader = dict(content.get("test_dataloader") or {})
     content["test_dataloader"] = {key: value for key, value in loader.items() if key not in _NOT_HASHED_LOADER}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
+    for key in options:
+        if key.split(".")[0] not in config:
+            raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
+    try:
+        config.merge_from_dict(dict(options))
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"The options {', '.join(options)} do not fit {path}: {error}") from error
+    config.overrides = {key: str(value) for key, value in options.items() if not key.startswith(_NO_OVERRIDE)}
+
+
+def _check_parts(config: Config, path: Path) -> None:
+    for key in _REQUIRED:
+        if key not in config:
+            raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
+    for part in ("backbone", "decode_head", "test_cfg"):
+        if not isinstance(config.model, Mapping) or not isinstance(config.model.get(part), Mapping):
+            raise ValueError(f"Config {path} with its options has no settings model.{part}=dict(...).")
+    if "vocabulary" not in config.model.decode_head:
+        raise ValueError(f"Config {path} has no model.decode_head.vocabulary: name a list or a file.")
+    if config.protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {config.protocol!r}.")
 
 
 def _set_short_side(config: Config) -> None:

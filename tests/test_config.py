@@ -96,3 +96,17 @@ def test_hash_ignores_what_cannot_change_a_number():
         assert config_hash(load_config(SCLIP, {key: value})) == base
     for key, value in (("short_side", 337), ("model.precision", "bf16"), ("model.decode_head.prob_threshold", 0.2)):
         assert config_hash(load_config(SCLIP, {key: value})) != base
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model.backbone": "ViT-B-16"}, r"has no settings model\.backbone=dict"),
+        ({"model.test_cfg": "whole"}, r"has no settings model\.test_cfg=dict"),
+        ({"model": 3}, r"has no settings model\.backbone=dict"),
+        ({"short_side.x": 3}, r"The options short_side\.x do not fit"),
+    ],
+)
+def test_overrides_of_the_wrong_kind_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(SCLIP, options)

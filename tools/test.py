@@ -37,7 +37,7 @@ def main() -> None:
         if arguments.resume:
             finished = results.finished(folder, config_hash(config), git_commit(), input_files(config))
         result = finished or run_test(config)
-        if result is None or not is_first_process():
+        if result is None or not is_first_process(arguments.launcher):
             return
         console = Console()
         print_table(class_table(result))

@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import math
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 STAGES = ("load", "encoder", "upsample+argmax", "metric")
 
 
@@ -132,17 +135,20 @@ class _PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device) / 2**20
         else:
+            self._before = float("nan")  # "nan" is reported where Linux's counters are missing or closed
+            if not os.access(_CLEAR_REFS, os.W_OK):
+                return
             gc.collect()
             ctypes.CDLL(None).malloc_trim(
                 0
             )  # hands back what earlier models have left, so that it is not reused unseen
-            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+            _CLEAR_REFS.write_text("5")  # resets VmHWM
             self._before = _status_mb("VmRSS")
 
     def megabytes(self) -> float:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._before
-        return _status_mb("VmHWM") - self._before
+        return float("nan") if math.isnan(self._before) else _status_mb("VmHWM") - self._before
 
 
 def _status_mb(field: str) -> float:

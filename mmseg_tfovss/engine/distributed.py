@@ -43,8 +43,10 @@ def join_processes(launcher: str) -> None:
     torch.distributed.init_process_group("gloo")
 
 
-def is_first_process() -> bool:
-    """Whether this is the first of a launcher's processes, also before or without a process group."""
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the first of a launcher's processes, also before there is a process group."""
+    if launcher == "none":
+        return True  # a cluster may have set the variables below for reasons of its own
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 

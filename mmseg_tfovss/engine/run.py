@@ -47,7 +47,7 @@ def run_test(config: Config) -> Result | None:
     check_run(config)
     hashed = config_hash(config)
     join_processes(config.launcher)
-    if is_first_process():  # the runner may make the process group only later
+    if is_first_process(config.launcher):  # the runner may make the process group only later
         set_aside(Path(config.work_dir))
     runner = Runner.from_cfg(config)
     progress = ProgressHook()
