@@ -15,9 +15,20 @@ from mmseg_tfovss.evaluation.result import PROTOCOLS
 
 _REQUIRED = ("model", "protocol", "short_side", "work_dir", "launcher")
 # What cannot change a number and therefore does not enter the hash.
-_NOT_HASHED = {"overrides", "work_dir", "launcher", "resume", "log_level", "default_hooks", "custom_hooks", "env_cfg"}
+_NOT_HASHED = {
+    "overrides",
+    "run_name",
+    "work_dir",
+    "launcher",
+    "resume",
+    "log_level",
+    "default_hooks",
+    "custom_hooks",
+    "env_cfg",
+}
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
 _NO_OVERRIDE = (
+    "protocol",
     "work_dir",
     "launcher",
     "log_level",
@@ -37,18 +48,21 @@ _NOT_HASHED_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefet
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and apply overrides.
 
-    The top-level key ``short_side`` is written into the test pipeline's ``ResizeShortSide``.
+    Under ``protocol = "unified"``, of the file or among the options, the settings in the config's ``unified`` take the
+    place of the method's own; other options come after them. The top-level key ``short_side`` is written into the test
+    pipeline's ``ResizeShortSide``.
 
     Args:
         path: a config file.
         options: dotted names and their values (``{'model.precision': 'bf16'}``).
 
     Returns:
-        The resolved config.
+        The resolved config; its ``run_name`` is the file's name, with the protocol appended if that was switched.
 
     Raises:
         FileNotFoundError: no such file (near matches are offered).
-        ValueError: the file cannot be read as a config, or an override names something that does not exist.
+        ValueError: the file cannot be read as a config, an override names something that does not exist, or the file
+            has no settings for the protocol.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,6 +72,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code: it fails in as many ways as code does.
     except Exception as error:
         raise ValueError(f"Config {path} cannot be read: {type(error).__name__}: {error}") from error
+    _set_protocol(config, options or {}, path)
     _apply(config, options or {}, path)
     _check_parts(config, path)
     _set_short_side(config)
@@ -117,6 +132,25 @@ def config_hash(config: Config) -> str:
     loader = dict(content.get("test_dataloader") or {})
     content["test_dataloader"] = {key: value for key, value in loader.items() if key not in _NOT_HASHED_LOADER}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> None:
+    own = config.get("protocol")
+    protocol = options.get("protocol", own)
+    if protocol != own and own in PROTOCOLS and protocol == "paper":
+        raise ValueError(
+            f"Config {path} has no paper protocol: the authors of the method state no settings for this dataset. Leave"
+            " protocol=unified."
+        )
+    unified = config.get("unified")
+    if protocol == "unified" and unified is None and own != "unified":
+        raise ValueError(
+            f"Config {path} has no 'unified' settings: name a dataset of configs/_base_/datasets in _base_."
+        )
+    config.run_name = path.stem if protocol == own else f"{path.stem}_{protocol}"
+    if protocol == "unified" and unified is not None:
+        config.merge_from_dict(dict(unified))
+    config.pop("unified", None)  # applied, or of no effect: a paper result does not depend on it
 
 
 def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:

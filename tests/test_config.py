@@ -7,6 +7,7 @@ import torch
 from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build, check_settings, config_hash, load_config
+from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.registry import DATASETS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
@@ -17,10 +18,106 @@ SCLIP = CONFIGS / "sclip" / "sclip_vit-b16_voc21.py"
 
 def test_every_method_has_its_configs():
     """A new method adds its configs without touching this test; none may get lost."""
-    assert len(LEAVES) >= 25
     for folder in {path.parent for path in LEAVES}:
         for dataset in ("pocket_all", "pocket_thing"):
             assert (folder / f"{folder.name}_vit-pocket_{dataset}.py").is_file()
+
+
+def test_the_five_first_methods_have_a_config_per_backbone_and_benchmark():
+    methods = ("clip", "maskclip", "sclip", "clearclip", "naclip")
+    names = {f"{method}_vit-{size}_{key}.py" for method in methods for size in ("b16", "l14") for key in PREPARED}
+    assert len(names) == 100
+    assert names <= {path.name for path in LEAVES}
+    assert sum(path.parent.name in methods for path in LEAVES) == 110
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=lambda path: path.stem)
+def test_unified_protocol_treats_every_method_alike(path):
+    config = load_config(path, {"protocol": "unified"})
+    assert config.protocol == "unified"
+    assert config.overrides == {}
+    head, pocket = config.model.decode_head, config.dataset.startswith("pocket")
+    assert head.vocabulary == config.dataset
+    assert head.prob_threshold == (0.1 if FACTS[config.dataset].background else 0)
+    assert (head.logit_scale, head.area_threshold, head.background, head.templates) == (40, None, None, "imagenet80")
+    assert config.model.pamr_steps == 0
+    assert config.short_side == (192 if pocket else 560 if config.dataset == "cityscapes" else 336)
+    if not config.get("whole_image_method"):
+        expected = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
+        assert config.model.test_cfg.to_dict() == expected
+
+
+# Section 11 of the protocol's table: short side, mode, crop, stride, logit scale, probability and area threshold.
+PAPER = {
+    "sclip": {
+        "voc21": (336, "slide", 224, 112, 65, 0.1, 0.1),
+        "context60": (336, "slide", 224, 112, 50, 0.1, None),
+        "coco_object": (336, "slide", 224, 112, 50, 0.1, None),
+        "voc20": (336, "slide", 224, 112, 40, None, None),
+        "context59": (336, "slide", 224, 112, 40, None, None),
+        "coco_stuff164k": (448, "slide", 224, 112, 40, None, None),
+        "cityscapes": (560, "slide", 224, 112, 40, None, None),
+        "ade20k": (336, "slide", 224, 112, 40, None, None),
+    },
+    "clearclip": {
+        "voc21": (448, "slide", 448, 224, 50, 0.5, None),
+        "context60": (448, "slide", 448, 224, 50, 0.15, None),
+        "coco_object": (448, "slide", 448, 224, 50, 0.4, None),
+        "voc20": (448, "slide", 448, 224, 50, None, None),
+        "context59": (448, "slide", 448, 224, 50, None, None),
+        "coco_stuff164k": (448, "slide", 448, 224, 50, None, None),
+        "cityscapes": (448, "slide", 224, 224, 50, None, None),
+        "ade20k": (448, "slide", 448, 224, 50, None, None),
+    },
+    "naclip": {
+        "voc21": (336, "whole", None, None, 40, 0.1, None),
+        "context60": (336, "slide", 224, 112, 40, 0.1, None),
+        "coco_object": (336, "slide", 224, 112, 40, 0.1, None),
+        "voc20": (336, "whole", None, None, 40, None, None),
+        "context59": (336, "slide", 224, 112, 40, None, None),
+        "coco_stuff164k": (336, "slide", 224, 112, 40, None, None),
+        "cityscapes": (560, "slide", 224, 112, 40, None, None),
+        "ade20k": (336, "slide", 224, 112, 40, None, None),
+    },
+}
+
+
+@pytest.mark.parametrize("backbone", ["vit-b16", "vit-l14"])
+@pytest.mark.parametrize(("method", "dataset"), [(method, key) for method in PAPER for key in PAPER[method]])
+def test_paper_protocol_is_the_authors(method, dataset, backbone):
+    config = load_config(CONFIGS / method / f"{method}_{backbone}_{dataset}.py")
+    head, test = config.model.decode_head, config.model.test_cfg
+    found = (config.short_side, test.mode, test.get("crop_size"), test.get("stride"), head.logit_scale)
+    assert (*found, head.get("prob_threshold"), head.get("area_threshold")) == PAPER[method][dataset]
+    assert config.protocol == "paper"
+    assert head.vocabulary == (f"{dataset}_clearclip" if method == "clearclip" else dataset)
+    assert config.model.backbone.arch == {"vit-b16": "ViT-B-16", "vit-l14": "ViT-L-14"}[backbone]
+
+
+def test_options_come_after_the_unified_protocol():
+    config = load_config(SCLIP, {"protocol": "unified", "model.decode_head.logit_scale": 50, "short_side": 400})
+    assert (config.model.decode_head.logit_scale, config.short_side) == (50, 400)
+    assert config.test_dataloader.dataset.pipeline[1].short_side == 400
+    assert config.overrides == {"model.decode_head.logit_scale": "50", "short_side": "400"}
+
+
+def test_a_switched_protocol_has_its_own_folder_and_hash():
+    paper, unified = load_config(SCLIP), load_config(SCLIP, {"protocol": "unified"})
+    assert (paper.run_name, unified.run_name) == (SCLIP.stem, f"{SCLIP.stem}_unified")
+    assert config_hash(paper) != config_hash(unified)
+    assert load_config(SCLIP, {"protocol": "paper"}).run_name == SCLIP.stem
+
+
+def test_a_paper_protocol_that_nobody_stated_is_refused():
+    with pytest.raises(ValueError, match=r"sclip_vit-l14_pc459\.py has no paper protocol: the authors"):
+        load_config(CONFIGS / "sclip" / "sclip_vit-l14_pc459.py", {"protocol": "paper"})
+
+
+def test_unified_needs_a_dataset_that_has_it(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text('protocol = "paper"\nmodel = dict()\n')
+    with pytest.raises(ValueError, match=r"own\.py has no 'unified' settings: name a dataset"):
+        load_config(path, {"protocol": "unified"})
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=lambda path: path.stem)
@@ -32,7 +129,8 @@ def test_leaf_builds_and_labels_an_image(path, mini_clip):
     transforms = {transform["type"]: transform for transform in config.test_dataloader.dataset.pipeline}
     assert transforms["ResizeShortSide"]["short_side"] == config.short_side
     classes = len(load_vocabulary(config.model.decode_head.vocabulary).classes)
-    assert classes == len(DATASETS.get(config.test_dataloader.dataset.type).METAINFO["classes"])
+    metainfo = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
+    assert classes == len(metainfo["classes"]) == len(metainfo["palette"]) == FACTS[config.dataset].classes
 
     model = build(config.model, MODELS, "model")
     model.decode_head.text_features = torch.nn.functional.normalize(

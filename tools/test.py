@@ -8,8 +8,10 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Evaluate a config; writes WORK_DIR/result.json when complete.")
     parser.add_argument("config", help="config file, e.g. configs/sclip/sclip_vit-pocket_pocket_all.py")
-    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16")
+    parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>[_unified]")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16 protocol=unified"
+    )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument("--resume", action="store_true", help="skip the run if its result is there already")
     return parser.parse_args()
@@ -31,7 +33,7 @@ def main() -> None:
         from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
 
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
-        folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{Path(arguments.config).stem}")
+        folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
         finished = None
         if arguments.resume:

@@ -4,6 +4,6 @@ protocol = "paper"
 short_side = 448
 model = dict(
     type="ClearCLIP",
-    decode_head=dict(type="TextHead", vocabulary="coco_stuff164k", logit_scale=50),
+    decode_head=dict(type="TextHead", vocabulary="coco_stuff164k_clearclip", logit_scale=50),
     test_cfg=dict(mode="slide", crop_size=448, stride=224),
 )

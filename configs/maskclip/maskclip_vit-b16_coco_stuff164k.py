@@ -5,6 +5,6 @@ short_side = 448
 model = dict(
     type="MaskCLIP",
     pad_to="patch",
-    decode_head=dict(type="TextHead", vocabulary="coco_stuff164k", logit_scale=50),
+    decode_head=dict(type="TextHead", vocabulary="coco_stuff164k_clearclip", logit_scale=50),
     test_cfg=dict(mode="slide", crop_size=448, stride=224),
 )

@@ -1,4 +1,4 @@
-# Settings of mc-lan/ClearCLIP @ ad68a40 for VOC21; [open] the threshold of the MaskCLIP row is not stated: as for CLIP.
+# Settings of mc-lan/ClearCLIP @ ad68a40 for VOC21; [open] no threshold is stated for MaskCLIP: as for CLIP.
 _base_ = ["../_base_/datasets/voc21.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
 protocol = "paper"
 short_side = 448

@@ -7,13 +7,18 @@ import io
 with contextlib.redirect_stdout(io.StringIO()):
     import mmseg.datasets  # noqa: F401
 
+from mmseg_tfovss.datasets.coco_object import COCOObjectDataset
+from mmseg_tfovss.datasets.large_vocabulary import ADE20K847Dataset, PascalContext459Dataset
 from mmseg_tfovss.datasets.pocket import PocketAllDataset, PocketThingDataset
 from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels, ResizeShortSide
 from mmseg_tfovss.datasets.voc20 import PascalVOC20Dataset
 
 __all__ = [
+    "ADE20K847Dataset",
+    "COCOObjectDataset",
     "LoadImage",
     "LoadLabels",
+    "PascalContext459Dataset",
     "PascalVOC20Dataset",
     "PocketAllDataset",
     "PocketThingDataset",

@@ -1,6 +1,7 @@
 """Run a config through MMEngine's test loop and turn it into a result."""
 
 import inspect
+import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_tfovss.config import check_names, check_settings, config_hash
+from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.distributed import is_first_process, join_processes, prepare_once
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import git_commit, package_versions, peak_memory_mb
@@ -29,6 +31,7 @@ from mmseg_tfovss.vocabulary import load_vocabulary
 # torch's options and MMEngine's own
 _LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_per_epoch"} - {"self"}
 _NAMED = 3  # missing files named in a message
+_logger = logging.getLogger(__name__)
 
 
 def run_test(config: Config) -> Result | None:
@@ -79,7 +82,8 @@ def check_run(config: Config) -> None:
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
     dataset = _build_dataset(config)
-    check_files(dataset)
+    check_files(dataset, config.dataset)
+    _warn_of_another_count(len(dataset), config.dataset)
     classes = dataset.metainfo["classes"]
     if len(vocabulary.classes) != len(classes):
         raise ValueError(
@@ -88,8 +92,12 @@ def check_run(config: Config) -> None:
         )
 
 
-def check_files(dataset: BaseDataset) -> None:
+def check_files(dataset: BaseDataset, key: str) -> None:
     """Refuse a dataset with no image, or with images that lack their annotation.
+
+    Args:
+        dataset: its files are looked for.
+        key: the benchmark's name, for the command that makes missing files.
 
     Raises:
         FileNotFoundError: the first missing files are named.
@@ -97,14 +105,14 @@ def check_files(dataset: BaseDataset) -> None:
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     if not samples:
         raise FileNotFoundError(
-            f"No image found for {type(dataset).__name__} in {dataset.data_prefix.get('img_path')}."
+            f"No image found for {type(dataset).__name__} in {dataset.data_prefix.get('img_path')}{_remedy(key)}."
         )
     for kind, key in (("image", "img_path"), ("annotation", "seg_map_path")):
         missing = [sample[key] for sample in samples if not Path(sample[key]).is_file()]
         if missing:
             raise FileNotFoundError(
                 f"{len(missing)} of {len(samples)} samples lack their {kind}: {', '.join(missing[:_NAMED])}"
-                f"{' ...' if len(missing) > _NAMED else ''}"
+                f"{' ...' if len(missing) > _NAMED else ''}{_remedy(key)}"
             )
 
 
@@ -118,9 +126,24 @@ def _build_dataset(config: Config) -> BaseDataset:
             if missing is None:
                 raise
             raise FileNotFoundError(
-                f"{missing} of the dataset {config.dataset} does not exist: put the dataset there, or set"
+                f"{missing} of the dataset {config.dataset} does not exist{_remedy(config.dataset)}, or set"
                 " test_dataloader.dataset.data_root to the folder that holds it."
             ) from error
+
+
+def _remedy(key: str) -> str:
+    return f": prepare it with python tools/prepare_data.py {key}" if key in PREPARED else ": put the dataset there"
+
+
+def _warn_of_another_count(images: int, key: str) -> None:
+    facts = FACTS.get(key)
+    if facts and images != facts.images and is_main_process():
+        _logger.warning(
+            "warning: %s has %d images here, but the benchmark has %d: the scores are of another set.",
+            key,
+            images,
+            facts.images,
+        )
 
 
 def _first_missing(settings: Mapping[str, Any]) -> Path | None:
@@ -147,9 +170,12 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
         metrics=metric.scores.summary,
         per_class=class_scores(names, metric.scores),
         num_images=metric.total_images,
+        expected_images=FACTS[config.dataset].images if config.dataset in FACTS else None,
         seconds_per_image=seconds / metric.total_images,
         peak_memory_mb=peak_memory_mb(),
         config_hash=hashed,
+        vocabulary=model.decode_head.vocabulary.source,
+        vocabulary_version=model.decode_head.vocabulary.version,
         vocabulary_hash=model.decode_head.vocabulary.hash,
         weights_hash=model.backbone.weights_hash,
         git_commit=git_commit(),

@@ -63,11 +63,17 @@ def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
             result["backbone"],
             result["precision"],
             *(f"{result['metrics'][name]:.2f}" for name in SCORES),
-            str(result["num_images"]),
+            _images(result),
             f"{result['seconds_per_image']:.3f}",
         )
         for result in results
     ]
+
+
+def _images(result: Result) -> str:
+    """The number of images, and how many there should have been if that is another number."""
+    images, expected = result["num_images"], result["expected_images"]
+    return str(images) if expected in (None, images) else f"{images} of {expected}"
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

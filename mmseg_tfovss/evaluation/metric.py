@@ -11,6 +11,8 @@ from torch import Tensor
 from mmseg_tfovss.evaluation.scores import Scores, compute_scores, confusion_counts
 from mmseg_tfovss.registry import METRICS
 
+_USUALLY_IGNORED = 255  # in every dataset of MMSegmentation
+
 
 @METRICS.register_module()
 class SegmentationMetric(BaseMetric):
@@ -20,13 +22,19 @@ class SegmentationMetric(BaseMetric):
     matrices once at the end. Nothing is kept per image.
 
     Args:
-        ignore_index: true label that does not count (255 for 8-bit sets, 65535 for 16-bit sets).
+        ignore_index: true label that does not count; ``auto`` = what the dataset's ``METAINFO`` says (65535 in the
+            16-bit sets, where 255 is a class; ``None`` in COCO-Object, where every pixel counts), else 255.
         prefix: put before the scores' names in MMEngine's own output.
+
+    Raises:
+        ValueError: ``ignore_index`` is no label.
     """
 
     default_prefix = "seg"
 
-    def __init__(self, ignore_index: int = 255, prefix: str | None = None) -> None:
+    def __init__(self, ignore_index: int | str | None = "auto", prefix: str | None = None) -> None:
+        if ignore_index != "auto" and not isinstance(ignore_index, int | None):
+            raise ValueError(f"test_evaluator.ignore_index must be a label, None or 'auto', but got {ignore_index!r}.")
         super().__init__(collect_device="cpu", prefix=prefix)
         self.ignore_index = ignore_index
         self.confusion: Tensor | None = None
@@ -42,11 +50,16 @@ class SegmentationMetric(BaseMetric):
             ValueError: sizes differ, or a label lies outside the classes; the image is named.
         """
         num_classes = len(self.dataset_meta["classes"])
+        ignored = (
+            self.dataset_meta.get("ignore_index", _USUALLY_IGNORED)
+            if self.ignore_index == "auto"
+            else self.ignore_index
+        )
         for sample in data_samples:
             prediction = sample["pred_sem_seg"]["data"].squeeze(0)
             truth = sample["gt_sem_seg"]["data"].squeeze(0).to(prediction.device)
             try:
-                counts = confusion_counts(prediction, truth, num_classes, self.ignore_index)
+                counts = confusion_counts(prediction, truth, num_classes, ignored)
             except ValueError as error:
                 raise ValueError(f"{sample.get('seg_map_path') or sample.get('img_path')}: {error}") from error
             self.confusion = counts if self.confusion is None else self.confusion + counts

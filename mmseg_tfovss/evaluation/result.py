@@ -15,6 +15,10 @@ RESULT_NAME = "result.json"
 PROTOCOLS = ("paper", "unified")
 
 
+# Keys that the first results lacked, and what they mean then.
+_LATER_KEYS = {"expected_images": None, "vocabulary": "not recorded", "vocabulary_version": None}
+
+
 class ClassScores(TypedDict):
     """Scores of one class in percent; ``None`` where a class does not occur."""
 
@@ -36,9 +40,12 @@ class Result(TypedDict):
     metrics: dict[str, float]  # mIoU, pAcc, mAcc, fwIoU in percent
     per_class: dict[str, ClassScores]
     num_images: int
+    expected_images: int | None  # what the benchmark has; None for a dataset that this package does not know
     seconds_per_image: float  # wall clock of the test loop / images: loading, network, labels, metric
     peak_memory_mb: float  # GPU memory allocated, or the resident memory of the process on a CPU
     config_hash: str  # sha256 of the resolved config, without what cannot change a number
+    vocabulary: str  # name of a bundled list, or the file
+    vocabulary_version: str | None  # of a bundled list
     vocabulary_hash: str  # sha256 of classes and queries
     weights_hash: str  # sha256 of all CLIP tensors
     git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
@@ -99,6 +106,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path} is not a result file ({error}): delete it and run the test again.") from error
     if not isinstance(result, dict) or result.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} does not have the schema version {SCHEMA_VERSION}: run the test again.")
+    result = {**_LATER_KEYS, **result}
     missing = Result.__required_keys__ - set(result)
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: run the test again.")

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 
-def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
     """Count pixels by true and predicted class, exactly (integers), on the device of the inputs.
 
     Args:
         prediction: class ids 0 .. C - 1, any shape.
         truth: class ids 0 .. C - 1 or ``ignore_index``, same shape.
         num_classes: C.
-        ignore_index: pixels with this true label do not count; it may be any number, also one above 255.
+        ignore_index: pixels with this true label do not count; any number, also one above 255. ``None``: all count.
 
     Returns:
         (C, C) int64; entry (t, p) counts pixels of true class t predicted as p.
@@ -23,7 +23,7 @@ def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"Prediction {tuple(prediction.shape)} and annotation {tuple(truth.shape)} differ in size.")
-    valid = truth != ignore_index
+    valid = torch.ones_like(truth, dtype=torch.bool) if ignore_index is None else truth != ignore_index
     truth, prediction = truth[valid].long(), prediction[valid].long()
     for name, labels in (("annotation", truth), ("prediction", prediction)):
         if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):

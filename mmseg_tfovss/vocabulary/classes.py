@@ -1,14 +1,27 @@
-"""Class lists: which words (queries) stand for which class."""
+"""Class lists: which words (queries) stand for which class.
+
+A list is a text file, one class a line. Lines that start with ``#`` are comments; some of them say something:
+
+    # version: 1            of the list; goes into every result
+    # source: ...           where the words come from
+    # synonyms: none        how a line is split: comma | semicolon | none (the whole line is one query)
+    # same as: voc21        this list is another one under a second name
+
+Without ``synonyms`` a file that holds a semicolon anywhere is split at semicolons, any other at commas; blanks around
+words do not count. (SCLIP's files use ", ", ClearCLIP's ",", ProxyCLIP's "; ": all can be used as they are.)
+"""
 
 import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
 _BACKGROUND_PREFIX = "background_"
+_SEPARATORS = {"comma": ",", "semicolon": ";", "none": None}
+_HEADERS = ("version", "source", "synonyms", "same as")
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Vocabulary:
 
     Attributes:
         classes: one tuple of queries per class; the index is the class id.
-        source: where it came from (a bundled name or a file), for messages.
+        source: where it came from (a bundled name or a file), for messages and results.
+        version: of a bundled list; None when the list does not say.
 
     Raises:
         ValueError: no class, or a class without words.
@@ -25,6 +39,7 @@ class Vocabulary:
 
     classes: tuple[tuple[str, ...], ...]
     source: str = "given list"
+    version: str | None = None
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -62,16 +77,34 @@ def available_vocabularies() -> list[str]:
     return sorted(path.stem for path in DATA.glob("*.txt") if not path.stem.startswith(_BACKGROUND_PREFIX))
 
 
+def available_backgrounds() -> list[str]:
+    """Names of the bundled lists of background words."""
+    return sorted(path.stem.removeprefix(_BACKGROUND_PREFIX) for path in DATA.glob(f"{_BACKGROUND_PREFIX}*.txt"))
+
+
 def parse_classes(lines: Sequence[str], source: str) -> Vocabulary:
-    """Build a vocabulary from lines: one class a line, synonyms separated by commas; empty lines are skipped.
+    """Build a vocabulary from lines: one class a line, synonyms separated (see the top of this file).
 
     Args:
-        lines: text lines.
+        lines: text lines; empty ones are skipped.
         source: named in error messages.
+
+    Raises:
+        ValueError: no class, an empty synonym, or an unknown value of ``# synonyms``.
     """
+    headers = _read_headers(lines)
+    rows = [line for line in lines if line.strip() and not line.startswith("#")]
+    default = "semicolon" if any(";" in row for row in rows) else "comma"
+    synonyms = headers.get("synonyms", default)
+    if synonyms not in _SEPARATORS:
+        raise ValueError(
+            f"The vocabulary {source} says '# synonyms: {synonyms}'; valid: {', '.join(_SEPARATORS)} (none: a line is"
+            " one query)."
+        )
+    separator = _SEPARATORS[synonyms]
+    classes = [row.split(separator) if separator else [row] for row in rows]
     return Vocabulary(
-        tuple(tuple(query.strip() for query in line.split(",")) for line in lines if line.strip()),
-        source,
+        tuple(tuple(query.strip() for query in queries) for queries in classes), source, headers.get("version")
     )
 
 
@@ -80,8 +113,9 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
 
     Args:
         name: one of :func:`available_vocabularies`, a path (with suffix or separator), or the lines.
-        background: words put in front as class 0: a bundled list (``sclip``: 26 words; ``proxyclip``: its 17 for
-            COCO-Object), a file, or the words themselves. ``None`` when the list has its background already, or none.
+        background: words put in front as class 0: a bundled list (:func:`available_backgrounds`; ``sclip``: 26 words,
+            ``proxyclip``: its 17 for COCO-Object), a file, or the words themselves. ``None`` when the list has its
+            background already, or none.
 
     Returns:
         The vocabulary.
@@ -90,18 +124,35 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
         ValueError: unknown name (near matches are offered), or an empty list.
         FileNotFoundError: a path that does not exist.
     """
-    if isinstance(name, str | Path):
-        lines = _read(str(name), available_vocabularies(), "vocabulary", "").splitlines()
-        vocabulary = parse_classes(lines, str(name))
-    else:
-        vocabulary = parse_classes(name, "given list")
+    vocabulary = _load_file(str(name)) if isinstance(name, str | Path) else parse_classes(name, "given list")
     if background is None:
         return vocabulary
     if isinstance(background, str):
-        known = [path.stem.removeprefix(_BACKGROUND_PREFIX) for path in DATA.glob(f"{_BACKGROUND_PREFIX}*.txt")]
-        words = _read(background, sorted(known), "background word list", _BACKGROUND_PREFIX)
-        background = [word.strip() for word in words.replace("\n", ",").split(",") if word.strip()]
-    return Vocabulary((tuple(background), *vocabulary.classes), f"{vocabulary.source} with background")
+        vocabulary = replace(vocabulary, source=f"{vocabulary.source} with background {background}")
+        background = _load_background(background)
+    else:
+        vocabulary = replace(vocabulary, source=f"{vocabulary.source} with background")
+    return replace(vocabulary, classes=(tuple(background), *vocabulary.classes))
+
+
+def _load_file(name: str) -> Vocabulary:
+    names = available_vocabularies()
+    lines = _read(name, names, "vocabulary", "").splitlines()
+    original = _read_headers(lines).get("same as")
+    if original:
+        lines = _read(original, names, f"vocabulary (named in {name})", "").splitlines()
+    return parse_classes(lines, name)
+
+
+def _load_background(name: str) -> list[str]:
+    text = _read(name, available_backgrounds(), "background word list", _BACKGROUND_PREFIX)
+    words = ",".join(line for line in text.splitlines() if not line.startswith("#")).replace(";", ",").split(",")
+    return [word.strip() for word in words if word.strip()]
+
+
+def _read_headers(lines: Sequence[str]) -> dict[str, str]:
+    pairs = (line.removeprefix("#").partition(":") for line in lines if line.startswith("#"))
+    return {key.strip().lower(): value.strip() for key, _, value in pairs if key.strip().lower() in _HEADERS}
 
 
 def _read(name: str, known: list[str], kind: str, prefix: str) -> str:

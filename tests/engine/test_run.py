@@ -9,6 +9,7 @@ import pytest
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.run import check_run, run_test
 from mmseg_tfovss.evaluation.result import Result, write_result
+from mmseg_tfovss.vocabulary import load_vocabulary
 
 CONFIG = Path(__file__).parents[2] / "configs" / "sclip" / "sclip_vit-b16_voc21.py"
 SIZES = ((40, 60), (50, 45), (64, 64))
@@ -72,6 +73,18 @@ def test_result_has_every_key_and_right_counts(config):
     assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
 
 
+def test_another_number_of_images_is_a_warning_and_recorded(config, caplog):
+    result = run_test(config)
+    assert (result["num_images"], result["expected_images"]) == (3, 1449)
+    assert "voc21 has 3 images here, but the benchmark has 1449" in caplog.text
+
+
+def test_vocabulary_of_a_result_has_name_version_and_hash(config):
+    result = run_test(config)
+    assert (result["vocabulary"], result["vocabulary_version"]) == ("voc21", "1")
+    assert result["vocabulary_hash"] == load_vocabulary("voc21").hash
+
+
 def test_batch_size_changes_nothing_and_the_earlier_result_is_set_aside(config):
     first = run_test(config)
     write_result(first, Path(config.work_dir))
@@ -114,7 +127,7 @@ def test_missing_data_root_and_list_are_named(config, voc):
     with pytest.raises(FileNotFoundError, match=r"val\.txt of the dataset voc21 does not exist"):
         check_run(config)
     config.test_dataloader.dataset.data_root = "nowhere"
-    with pytest.raises(FileNotFoundError, match="nowhere of the dataset voc21 does not exist: put the dataset there"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere of .*: prepare it with python tools/prepare_data\.py voc21"):
         check_run(config)
 
 

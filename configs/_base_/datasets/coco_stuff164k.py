@@ -1,5 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "coco_stuff164k"
+unified = dict(model=dict(decode_head=dict(vocabulary="coco_stuff164k")))
 test_dataloader = dict(
     dataset=dict(
         type="COCOStuffDataset",

@@ -1,5 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "voc20"
+unified = dict(model=dict(decode_head=dict(vocabulary="voc20")))
 test_dataloader = dict(
     dataset=dict(
         type="PascalVOC20Dataset",

@@ -1,5 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "voc21"
+unified = dict(model=dict(decode_head=dict(vocabulary="voc21", prob_threshold=0.1)))
 test_dataloader = dict(
     dataset=dict(
         type="PascalVOCDataset",

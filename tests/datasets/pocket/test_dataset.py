@@ -64,7 +64,7 @@ def test_dataset_lists_pairs_and_classes(name, folder, classes, things, root, un
 )
 def test_vocabulary_follows_the_labels(vocabulary, dataset):
     text = (files("mmseg_tfovss") / "vocabulary" / "data" / f"{vocabulary}.txt").read_text()
-    lines = [line.split(", ") for line in text.splitlines()]
+    lines = [line.split(", ") for line in text.splitlines() if not line.startswith("#")]
     classes = list(dataset.METAINFO["classes"])
     if classes[0] == "background":
         assert tuple(lines.pop(0)) == module.STUFF

@@ -1,0 +1,4 @@
+# No author states settings of NACLIP for PC459: the unified protocol only.
+_base_ = ["../_base_/datasets/pc459.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+protocol = "unified"
+model = dict(type="NACLIP")
