@@ -7,6 +7,5 @@ randomness = dict(seed=0)
 # Nothing is trained or saved by the runner; tools/test.py writes the result, ProgressHook shows progress.
 default_hooks = dict(logger=None, param_scheduler=None, checkpoint=None)
 test_cfg = dict(type="TestLoop")
-test_evaluator = dict(type="SegmentationMetric")
 # Several processes: nothing has gradients, so there is nothing to synchronise but the counts.
 model_wrapper_cfg = dict(type="FrozenModel")

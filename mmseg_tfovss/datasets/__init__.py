@@ -10,17 +10,22 @@ with contextlib.redirect_stdout(io.StringIO()):
 from mmseg_tfovss.datasets.coco_object import COCOObjectDataset
 from mmseg_tfovss.datasets.large_vocabulary import ADE20K847Dataset, PascalContext459Dataset
 from mmseg_tfovss.datasets.pocket import PocketAllDataset, PocketThingDataset
-from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels, ResizeShortSide
+from mmseg_tfovss.datasets.transforms import CentreSquare, LoadImage, LoadLabels, Relabel, ResizeShortSide
+from mmseg_tfovss.datasets.twenty_seven import Cityscapes27Dataset, COCO27Dataset
 from mmseg_tfovss.datasets.voc20 import PascalVOC20Dataset
 
 __all__ = [
     "ADE20K847Dataset",
+    "COCO27Dataset",
     "COCOObjectDataset",
+    "CentreSquare",
+    "Cityscapes27Dataset",
     "LoadImage",
     "LoadLabels",
     "PascalContext459Dataset",
     "PascalVOC20Dataset",
     "PocketAllDataset",
     "PocketThingDataset",
+    "Relabel",
     "ResizeShortSide",
 ]

@@ -27,8 +27,8 @@ class Facts:
     ignored: int | None = VOID
 
 
-# Sources: docs/datasets.md.
-FACTS = {
+# Sources: docs/datasets.md. The ten of open-vocabulary segmentation, which every method is run on:
+_USUAL = {
     "voc21": Facts("PASCAL VOC 2012, with background", 1449, 21, True, 21),
     "voc20": Facts("PASCAL VOC 2012, 20 objects", 1449, 20, False, 21),
     "context60": Facts("PASCAL Context, with background", 5104, 60, True, 60),
@@ -39,8 +39,17 @@ FACTS = {
     "ade20k": Facts("ADE20K-150", 2000, 150, False, 151),
     "pc459": Facts("PASCAL Context, 459 classes", 5104, 459, False, 459, VOID_16_BIT),
     "ade847": Facts("ADE20K, 847 classes", 2000, 847, False, 847, VOID_16_BIT),
+}
+# Those of unsupervised segmentation, which some methods are run on as well.
+_TWENTY_SEVEN = {
+    "coco27": Facts("COCO-Stuff, 27 coarse classes", 2175, 27, False, 27),
+    "cityscapes27": Facts("Cityscapes, 27 classes", 500, 27, False, 27),
+}
+_POCKET = {
     "pocket_all": Facts("Pocket, things and stuff", 200, 14, False, 14),
     "pocket_thing": Facts("Pocket, things and background", 200, 9, True, 9),
 }
+FACTS = _USUAL | _TWENTY_SEVEN | _POCKET
+BENCHMARKS = tuple(_USUAL)
 # Those that tools/prepare_data.py makes; the pocket scenes draw themselves.
-PREPARED = tuple(key for key in FACTS if not key.startswith("pocket"))
+PREPARED = (*_USUAL, *_TWENTY_SEVEN)

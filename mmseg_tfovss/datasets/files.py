@@ -1,10 +1,11 @@
 """Read image and label files completely, or say what is wrong with them."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 # The last bytes of complete files. A file that lacks them is decoded by Pillow too, which notices missing data.
 _ENDINGS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
@@ -56,15 +57,31 @@ def read_labels(path: str | Path) -> np.ndarray:
     path = Path(path)
     raw = _read_bytes(path, "annotation")
     _check_complete(path, raw, "annotation")
+    return decode_labels(raw, f"annotation {path}")
+
+
+def decode_labels(raw: bytes, name: str) -> np.ndarray:
+    """Decode a label map from the bytes of its file.
+
+    Args:
+        raw: a whole file; see :func:`read_labels`.
+        name: what it is, for messages.
+
+    Returns:
+        (H, W) int64.
+
+    Raises:
+        ValueError: not an image, truncated, or an image in colours instead of class ids.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(raw)) as image:
             mode, labels = image.mode, np.array(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"The annotation {path} cannot be decoded: {error}.") from error
+    # Pillow signals damage with several exception types, depending on where it is.
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"The {name} cannot be decoded: {error}.") from error
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
         raise ValueError(
-            f"The annotation {path} has the colour mode {mode}; expected one channel of class ids (8-bit, 16-bit or"
-            " palette)."
+            f"The {name} has the colour mode {mode}; expected one channel of class ids (8-bit, 16-bit or palette)."
         )
     return labels.astype(np.int64)
 

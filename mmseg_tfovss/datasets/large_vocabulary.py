@@ -46,7 +46,8 @@ class _SixteenBitDataset(BaseSegDataset):
         return {old: new if cls.METAINFO["classes"][old] in kept else VOID_16_BIT for old, new in usual.items()}
 
     def _update_palette(self) -> list[list[int]]:
-        return pascal_colours(len(self._metainfo["classes"]))
+        colours = dict(zip(self.METAINFO["classes"], self.METAINFO["palette"], strict=True))
+        return [colours[name] for name in self._metainfo["classes"]]
 
 
 def _metainfo(name: str) -> dict[str, Any]:

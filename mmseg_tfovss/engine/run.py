@@ -107,8 +107,8 @@ def check_files(dataset: BaseDataset, key: str) -> None:
         raise FileNotFoundError(
             f"No image found for {type(dataset).__name__} in {dataset.data_prefix.get('img_path')}{_remedy(key)}."
         )
-    for kind, key in (("image", "img_path"), ("annotation", "seg_map_path")):
-        missing = [sample[key] for sample in samples if not Path(sample[key]).is_file()]
+    for kind, field in (("image", "img_path"), ("annotation", "seg_map_path")):
+        missing = [sample[field] for sample in samples if not Path(sample[field]).is_file()]
         if missing:
             raise FileNotFoundError(
                 f"{len(missing)} of {len(samples)} samples lack their {kind}: {', '.join(missing[:_NAMED])}"
@@ -164,6 +164,7 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
         backbone=model.backbone.name,
         dataset=config.dataset,
         protocol=config.protocol,
+        setting=config.get("setting", ""),
         overrides=config.overrides,
         precision=config.model.get("precision", "fp32"),
         device=_device_name(model.decode_head.query_class.device),

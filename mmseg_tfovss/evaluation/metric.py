@@ -50,11 +50,10 @@ class SegmentationMetric(BaseMetric):
             ValueError: sizes differ, or a label lies outside the classes; the image is named.
         """
         num_classes = len(self.dataset_meta["classes"])
-        ignored = (
-            self.dataset_meta.get("ignore_index", _USUALLY_IGNORED)
-            if self.ignore_index == "auto"
-            else self.ignore_index
-        )
+        usual: int | None = self.dataset_meta.get("ignore_index", _USUALLY_IGNORED)
+        if usual is None and self.dataset_meta.get("label_map"):  # evaluated on some classes: MMSeg marks the others
+            usual = _USUALLY_IGNORED
+        ignored = usual if isinstance(self.ignore_index, str) else self.ignore_index
         for sample in data_samples:
             prediction = sample["pred_sem_seg"]["data"].squeeze(0)
             truth = sample["gt_sem_seg"]["data"].squeeze(0).to(prediction.device)

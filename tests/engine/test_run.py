@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.run import check_run, run_test
@@ -77,6 +78,23 @@ def test_another_number_of_images_is_a_warning_and_recorded(config, caplog):
     result = run_test(config)
     assert (result["num_images"], result["expected_images"]) == (3, 1449)
     assert "voc21 has 3 images here, but the benchmark has 1449" in caplog.text
+
+
+def test_16_bit_labels_of_a_whole_run(mini_clip, tmp_path):
+    """PC459: 255 is a class like any other, and 65535 alone does not count."""
+    root = tmp_path / "VOC2010"
+    for part in ("JPEGImages", "annotations_detectron2/pc459_val", "ImageSets/SegmentationContext"):
+        (root / part).mkdir(parents=True)
+    for number, size in enumerate(SIZES):
+        cv2.imwrite(str(root / f"JPEGImages/{number}.jpg"), np.full((*size, 3), 99, np.uint8))
+        labels = np.full(size, 65535, np.uint16)
+        labels[:10] = 255
+        Image.fromarray(labels).save(root / f"annotations_detectron2/pc459_val/{number}.tif")
+    (root / "ImageSets/SegmentationContext/val.txt").write_text("0\n1\n2\n")
+    options = {**small_options(root, mini_clip, tmp_path / "work"), "test_dataloader.batch_size": 3}
+    result = run_test(load_config(CONFIG.with_name("sclip_vit-b16_pc459.py"), options))
+    names = load_vocabulary("pc459").names
+    assert [name for name, scores in result["per_class"].items() if scores["Acc"] is not None] == [names[255]]
 
 
 def test_vocabulary_of_a_result_has_name_version_and_hash(config):

@@ -44,6 +44,20 @@ def test_ignore_index_is_respected():
     assert evaluator.evaluate(1)["seg/pAcc"] == 100.0
 
 
+@pytest.mark.parametrize(("meta", "counted"), [({}, 3), ({"ignore_index": 65535}, 2), ({"ignore_index": None}, 4)])
+def test_the_dataset_says_what_is_ignored(meta, counted):
+    evaluator = SegmentationMetric()
+    evaluator.dataset_meta = {"classes": tuple(range(300)), **meta}
+    truth = {0: [0, 1, 2, 255], 65535: [0, 255, 65535, 65535], None: [0, 255, 255, 1]}[meta.get("ignore_index", 0)]
+    evaluator.process(None, [sample(torch.zeros(1, 4).long(), torch.tensor([truth]))])
+    assert int(evaluator.confusion.sum()) == counted
+
+
+def test_ignore_index_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match=r"test_evaluator\.ignore_index must be a label, None or 'auto', but got 'no'"):
+        SegmentationMetric(ignore_index="no")
+
+
 def test_second_run_starts_from_zero():
     evaluator, ones = metric(), torch.ones(2, 2, dtype=torch.int64)
     for truth, expected in ((ones, 100.0), (1 - ones, 0.0)):

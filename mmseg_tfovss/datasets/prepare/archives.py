@@ -1,0 +1,237 @@
+"""Read the files in tar and zip archives one after another, without unpacking anything to disk."""
+
+import errno
+import gzip
+import posixpath
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+_BLOCK = tarfile.BLOCKSIZE
+_CHUNK = 1 << 20
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is that of an empty one
+_GZIP_START = b"\x1f\x8b"
+_ENCRYPTED = 0x1  # bit of a zip member's flags
+# What the readers raise for bytes that make no sense; a NotImplementedError is an unknown kind of zip compression.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A member of either kind of archive.
+
+    Attributes:
+        name: as the archive has it.
+        read: gives the content of a regular file, and is None for folders and links.
+        link: where a link points to, relative to the archive's root and not yet normalised.
+        trouble: why the member cannot be accepted, whatever its name.
+    """
+
+    name: str
+    read: Callable[[], bytes] | None = None
+    link: str | None = None
+    trouble: str = ""
+
+
+class _Tape:
+    """A binary file that remembers what was read last: tarfile takes a broken header for the end of the archive."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+        self._file = file
+        self.last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        self.last = self._file.read(size)
+        return self.last
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def member_names(path: Path) -> list[str]:
+    """List the regular files in an archive.
+
+    Args:
+        path: tar, tar.gz or zip archive, whatever its suffix.
+
+    Returns:
+        Names with ``/``, without a leading ``./``, in the archive's order; without what macOS adds (``__MACOSX/``,
+        ``._*``, ``.DS_Store``).
+
+    Raises:
+        FileNotFoundError: no such archive.
+        ValueError: not an archive, damaged, encrypted, or with a member that points out of the archive.
+    """
+    return [_tidy(member.name) for member in _files(path)]
+
+
+def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Read some files of an archive in one pass, one at a time.
+
+    A content is never cut short. But a tar.gz has its checksum at its end, and a tar has none: wrong bytes in them may
+    have been given out before the damage is noticed.
+
+    Args:
+        path: tar, tar.gz or zip archive, whatever its suffix.
+        wanted: whether a file shall be read, given its name as `member_names` lists it.
+
+    Yields:
+        Name and content, in the archive's order.
+
+    Raises:
+        FileNotFoundError: no such archive.
+        ValueError: not an archive, damaged, encrypted, or with a member that points out of the archive.
+    """
+    for member in _files(path):
+        name = _tidy(member.name)
+        if member.read is not None and wanted(name):
+            with _damage_named(path):
+                content = member.read()
+            yield name, content
+
+
+def _files(path: Path) -> Iterator[_Member]:
+    """The regular files of an archive whose members, as far as they were seen, are all harmless."""
+    if not path.is_file():
+        raise FileNotFoundError(f"The archive {path} does not exist.")
+    for member in _walk(path):
+        trouble = member.trouble or _name_trouble(member.name) or _link_trouble(member.link)
+        if trouble:
+            raise ValueError(f"The archive {path} is refused: its member {member.name!r} {trouble}.")
+        if member.read is not None and not _is_junk(_tidy(member.name)):
+            yield member
+
+
+def _walk(path: Path) -> Iterator[_Member]:
+    with path.open("rb") as file:
+        head = file.read(_BLOCK)
+    with _damage_named(path):
+        if head.startswith(_ZIP_STARTS):
+            yield from _walk_zip(path)
+        elif head.startswith(_GZIP_START):
+            with gzip.open(path) as unpacked:
+                yield from _walk_tar(unpacked)
+        elif _is_tar_header(head):
+            with path.open("rb") as file:
+                yield from _walk_tar(file)
+        else:
+            raise _NoArchiveError
+
+
+class _NoArchiveError(Exception):
+    """The file begins like none of the archives that are read here."""
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _NoArchiveError:
+        raise ValueError(f"{path} is not a tar, tar.gz or zip archive: delete it and download it again.") from None
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # that is a jump to nowhere
+            raise
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ValueError(f"The archive {path} is damaged ({reason}): delete it and download it again.") from error
+
+
+def _is_tar_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _walk_tar(file: IO[bytes] | gzip.GzipFile) -> Iterator[_Member]:
+    tape = _Tape(file)
+    with tarfile.open(fileobj=tape, mode="r:") as tar:  # type: ignore[call-overload]
+        while (info := tar.next()) is not None:
+            yield _tar_member(tar, info)
+            tar.members.clear()  # they would fill the memory
+        if tape.last != bytes(_BLOCK):
+            raise tarfile.ReadError("its end is missing")
+        while tape.read(_CHUNK):  # up to the checksum of a gzip file
+            pass
+
+
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    if info.isdev():
+        return _Member(info.name, trouble="is a device or a pipe")
+    if info.issym():
+        return _Member(info.name, link=posixpath.join(posixpath.dirname(info.name), info.linkname))
+    if info.islnk():
+        return _Member(info.name, link=info.linkname)
+    return _Member(info.name, read=partial(_read_tar, tar, info) if info.isreg() else None)
+
+
+def _read_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    content = b"" if file is None else file.read()
+    if len(content) != info.size:
+        raise tarfile.ReadError("unexpected end of data")
+    return content
+
+
+def _walk_zip(path: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive:
+        members = [_zip_member(archive, info) for info in archive.infolist()]
+        # All are listed in one place, so that a bad one can be refused before the first file is read.
+        yield from (replace(member, read=None) for member in members)
+        yield from members
+
+
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    mode = info.external_attr >> 16
+    if info.flag_bits & _ENCRYPTED:
+        return _Member(info.filename, trouble="is encrypted")
+    if stat.S_ISLNK(mode):
+        target = archive.read(info).decode(errors="surrogateescape")
+        return _Member(info.filename, link=posixpath.join(posixpath.dirname(info.filename), target))
+    if any(kind(mode) for kind in (stat.S_ISCHR, stat.S_ISBLK, stat.S_ISFIFO, stat.S_ISSOCK)):
+        return _Member(info.filename, trouble="is a device or a pipe")
+    return _Member(info.filename, read=None if info.is_dir() else partial(archive.read, info))
+
+
+def _name_trouble(name: str) -> str:
+    if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name):
+        return "has an absolute path or a backslash in its name"
+    if ".." in name.split("/"):
+        return "has '..' in its path"
+    return ""
+
+
+def _link_trouble(link: str | None) -> str:
+    if link is None:
+        return ""
+    if _name_trouble(posixpath.normpath(link)):
+        return f"is a link that points out of the archive, to {link!r}"
+    return ""
+
+
+def _tidy(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _is_junk(name: str) -> bool:
+    last = name.rsplit("/", maxsplit=1)[-1]
+    return name.startswith("__MACOSX/") or last.startswith("._") or last == ".DS_Store"
