@@ -50,7 +50,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Under ``protocol = "unified"``, of the file or among the options, the settings in the config's ``unified`` take the
     place of the method's own; other options come after them. The top-level key ``short_side`` is written into the test
-    pipeline's ``ResizeShortSide``.
+    pipeline's transforms of that option.
 
     Args:
         path: a config file.
@@ -181,7 +181,7 @@ def _set_short_side(config: Config) -> None:
     if "test_dataloader" not in config:
         return
     for transform in config.test_dataloader.dataset.pipeline:
-        if transform["type"] == "ResizeShortSide":
+        if "short_side" in transform:
             transform["short_side"] = config.short_side
 
 

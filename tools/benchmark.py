@@ -29,7 +29,7 @@ def main() -> None:
 
         from mmseg_tfovss.analysis.benchmark import benchmark_table, make_noise_image, time_stages, use_random_text
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.single import build_method
+        from mmseg_tfovss.engine.single import build_method, config_resize
         from mmseg_tfovss.evaluation.table import print_table
 
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
@@ -44,7 +44,7 @@ def main() -> None:
             model = build_method(config, arguments.device or get_device())
             if arguments.random_weights:
                 use_random_text(model)
-            timings[precision] = time_stages(model, image, config.short_side, arguments.repeats)
+            timings[precision] = time_stages(model, image, config_resize(config), arguments.repeats)
         print_table(benchmark_table(Path(arguments.config).stem, timings))
 
 

@@ -30,6 +30,18 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def set_classes(head: dict[str, object], classes: str | None, file: Path | None) -> None:
+    """Put the words of the command line in the place of the config's, which may have background words of its own."""
+    if classes is not None:
+        head["vocabulary"] = classes.split(";")
+    if file is not None:
+        if not file.is_file():
+            raise FileNotFoundError(f"The class file {file} does not exist.")
+        head["vocabulary"] = str(file.resolve())
+    if classes is not None or file is not None:
+        head["background"] = None
+
+
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
@@ -41,24 +53,20 @@ def main() -> None:
 
         from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay, save_mask
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
+        from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
         from mmseg_tfovss.whole_file import whole_file
 
-        config = load_config(arguments.config, parse_options(arguments.cfg_options))
-        if arguments.classes is not None:
-            config.model.decode_head.vocabulary = arguments.classes.split(";")
-        if arguments.classes_file is not None:
-            if not arguments.classes_file.is_file():
-                raise FileNotFoundError(f"The class file {arguments.classes_file} does not exist.")
-            config.model.decode_head.vocabulary = str(arguments.classes_file.resolve())
-        if arguments.classes is not None or arguments.classes_file is not None:
-            config.model.decode_head.background = None
+        options = parse_options(arguments.cfg_options)
+        if arguments.short_side is not None:
+            options["short_side"] = arguments.short_side
+        config = load_config(arguments.config, options)
+        set_classes(config.model.decode_head, arguments.classes, arguments.classes_file)
         if not arguments.image.is_file():
             raise FileNotFoundError(f"The image {arguments.image} does not exist.")
         model = build_method(config, arguments.device or get_device())
-        short_side = config.short_side if arguments.short_side is None else arguments.short_side
         window = tuple(arguments.window) if arguments.window else None
-        result = segment_file(model, arguments.image, short_side, keep_logits=arguments.save_logits, window=window)
+        resize = config_resize(config)
+        result = segment_file(model, arguments.image, resize, keep_logits=arguments.save_logits, window=window)
 
         colours = class_colours(len(result.names))
         overlay = draw_overlay(result.image, result.pred, result.names, colours)

@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmcv.transforms import BaseTransform
 from rich.table import Table
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -33,6 +34,7 @@ class Timing:
 
     Attributes:
         seconds: median per stage of :data:`STAGES`.
+        steps: mean of each of the method's own ``timed_steps``, which are parts of the stages.
         text_seconds: text features of the vocabulary, once per run.
         windows: windows of the image.
         flops: floating point operations of the encoder on all windows (torch's counter; a multiply-add is 2).
@@ -42,6 +44,7 @@ class Timing:
     """
 
     seconds: dict[str, float]
+    steps: dict[str, float]
     text_seconds: float
     windows: int
     flops: int
@@ -56,13 +59,13 @@ class Timing:
 
 
 @torch.inference_mode()
-def time_stages(model: OpenVocabSegmentor, path: Path, short_side: int, repeats: int) -> Timing:
+def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform, repeats: int) -> Timing:
     """Time a method on one image, stage by stage; the first, unmeasured pass warms up.
 
     Args:
         model: on its device.
         path: image file.
-        short_side: pixels.
+        resize: of :func:`mmseg_tfovss.engine.single.config_resize`, or a short side in pixels.
         repeats: measured passes (>= 1); the median is reported.
     """
     device = model.decode_head.query_class.device
@@ -73,9 +76,10 @@ def time_stages(model: OpenVocabSegmentor, path: Path, short_side: int, repeats:
     seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
     windows: list[Tensor] = []
     labels = torch.empty(0)
+    steps = _time_steps(model, device)
     for _ in range(repeats + 1):
         clock = _Clock(device)
-        original, image = load_image(model, path, short_side)
+        original, image = load_image(model, path, resize)
         clock.lap("load")
         plan = model.window_plan((image.shape[-2], image.shape[-1]))
         windows = plan.cut(image)
@@ -88,11 +92,14 @@ def time_stages(model: OpenVocabSegmentor, path: Path, short_side: int, repeats:
         for stage in STAGES:
             seconds[stage].append(clock.laps[stage])
     peak = memory.megabytes()
+    for name in steps:
+        delattr(model, name)  # the method's own again
     # torch's counter has no formula for the CPU's fused attention: count the plain form, which does the same work.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         model.encode_windows(windows)
     return Timing(
         seconds={stage: statistics.median(laps[1:]) for stage, laps in seconds.items()},
+        steps={name: sum(laps[len(laps) // (repeats + 1) :]) / repeats for name, laps in steps.items()},
         text_seconds=text_seconds,
         windows=len(windows),
         flops=counter.get_total_flops(),
@@ -100,6 +107,27 @@ def time_stages(model: OpenVocabSegmentor, path: Path, short_side: int, repeats:
         peak_memory_mb=peak,
         labels=labels.cpu(),
     )
+
+
+def _time_steps(model: OpenVocabSegmentor, device: torch.device) -> dict[str, list[float]]:
+    """Have the methods named in ``model.timed_steps`` note the seconds of every call."""
+    laps: dict[str, list[float]] = {name: [] for name in model.timed_steps}
+
+    def timed(name: str) -> Callable[..., object]:
+        step = getattr(model, name)
+
+        def call(*args: object) -> object:
+            clock = _Clock(device)
+            result = step(*args)
+            clock.lap(name)
+            laps[name].append(clock.laps[name])
+            return result
+
+        return call
+
+    for name in laps:
+        object.__setattr__(model, name, timed(name))
+    return laps
 
 
 def use_random_text(model: OpenVocabSegmentor) -> None:
@@ -187,6 +215,7 @@ def _cells(timing: Timing, reference: Timing) -> dict[str, str]:
     same = (timing.labels == reference.labels).double().mean().item()
     return {
         **{f"{stage} (s)": f"{timing.seconds[stage]:.3f}" for stage in STAGES},
+        **{f"of which {name} (s)": f"{seconds:.3f}" for name, seconds in timing.steps.items()},
         "total (s)": f"{sum(timing.seconds.values()):.3f}",
         "images / s": f"{timing.images_per_second:.2f}",
         "upsample+argmax / encoder": f"{100 * after:.1f} %",

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmseg_tfovss.analysis.overlay import class_colours
 from mmseg_tfovss.datasets.files import read_image, read_labels
-from mmseg_tfovss.engine.single import build_method, segment_file
+from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
 from mmseg_tfovss.registry import DATASETS
 
 _OPACITY = 0.7
@@ -49,7 +49,7 @@ def draw_method_grid(configs: Sequence[Config], samples: Sequence[int], device: 
     columns = [("image", images), ("annotation", _coloured(images, truths, colours))]
     for config in configs:
         model = build_method(config, device)
-        labels = [segment_file(model, path, config.short_side).pred for path in paths]
+        labels = [segment_file(model, path, config_resize(config)).pred for path in paths]
         columns.append((str(config.model.type), _coloured(images, labels, colours)))
     present = np.unique(np.concatenate([truth[truth < len(classes)] for truth in truths]))
     return _compose(columns, [(classes[index], colours[index]) for index in present])

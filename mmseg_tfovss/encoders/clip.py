@@ -199,12 +199,19 @@ class CLIPImageEncoder(nn.Module):
     def early_blocks(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Blocks 1 .. L-1 as trained, with the residual hooks after each: (B, 1 + hw, C) -> same."""
         for number, block in enumerate(self.blocks[:-1], start=1):
-            tokens = block(tokens)
-            for hook in self.residual_hooks:
-                tokens = hook(number, tokens, grid)
+            tokens = self.after_block(number, block(tokens), grid)
         return tokens
+
+    def after_block(self, number: int, tokens: Tensor, grid: Grid) -> Tensor:
+        """The residual hooks after block ``number`` (1-based), for methods that run the blocks themselves."""
+        for hook in self.residual_hooks:
+            tokens = hook(number, tokens, grid)
+        return tokens
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """ln_post and projection of any tokens: (B, L, C) -> (B, L, D)."""
+        return self.ln_post(tokens.to(self.proj.dtype)) @ self.proj
 
     def to_text_space(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Drop the class token, then ln_post and projection: (B, 1 + hw, C) -> (B, D, h, w)."""
-        patches = tokens[:, 1:].to(self.proj.dtype)
-        return (self.ln_post(patches) @ self.proj).transpose(1, 2).unflatten(2, grid)
+        return self.project(tokens[:, 1:]).transpose(1, 2).unflatten(2, grid)

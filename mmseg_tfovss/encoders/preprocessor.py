@@ -12,6 +12,9 @@ from mmseg_tfovss.registry import MODELS
 # CLIP's mean and standard deviation times 255, rounded as in every repository of the field; RGB.
 CLIP_MEAN = (122.771, 116.746, 104.094)
 CLIP_STD = (68.501, 66.632, 70.323)
+# The same as OpenAI's own preprocessing has them.
+EXACT_MEAN = tuple(255 * mean for mean in (0.48145466, 0.4578275, 0.40821073))
+EXACT_STD = tuple(255 * std for std in (0.26862954, 0.26130258, 0.27577711))
 
 
 @MODELS.register_module()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -13,7 +14,7 @@ from mmseg_tfovss.datasets import ResizeShortSide
 from mmseg_tfovss.datasets.files import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.windows import WindowPlan
-from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.registry import MODELS, TRANSFORMS
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,41 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
     return model.to(target)
 
 
-def load_image(model: OpenVocabSegmentor, path: Path, short_side: int) -> tuple[np.ndarray, torch.Tensor]:
+def config_resize(config: Config) -> BaseTransform:
+    """The transform that brings an image to the size that a config's network sees."""
+    pipeline = config.test_dataloader.dataset.pipeline if "test_dataloader" in config else ()
+    found = [transform for transform in pipeline if "short_side" in transform]
+    settings = found[0] if found else {"type": "ResizeShortSide", "short_side": config.short_side}
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        resize: BaseTransform = TRANSFORMS.build(dict(settings))
+    return resize
+
+
+def load_image(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform) -> tuple[np.ndarray, torch.Tensor]:
     """Read an image, and make of it what the network sees.
 
     Args:
         model: its preprocessor and device are used.
         path: image file.
-        short_side: the image is resized to it, pixels.
+        resize: of :func:`config_resize`, or a short side in pixels.
 
     Returns:
-        The original (H, W, 3) uint8 BGR, and the resized, normalised RGB tensor (3, h, w) on the model's device.
+        The image that is labelled (H, W, 3) uint8 BGR (the file's, unless the config cuts out a part), and the resized,
+        normalised RGB tensor (3, h, w) on the model's device.
     """
     original = read_image(path)
-    resize = ResizeShortSide(short_side)
-    resized = resize({"img": original, "img_path": str(path)})["img"]
-    batch = {"inputs": [torch.from_numpy(resized).permute(2, 0, 1)]}
-    return original, model.data_preprocessor(batch)["inputs"][0]
+    transform = ResizeShortSide(resize) if isinstance(resize, int) else resize
+    loaded = transform({"img": original, "img_path": str(path), "ori_shape": original.shape[:2]})
+    batch = {"inputs": [torch.from_numpy(np.ascontiguousarray(loaded["img"])).permute(2, 0, 1)]}
+    labelled = original if tuple(loaded["ori_shape"]) == original.shape[:2] else loaded["img"]
+    return labelled, model.data_preprocessor(batch)["inputs"][0]
 
 
 @torch.inference_mode()
 def segment_file(
     model: OpenVocabSegmentor,
     path: Path,
-    short_side: int,
+    resize: int | BaseTransform,
     *,
     keep_logits: bool = False,
     window: tuple[int, int] | None = None,
@@ -87,7 +100,7 @@ def segment_file(
     Args:
         model: of :func:`build_method`.
         path: the image.
-        short_side: the image is resized to it first, pixels.
+        resize: of :func:`config_resize`, or a short side in pixels.
         keep_logits: return ``seg_logits`` too (queries x pixels floats).
         window: (y, x) corner, in the resized image, of the window whose ``patch_logits`` are returned; its size is the
             config's crop size, or the whole image in ``whole`` mode.
@@ -99,7 +112,7 @@ def segment_file(
         FileNotFoundError: no such image.
         ValueError: an image that cannot be used, or a window outside of it.
     """
-    original, image = load_image(model, path, short_side)
+    original, image = load_image(model, path, resize)
     logits = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])[0]
     patch_logits = None
     if window is not None:

@@ -3,7 +3,7 @@
 import csv
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +17,11 @@ POCKET_NOTE = (
     " pipeline works and ranks nothing about the real world."
 )
 Row = tuple[str, ...]
-_KEY: tuple[Literal["dataset", "protocol", "method", "backbone", "precision"], ...] = (
+_PUBLISHED = Path(__file__).parent / "published"
+_KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
     "dataset",
     "protocol",
+    "setting",
     "method",
     "backbone",
     "precision",
@@ -51,6 +53,21 @@ def load_results(folders: Sequence[Path]) -> list[Result]:
             found[key] = (path, result)
     results = [result for _, result in found.values()]
     return sorted(results, key=lambda r: (r["dataset"], r["protocol"], -r["metrics"]["mIoU"], r["method"]))
+
+
+def published_rows(datasets: Collection[str]) -> list[Row]:
+    """Numbers that papers and repositories print for these datasets, each row with its source as protocol.
+
+    They were measured by others, under their protocols: see the source before comparing.
+    """
+    rows = []
+    for path in sorted(_PUBLISHED.glob("*.csv")):
+        for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+            if line["dataset"] in datasets:
+                scores = (f"{float(line[name]):.2f}" if line[name] else "" for name in SCORES)
+                protocol = f"published, {line['setting']}: {line['source']}"
+                rows.append((line["dataset"], protocol, line["method"], line["backbone"], "", *scores, "", ""))
+    return sorted(rows, key=lambda row: (row[0], row[1], -float(row[5]), row[2]))
 
 
 def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
@@ -122,17 +139,18 @@ _FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
 }
 
 
-def write_leaderboard(results: Sequence[Result], folder: Path) -> list[Path]:
+def write_leaderboard(results: Sequence[Result], folder: Path, published: Sequence[Row] = ()) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``.
 
     Args:
         results: of :func:`load_results`.
         folder: created if needed.
+        published: of :func:`published_rows`; they come after the results.
 
     Returns:
         The files.
     """
-    rows = leaderboard_rows(results)
+    rows = [*leaderboard_rows(results), *published]
     paths = []
     for suffix, render in _FORMATS.items():
         path = folder / f"leaderboard.{suffix}"
@@ -156,7 +174,8 @@ def _result_files(folder: Path) -> list[Path]:
 def _protocol(result: Result) -> str:
     """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
     changes = ", ".join(f"{name.rsplit('.', 1)[-1]}={value}" for name, value in result["overrides"].items())
-    return f"{result['protocol']} ({changes})" if changes else result["protocol"]
+    protocol = f"{result['protocol']}, {result['setting']}" if result["setting"] else result["protocol"]
+    return f"{protocol} ({changes})" if changes else protocol
 
 
 def _note(rows: Sequence[Row]) -> str:

@@ -16,7 +16,7 @@ PROTOCOLS = ("paper", "unified")
 
 
 # Keys that the first results lacked, and what they mean then.
-_LATER_KEYS = {"expected_images": None, "vocabulary": "not recorded", "vocabulary_version": None}
+_LATER_KEYS = {"expected_images": None, "vocabulary": "not recorded", "vocabulary_version": None, "setting": ""}
 
 
 class ClassScores(TypedDict):
@@ -34,6 +34,7 @@ class Result(TypedDict):
     backbone: str  # architecture and weights, e.g. ViT-B-16/openai
     dataset: str  # dataset key, e.g. voc21
     protocol: Literal["paper", "unified"]
+    setting: str  # which of several settings that the authors state, e.g. "224 pixels"; mostly empty
     overrides: dict[str, str]  # command-line changes to the config that can change a number
     precision: str  # of the image tower: fp32, bf16, fp16
     device: str  # what it ran on, for seconds_per_image

@@ -8,7 +8,7 @@ A paper overrides the smallest part that it changes, most often :meth:`OpenVocab
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,11 @@ class OpenVocabSegmentor(EncoderDecoder):
     Raises:
         ValueError: a setting out of range.
     """
+
+    logit_factor = 1.0  # of exported logits, relative to cosines
+    extra_networks: ClassVar[tuple[str, ...]] = ()  # options that name a network beside CLIP, without default weights
+    timed_steps: ClassVar[tuple[str, ...]] = ()  # methods that tools/benchmark.py times by themselves
+    label_options: ClassVar[frozenset[str]] = frozenset()  # attributes that in ``whole`` mode only ``label`` reads
 
     def __init__(
         self,
@@ -97,6 +102,10 @@ class OpenVocabSegmentor(EncoderDecoder):
     def patch_logits(self, inputs: Tensor) -> Tensor:
         """Cosine logits on the patch grid, (B, Q, h, w), of windows (B, 3, H, W)."""
         return self.decode_head(self.extract_feat(inputs))
+
+    def window_maps(self, inputs: Tensor) -> Tensor:
+        """What is put together from windows: ``patch_logits``, and behind them other maps that :meth:`label` needs."""
+        return self.patch_logits(inputs)
 
     # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
 
@@ -185,7 +194,7 @@ class OpenVocabSegmentor(EncoderDecoder):
         for indices in by_size.values():
             for start in range(0, len(indices), self.window_batch):
                 chunk = indices[start : start + self.window_batch]
-                logits = self.patch_logits(torch.stack([windows[index] for index in chunk]))
+                logits = self.window_maps(torch.stack([windows[index] for index in chunk]))
                 encoded.update(zip(chunk, logits, strict=True))
         return [encoded[index] for index in range(len(windows))]
 

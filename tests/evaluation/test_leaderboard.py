@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.evaluation import leaderboard
 from mmseg_tfovss.evaluation.result import write_result
 from tests.evaluation.test_result import make_result
@@ -43,6 +44,43 @@ def test_four_files_best_method_first(runs, tmp_path):
     )
     assert paths[2].read_text() == LATEX
     assert paths[3].read_text().count("<tr>") == 3
+
+
+def test_another_number_of_images_shows(tmp_path):
+    write_result(make_result(expected_images=1449), tmp_path)
+    assert "| 10 of 1449 |" in leaderboard.to_markdown(
+        leaderboard.leaderboard_rows(leaderboard.load_results([tmp_path]))
+    )
+    write_result(make_result(expected_images=None), tmp_path)
+    assert "| 10 |" in leaderboard.to_markdown(leaderboard.leaderboard_rows(leaderboard.load_results([tmp_path])))
+
+
+def test_settings_of_one_method_are_rows_of_their_own(tmp_path):
+    for side in ("224", "336"):
+        write_result(make_result(setting=f"{side} pixels"), tmp_path / side)
+    rows = leaderboard.leaderboard_rows(leaderboard.load_results([tmp_path]))
+    assert [row[1] for row in rows] == ["paper, 224 pixels", "paper, 336 pixels"]
+
+
+def test_published_numbers_name_their_source(runs, tmp_path):
+    published = leaderboard.published_rows({"voc21"})
+    assert {row[0] for row in published} == {"voc21"}
+    assert ("voc21", "published, 336 pixels: README of leaves162/CLIPtrase @ 2b7de61", "CLIPtrase") in {
+        row[:3] for row in published
+    }
+    sam = next(row for row in published if row[2] == "CLIPtraseSAM")
+    assert sam[5:] == ("57.06", "", "", "", "", "")
+    results = leaderboard.load_results([runs])
+    text = leaderboard.write_leaderboard(results, tmp_path / "out", published)[0].read_text()
+    assert text.index("| SCLIP | ViT-B-16/openai | fp32 | 59.12") < text.index("published, 336 pixels")
+    assert text.count("\n| voc21") == 2 + len(published)
+
+
+def test_published_numbers_are_complete_and_of_known_datasets():
+    rows = leaderboard.published_rows(FACTS)
+    assert len(rows) == 63
+    assert {row[0] for row in rows} <= set(FACTS)
+    assert all(0 < float(score) <= 100 for row in rows for score in row[5:9] if score)
 
 
 def test_same_run_named_twice_is_one_row_but_two_results_of_one_run_are_refused(runs, tmp_path):

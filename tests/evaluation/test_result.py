@@ -17,6 +17,7 @@ def make_result(**changes):
         "backbone": "ViT-B-16/openai",
         "dataset": "voc21",
         "protocol": "paper",
+        "setting": "",
         "overrides": {},
         "precision": "fp32",
         "device": "x86_64",
@@ -42,6 +43,14 @@ def test_round_trip_and_no_leftovers(tmp_path):
     path = results.write_result(make_result(), tmp_path / "run")
     assert results.read_result(path) == results.read_result(tmp_path / "run") == make_result()
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["result.json"]
+
+
+def test_results_from_before_a_key_was_added_are_read(tmp_path):
+    later = ("expected_images", "vocabulary", "vocabulary_version", "setting")
+    old = {key: value for key, value in make_result().items() if key not in later}
+    (tmp_path / "result.json").write_text(json.dumps(old))
+    read = results.read_result(tmp_path)
+    assert read == make_result(expected_images=None, vocabulary="not recorded", vocabulary_version=None)
 
 
 def test_failed_write_keeps_the_earlier_result(tmp_path, monkeypatch):

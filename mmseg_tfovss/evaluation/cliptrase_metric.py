@@ -1,0 +1,53 @@
+"""The scores of CLIPtrase's own evaluation (leaves162/CLIPtrase @ 2b7de61), which differ from MMSegmentation's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmseg_tfovss.evaluation.metric import SegmentationMetric
+from mmseg_tfovss.evaluation.scores import Scores
+from mmseg_tfovss.registry import METRICS
+
+_SMOOTHING = 0.01  # added to every denominator
+
+
+@METRICS.register_module()
+class CLIPtraseMetric(SegmentationMetric):
+    """mIoU and fwIoU over the classes that occur in the truth, mAcc over all classes, denominators plus 0.01.
+
+    A class that is predicted but never true lowers the others' IoU only; one that is never true counts 0 in mAcc.
+    Images whose metainfo says ``labelled=False`` (see :class:`mmseg_tfovss.datasets.Relabel`) are left out.
+    """
+
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Count one batch; see :class:`SegmentationMetric`."""
+        super().process(data_batch, [sample for sample in data_samples if sample.get("labelled", True)])
+
+    def compute_metrics(self, results: list[Tensor]) -> Scores:
+        """Scores of summed counts."""
+        return smoothed_scores(torch.stack(results).sum(0))
+
+
+def smoothed_scores(confusion: Tensor) -> Scores:
+    """Scores of confusion counts (C, C), true class first.
+
+    Raises:
+        ValueError: no pixel was counted.
+    """
+    counts = confusion.cpu().double()
+    hits, true, predicted = counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
+    if not int(confusion.sum()):
+        raise ValueError("No pixel was evaluated: every annotation holds the ignored label only.")
+    iou = hits / (true + predicted - hits + _SMOOTHING)
+    acc = hits / (true + _SMOOTHING)
+    present = true > 0
+    return Scores(
+        iou=100 * iou.masked_fill(~present, torch.nan),
+        acc=100 * acc,
+        mIoU=100 * float(iou[present].mean()),
+        pAcc=100 * float(hits.sum() / counts.sum()),
+        mAcc=100 * float(acc.mean()),
+        fwIoU=100 * float((true * iou)[present].sum() / true.sum()),
+    )

@@ -1,0 +1,294 @@
+"""CLIPtrase: the official outputs, the recovery block, and what its clusters do."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmseg_tfovss.datasets import CentreSquare
+from mmseg_tfovss.engine.single import load_image
+from mmseg_tfovss.registry import MODELS
+from tests.methods import reference
+from tests.parity.cases import FOLDER, load_case, parity_cases
+
+CASES = parity_cases("cliptrase")
+WHOLE = {"mode": "whole"}
+
+
+def test_there_are_official_outputs():
+    assert len(CASES) >= 5
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, tiny_clip):
+    """Settings, official arrays, our model, the network's input and our maps of it."""
+    settings, official = load_case("cliptrase", request.param)
+    background = [", ".join(settings["background_words"])] if settings["background"] else []
+    model = MODELS.build(
+        {
+            "type": "CLIPtrase",
+            "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(tiny_clip)},
+            "decode_head": {"type": "TextHead", "vocabulary": background + settings["labels"]},
+            "test_cfg": WHOLE,
+            "eps": settings["eps"],
+            "min_samples": settings["min_samples"],
+            "cls_weighting": settings["dataset_rule"] == "VOC20",
+        }
+    )
+    square, image = load_image(model, FOLDER / settings["image"], CentreSquare(settings["image_size"]))
+    [maps] = model.inference([image], [{"ori_shape": square.shape[:2]}])
+    return settings, official, model, image, maps
+
+
+def test_input_and_correlation_equal_official_code(case):
+    settings, official, model, image, maps = case
+    assert np.abs(image[:, ::16, ::16].numpy() - official["input_sub"]).max() < 1e-6
+    count = official["B"].shape[0]
+    rows = maps.patches[model.decode_head.out_channels :][:count].flatten(1).numpy()
+    assert np.abs(rows - official["B"]).max() < min(settings["tol_B"], 1e-5)
+
+
+@torch.inference_mode()
+def test_clusters_regions_and_labels_equal_official_code(case):
+    settings, official, model, _, maps = case
+    clusters = model.clusters(maps.patches[model.decode_head.out_channels :])
+    assert np.array_equal(clusters.numpy(), official["dbscan_labels"])
+    assert (model.find_regions(maps).numpy() == official["region"]).mean() >= settings["min_label_agreement"]
+    labels = model.label(maps).numpy()
+    if settings["background"]:  # class 0 here, class C there
+        labels = np.where(labels == 0, settings["background_id"], labels - 1)
+    assert (labels == official["pred"]).mean() >= settings["min_label_agreement"]
+    assert settings["stats"]["changed_by_vote"] > 0
+
+
+@torch.inference_mode()
+def test_logits_equal_official_code(case):
+    settings, official, model, image, maps = case
+    words = len(settings["background_words"]) if settings["background"] else 0
+    order = [*range(words, model.decode_head.out_channels), *range(words)]  # background words come last there
+    step = settings["seg_logits_grid"]
+    ours = model.dense_logits(maps)[order, ::step, ::step].numpy()
+    assert np.abs(ours - official["seg_logits"]).max() < min(settings["tol_logits"], 5e-3)
+    ours = model.patch_logits(image[None])[0, order].numpy()
+    assert np.abs(ours - official["patch_logits"]).max() < min(settings["tol_logits"], 1e-3)
+
+
+# -- recovery -----------------------------------------------------------------------------------------------------
+
+
+def recovered(model, tokens):
+    with torch.inference_mode():
+        return model.recover(model.backbone.blocks[-1], tokens.float()).double()
+
+
+@pytest.mark.parametrize("recovery", ["three_softmax", "averaged", "self"])
+def test_recovery_is_its_formula(recovery, build_method, mini_state):
+    tokens = reference.random_tokens(2, (2, 3))
+    weights = reference.last_block_weights(mini_state)
+    query, key, value = reference.qkv(weights, tokens)
+    if recovery == "three_softmax":
+        parts = [reference.attend(one, one, value) for one in (query, key, value)]
+        heads = [sum(head) for head in zip(*parts, strict=True)]
+    elif recovery == "averaged":
+        cosines = [F.cosine_similarity(x[:, :, None], x[:, None], dim=-1) for x in (*query, *key, *value)]
+        attention = (8 * sum(cosines) / len(cosines)).softmax(dim=-1)
+        heads = [attention @ head for head in value]
+    else:
+        heads = value
+    expected = tokens + reference.merge(weights, heads)
+    expected = expected + reference.feed_forward(weights, expected)
+    found = recovered(build_method("CLIPtrase", recovery=recovery), tokens)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+def test_without_recovery_the_block_is_clips(build_method):
+    tokens = reference.random_tokens(1, (2, 3))
+    model = build_method("CLIPtrase", recovery="none")
+    with torch.inference_mode():
+        expected = model.backbone.blocks[-1](tokens.float()).double()
+    assert torch.equal(recovered(model, tokens), expected)
+    assert (recovered(build_method("CLIPtrase"), tokens) - expected).abs().max() > 0.1
+
+
+def images(*sizes, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(3, *size, generator=draw) for size in sizes]
+
+
+def maps_of(model, image):
+    return model.inference([image], [{"ori_shape": image.shape[-2:]}])[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recovery": "none"},
+        {"recovery": "averaged"},
+        {"recovery_layer": 1},
+        {"correlation_layer": 1},
+        {"similarity": "inner"},
+        {"per_head": False},
+        {"denoising": "none"},
+        {"cluster": "features"},
+        {"cls_weighting": True},
+    ],
+    ids=str,
+)
+def test_every_option_changes_what_is_clustered_or_classified(change, build_method):
+    [image] = images((48, 64))
+    usual = maps_of(build_method("CLIPtrase", test_cfg=WHOLE), image).patches
+    changed = maps_of(build_method("CLIPtrase", test_cfg=WHOLE, **change), image).patches
+    assert usual.shape != changed.shape or (usual - changed).abs().max() > 1e-3
+
+
+def test_hooks_on_the_residual_stream_are_called_between_the_blocks(build_method):
+    model, seen = build_method("CLIPtrase"), []
+
+    def hook(number, tokens, grid):
+        seen.append((number, tuple(tokens.shape), grid))
+        return tokens
+
+    model.backbone.residual_hooks.append(hook)
+    model.predict(images((32, 40)))
+    blocks = len(model.backbone.blocks)
+    assert [number for number, *_ in seen[: blocks - 1]] == list(range(1, blocks))
+
+
+# -- clusters ---------------------------------------------------------------------------------------------------------
+
+
+def labels_of(model, *inputs):
+    return [sample.pred_sem_seg.data[0] for sample in model.predict(list(inputs))]
+
+
+def test_noise_alone_leaves_the_pixels_labels(build_method):
+    [image] = images((48, 64))
+    [found] = labels_of(build_method("CLIPtrase", test_cfg=WHOLE, eps=1e-6, min_samples=3), image)
+    [plain] = labels_of(build_method("CLIPtrase", test_cfg=WHOLE, cluster="none"), image)
+    assert torch.equal(found, plain)
+
+
+@pytest.mark.parametrize("voting", ["majority", "mean_logits"])
+def test_one_cluster_gives_one_class(voting, build_method):
+    [image] = images((48, 64))
+    model = build_method("CLIPtrase", test_cfg=WHOLE, eps=100, min_samples=1, voting=voting)
+    [found] = labels_of(model, image)
+    [plain] = labels_of(build_method("CLIPtrase", test_cfg=WHOLE, cluster="none"), image)
+    assert len(plain.unique()) > 1
+    assert len(found.unique()) == 1
+    if voting == "majority":
+        assert int(found[0, 0]) == int(plain.flatten().bincount().argmax())
+    else:
+        mean = model.dense_logits(maps_of(model, image)).mean(dim=(1, 2))
+        assert int(found[0, 0]) == int(model.decode_head.query_class[mean.argmax()])
+
+
+def test_every_patch_a_cluster_of_its_own(build_method):
+    [image] = images((40, 64))
+    model = build_method("CLIPtrase", test_cfg=WHOLE, eps=1e-6, min_samples=1)
+    maps = maps_of(model, image)
+    assert model.clusters(maps.patches[model.decode_head.out_channels :]).tolist() == list(range(40))
+    assert model.label(maps).shape == (40, 64)
+
+
+def test_regions_take_the_class_of_most_of_their_pixels(build_method):
+    [image] = images((64, 80))
+    model = build_method("CLIPtrase", test_cfg=WHOLE, eps=0.9, min_samples=2)
+    maps = maps_of(model, image)
+    regions, voted = model.find_regions(maps), model.label(maps)
+    [plain] = labels_of(build_method("CLIPtrase", test_cfg=WHOLE, cluster="none"), image)
+    assert len(regions.unique()) > 1
+    for region in regions.unique():
+        inside = regions == region
+        assert voted[inside].unique().tolist() == [int(plain[inside].bincount().argmax())]
+
+
+def test_threshold_counts_for_a_regions_mean(build_method):
+    inputs = [image for seed in range(4) for image in images((48, 64), seed=seed)]
+    options = {"test_cfg": WHOLE, "eps": 100, "min_samples": 1, "voting": "mean_logits"}
+    low = labels_of(build_method("CLIPtrase", **options, decode_head={"prob_threshold": 0.0}), *inputs)
+    high = labels_of(build_method("CLIPtrase", **options, decode_head={"prob_threshold": 1.0}), *inputs)
+    assert any(int(labels[0, 0]) != 0 for labels in low)
+    assert not torch.stack(high).any()
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_constant_image_gives_finite_logits_and_labels(value, build_method):
+    for options in ({"test_cfg": WHOLE}, {}):
+        model = build_method("CLIPtrase", **options)
+        maps = maps_of(model, torch.full((3, 48, 40), value))
+        assert maps.patches.isfinite().all()
+        assert model.label(maps).shape == (48, 40)
+
+
+def test_global_patches_are_not_clustered(build_method):
+    [image] = images((48, 64))
+    options = {"test_cfg": WHOLE, "similarity": "inner", "denoising": "self_weight", "eps": 1e9, "min_samples": 1}
+    model = build_method("CLIPtrase", **options)
+    maps = maps_of(model, image).patches[model.decode_head.out_channels :].clone()
+    maps[48].flatten()[::2] = 0  # the map behind the 48 rows says which patches are local
+    clusters = model.clusters(maps)
+    assert clusters[::2].tolist() == [-1] * 24
+    assert clusters[1::2].tolist() == [0] * 24
+
+
+def test_rows_may_be_clustered_at_length_one(build_method):
+    """Eq. 4: at length 1 no two rows are further apart than 2."""
+    [image] = images((48, 64))
+    far = {"test_cfg": WHOLE, "similarity": "inner", "denoising": "none", "min_samples": 1, "eps": 2.0}
+    counts = []
+    for normalise_rows in (False, True):
+        model = build_method("CLIPtrase", **far, normalise_rows=normalise_rows)
+        maps = maps_of(model, image).patches[model.decode_head.out_channels :]
+        counts.append(int(model.clusters(maps).max()) + 1)
+    assert counts[0] > counts[1] == 1
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def test_patches_of_a_window_share_the_mean_logits_of_their_region(build_method):
+    model = build_method("CLIPtrase", eps=0.9, min_samples=2)
+    plain = build_method("CLIPtrase", cluster="none")
+    [window] = images((32, 32))
+    for one in (model, plain):
+        one.prepare()
+    with torch.inference_mode():
+        voted = model.window_maps(window[None])[0].flatten(1)
+        own = plain.window_maps(window[None])[0][: len(voted)].flatten(1)
+    values, regions = voted.unique(dim=1, return_inverse=True)
+    assert 1 < values.shape[1] < 16
+    for region in range(values.shape[1]):
+        torch.testing.assert_close(values[:, region], own[:, regions == region].mean(dim=1))
+
+
+def test_windows_of_noise_keep_their_logits(build_method):
+    inputs = images((56, 72))
+    [found] = labels_of(build_method("CLIPtrase", eps=1e-6, min_samples=2), *inputs)
+    [plain] = labels_of(build_method("CLIPtrase", cluster="none"), *inputs)
+    assert torch.equal(found, plain)
+
+
+def test_voting_follows_the_mode(build_method):
+    assert build_method("CLIPtrase").voting == "mean_logits"
+    assert build_method("CLIPtrase", test_cfg=WHOLE).voting == "majority"
+    with pytest.raises(ValueError, match=r"model\.voting must be one of \['mean_logits'\], but got 'majority'"):
+        build_method("CLIPtrase", voting="majority")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": 0}, r"model\.eps must be positive and model\.min_samples at least 1, but got 0 and 7"),
+        ({"min_samples": 0}, r"min_samples at least 1, but got 1\.1 and 0"),
+        ({"recovery": "four"}, r"model\.recovery must be one of \['three_softmax', .*\], but got 'four'"),
+        ({"similarity": "dice"}, r"model\.similarity must be one of \['cosine', 'inner'\]"),
+        ({"denoising": "dice"}, r"model\.denoising must be one of \['cls_subtraction', 'self_weight', 'none'\]"),
+        ({"cluster": "pixels"}, r"model\.cluster must be one of \['rows', 'features', 'none'\]"),
+        ({"recovery_layer": 99}, r"model\.recovery_layer must be a block number from 1 to \d+, but got 99"),
+        ({"correlation_layer": -1}, r"model\.correlation_layer must be a block number from 1 to \d+, but got -1"),
+    ],
+)
+def test_wrong_options_are_named(options, message, build_method):
+    with pytest.raises(ValueError, match=message):
+        build_method("CLIPtrase", **options)
