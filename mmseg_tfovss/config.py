@@ -121,9 +121,10 @@ def check_names(settings: Mapping[str, Any], valid: Iterable[str], where: str) -
 
 
 def input_files(config: Config) -> list[Path]:
-    """Existing files that a config names as weights or vocabulary."""
-    names = (config.model.backbone.get("pretrained"), config.model.decode_head.get("vocabulary"))
-    return [Path(name) for name in names if isinstance(name, str) and Path(name).is_file()]
+    """Existing files and folders that a config names as weights or vocabulary."""
+    parts = [part for part in config.model.values() if isinstance(part, Mapping)]
+    names = [part.get(key) for part in parts for key in ("pretrained", "vocabulary")]
+    return [Path(name) for name in names if isinstance(name, str) and Path(name).exists()]
 
 
 def config_hash(config: Config) -> str:
@@ -144,9 +145,10 @@ def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Non
         )
     unified = config.get("unified")
     if protocol == "unified" and unified is None and own != "unified":
-        raise ValueError(
-            f"Config {path} has no 'unified' settings: name a dataset of configs/_base_/datasets in _base_."
-        )
+        reason = "its method cannot be run in it"
+        if "unified" not in config:
+            reason = "its _base_ names no dataset of configs/_base_/datasets"
+        raise ValueError(f"Config {path} has no unified protocol: {reason}.")
     config.run_name = path.stem if protocol == own else f"{path.stem}_{protocol}"
     if protocol == "unified" and unified is not None:
         config.merge_from_dict(dict(unified))

@@ -8,7 +8,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build, check_settings, config_hash, load_config
 from mmseg_tfovss.datasets.facts import BENCHMARKS, FACTS
-from mmseg_tfovss.registry import DATASETS, MODELS
+from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -128,7 +128,7 @@ def test_a_paper_protocol_that_nobody_stated_is_refused():
 def test_unified_needs_a_dataset_that_has_it(tmp_path):
     path = tmp_path / "own.py"
     path.write_text('protocol = "paper"\nmodel = dict()\n')
-    with pytest.raises(ValueError, match=r"own\.py has no 'unified' settings: name a dataset"):
+    with pytest.raises(ValueError, match=r"own\.py has no unified protocol: its _base_ names no dataset"):
         load_config(path, {"protocol": "unified"})
 
 
@@ -136,7 +136,8 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
     config = load_config(path, {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
-    assert config.dataset == path.stem.split("_", 2)[2]
+    check_settings(config.test_evaluator, METRICS, "test_evaluator")
+    assert config.dataset == path.stem.removeprefix(f"{path.parent.name}_").split("_", 1)[1]
     assert path.stem.startswith(f"{path.parent.name}_")
     [resize] = [transform for transform in config.test_dataloader.dataset.pipeline if "short_side" in transform]
     assert resize["short_side"] == config.short_side

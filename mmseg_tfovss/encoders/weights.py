@@ -74,7 +74,7 @@ def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = No
         model, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
     tokenizer = open_clip.tokenize if arch == "auto" else open_clip.get_tokenizer(arch)
     name = f"{_describe(model) if arch == 'auto' else arch}/{label}"
-    weights_hash = _hash_tensors(model.state_dict())
+    weights_hash = hash_tensors(model.state_dict())
     text = CLIPTextEncoder(model, tokenizer)
     return LoadedCLIP(model.eval(), text, name, weights_hash)
 
@@ -92,7 +92,7 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
     settings = get_pretrained_cfg(arch, tag)
     wanted = settings.get("quick_gelu", False) if quick_gelu is None else quick_gelu
     try:
-        with _quiet(), _offline_if_unreachable():
+        with quiet(), offline_if_unreachable():
             model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or "quickgelu" in arch)
     # The hub clients raise their own families of errors (connection, offline mode, HTTP status, missing entry).
     except Exception as error:
@@ -215,7 +215,7 @@ def _count_blocks(state: dict[str, Tensor], prefix: str) -> int:
 
 def _new_clip(arch: str, quick_gelu: bool) -> CLIP:
     _check_arch(arch)
-    with _quiet():
+    with quiet():
         return _check_plain(open_clip.create_model(arch, force_quick_gelu=quick_gelu), arch)
 
 
@@ -247,7 +247,7 @@ def _check_plain(model: nn.Module, arch: str) -> CLIP:
 
 
 @contextmanager
-def _offline_if_unreachable() -> Iterator[None]:
+def offline_if_unreachable() -> Iterator[None]:
     """Let the hub client look into its cache only when the hub cannot be reached: it would retry for a minute."""
     before = huggingface_hub.constants.HF_HUB_OFFLINE
     if not _hub_reachable():
@@ -271,7 +271,7 @@ def _hub_reachable() -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the libraries' own warnings of what is either wanted here or reported in one sentence."""
     logging.disable(logging.ERROR)
     try:
@@ -286,7 +286,8 @@ def _describe(model: CLIP) -> str:
     return f"ViT-{visual.conv1.out_channels}x{blocks}-{visual.conv1.kernel_size[0]}"
 
 
-def _hash_tensors(state: dict[str, Tensor]) -> str:
+def hash_tensors(state: dict[str, Tensor]) -> str:
+    """sha256 of tensors' names, shapes and float32 values, in the order of the names."""
     digest = hashlib.sha256()
     for key in sorted(state):
         tensor = state[key].detach().float().contiguous()

@@ -1,5 +1,6 @@
 """Run a config through MMEngine's test loop and turn it into a result."""
 
+import hashlib
 import inspect
 import logging
 import platform
@@ -158,10 +159,11 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
     metric = _segmentation_metric(runner.test_evaluator.metrics)
     assert metric.scores is not None
     names = list(metric.dataset_meta["classes"])
+    further = [part for part in model.children() if part is not model.backbone and hasattr(part, "weights_hash")]
     return Result(
         schema_version=SCHEMA_VERSION,
         method=str(config.model.type),
-        backbone=model.backbone.name,
+        backbone=" + ".join([model.backbone.name, *(network.name for network in further)]),
         dataset=config.dataset,
         protocol=config.protocol,
         setting=config.get("setting", ""),
@@ -178,11 +180,16 @@ def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Resu
         vocabulary=model.decode_head.vocabulary.source,
         vocabulary_version=model.decode_head.vocabulary.version,
         vocabulary_hash=model.decode_head.vocabulary.hash,
-        weights_hash=model.backbone.weights_hash,
+        weights_hash=_weights_hash([model.backbone.weights_hash, *(network.weights_hash for network in further)]),
         git_commit=git_commit(),
         versions=package_versions(),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _weights_hash(hashes: Sequence[str]) -> str:
+    """CLIP's alone, or one of all networks' hashes."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,5 +1,6 @@
 """What a run is worth: confusion counts, scores, the result file and the leaderboard."""
 
+from mmseg_tfovss.evaluation.cliptrase_metric import CLIPtraseMetric
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 
-__all__ = ["SegmentationMetric"]
+__all__ = ["CLIPtraseMetric", "SegmentationMetric"]

@@ -31,7 +31,7 @@ class Result(TypedDict):
 
     schema_version: int
     method: str  # class name of the method, e.g. SCLIP
-    backbone: str  # architecture and weights, e.g. ViT-B-16/openai
+    backbone: str  # architecture and weights, e.g. ViT-B-16/openai; further networks after " + "
     dataset: str  # dataset key, e.g. voc21
     protocol: Literal["paper", "unified"]
     setting: str  # which of several settings that the authors state, e.g. "224 pixels"; mostly empty
@@ -48,7 +48,7 @@ class Result(TypedDict):
     vocabulary: str  # name of a bundled list, or the file
     vocabulary_version: str | None  # of a bundled list
     vocabulary_hash: str  # sha256 of classes and queries
-    weights_hash: str  # sha256 of all CLIP tensors
+    weights_hash: str  # sha256 of all CLIP tensors; of several networks' hashes where there are more
     git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
     versions: dict[str, str]  # python and the packages that numbers depend on
     finished_at: str  # UTC, ISO 8601

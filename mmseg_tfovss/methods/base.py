@@ -7,7 +7,7 @@ A paper overrides the smallest part that it changes, most often :meth:`OpenVocab
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -51,7 +51,7 @@ class OpenVocabSegmentor(EncoderDecoder):
     """
 
     logit_factor = 1.0  # of exported logits, relative to cosines
-    extra_networks: ClassVar[tuple[str, ...]] = ()  # options that name a network beside CLIP, without default weights
+    extra_networks: ClassVar[tuple[str, ...]] = ()  # required options that name a network beside CLIP
     timed_steps: ClassVar[tuple[str, ...]] = ()  # methods that tools/benchmark.py times by themselves
     label_options: ClassVar[frozenset[str]] = frozenset()  # attributes that in ``whole`` mode only ``label`` reads
 
@@ -229,6 +229,12 @@ class OpenVocabSegmentor(EncoderDecoder):
             queries = slice(start, min(start + step, len(logits.patches)))
             refined = pamr(logits.dense(queries), affinity, self.pamr_dilations, self.pamr_steps)
             yield slice(0, height), queries, refined.transpose(0, 1)
+
+
+def check_choice(name: str, value: object, valid: Collection[object]) -> None:
+    """Raise ValueError unless ``model.<name>`` is one of the valid values."""
+    if value not in valid:
+        raise ValueError(f"model.{name} must be one of {list(valid)}, but got {value!r}.")
 
 
 def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:

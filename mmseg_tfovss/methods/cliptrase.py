@@ -1,4 +1,4 @@
-"""CLIPtrase: recover the correlation of patches, cluster it, let each cluster vote. Shao et al., ECCV 2024, 2407.08268.
+"""CLIPtrase: recover and cluster the patches' correlation; clusters vote. Shao et al., ECCV 2024, arXiv:2407.08268.
 
 Official code: leaves162/CLIPtrase @ 2b7de61, clip_self_correlation.py (the published numbers).
 
@@ -15,6 +15,8 @@ as attention, see [open]) | self | none; recovery_layer 12 (9-11); similarity co
 False (Eq. 14); denoising cls_subtraction (code) | self_weight (Eq. 7) | none; normalise_rows False | True (Eq. 4);
 cluster rows | features | none; voting majority (code) | mean_logits (its detectron2 port, and windows).
 
+mask_network gives w in place of CLIP's block 11 (DINOv2: Table 5; [open] which size: base; on CLIP's grid of patches).
+
 [open] Eq. 3 does not say how w becomes attention weights: softmax(sqrt(d) w), on which scale cosines spread like q k'.
 Deviations: background is class 0, not C, so a tied vote prefers it. Exported logits carry the official factor 100.
 """
@@ -22,17 +24,18 @@ Deviations: background is class 0, not C, so a tied vote prefers it. Exported lo
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
 from mmseg_tfovss.encoders.preprocessor import EXACT_MEAN, EXACT_STD
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.base import OpenVocabSegmentor, check_choice
 from mmseg_tfovss.ops.attention import self_correlation
 from mmseg_tfovss.ops.clustering import NOISE, cluster_rows, majority, prototypes, region_logits, region_map
 from mmseg_tfovss.ops.correlation import DENOISINGS, SIMILARITIES, denoise, semantic_correlation
@@ -63,6 +66,8 @@ class CLIPtrase(OpenVocabSegmentor):
         cluster: what is clustered; ``none`` leaves the pixels' own labels.
         voting: how a region finds its class. Whole images are clustered as one, sliding windows each by itself,
             where only ``mean_logits`` can be, because windows overlap. ``None``: the first that the mode allows.
+        mask_network: config of a network whose tokens' cosines take the place of w, e.g. ``dict(type='DINOv2Encoder')``
+            (Table 5); ``None``: CLIP's own.
         cls_weighting: multiply a class's logits by that of the class token (the official code, on VOC20 only).
         **kwargs: see :class:`OpenVocabSegmentor`.
 
@@ -88,6 +93,7 @@ class CLIPtrase(OpenVocabSegmentor):
         normalise_rows: bool = False,
         cluster: str = "rows",
         voting: str | None = None,
+        mask_network: dict[str, Any] | None = None,
         cls_weighting: bool = False,
         **kwargs: object,
     ) -> None:
@@ -98,9 +104,11 @@ class CLIPtrase(OpenVocabSegmentor):
         check_choice("cluster", cluster, CLUSTERED)
         votings = VOTINGS if self.mode == "whole" else VOTINGS[1:]
         check_choice("voting", voting or votings[0], votings)
-        if not eps > 0 or min_samples < 1:
+        numbers = isinstance(eps, int | float) and isinstance(min_samples, int)
+        if not numbers or not eps > 0 or min_samples < 1:
             raise ValueError(
-                f"model.eps must be positive and model.min_samples at least 1, but got {eps!r} and {min_samples!r}."
+                "model.eps must be a positive number and model.min_samples an integer from 1 on, but got"
+                f" {eps!r} and {min_samples!r}."
             )
         layers = len(self.backbone.blocks)
         self.recovery_layer = _layer("recovery_layer", recovery_layer or layers, layers)
@@ -108,6 +116,8 @@ class CLIPtrase(OpenVocabSegmentor):
         self.recovery, self.similarity, self.per_head, self.denoising = recovery, similarity, per_head, denoising
         self.eps, self.min_samples, self.normalise_rows = eps, min_samples, normalise_rows
         self.cluster, self.voting, self.cls_weighting = cluster, voting or votings[0], cls_weighting
+        with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+            self.mask_network = MODELS.build(mask_network) if mask_network else None
 
     # -- network ----------------------------------------------------------------------------------------------------
 
@@ -117,15 +127,18 @@ class CLIPtrase(OpenVocabSegmentor):
         tokens = backbone.embed(inputs)
         correlation = tokens
         for number, block in enumerate(backbone.blocks, start=1):
-            if number == self.correlation_layer:
+            if number == self.correlation_layer and not self.mask_network:
                 correlation = self.correlate(block.qkv(tokens))
             tokens = self.recover(block, tokens) if number == self.recovery_layer else block(tokens)
             if number < len(backbone.blocks):
                 tokens = backbone.after_block(number, tokens, grid)
+        if self.mask_network:
+            images = inputs * self.data_preprocessor.std + self.data_preprocessor.mean
+            correlation = self.correlate((self.mask_network(images, grid)[:, None],))  # one "head", one projection
         return F.normalize(backbone.project(tokens), dim=-1), correlation
 
-    def correlate(self, projections: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Correlation w (B, 1 + N, 1 + N) of query, key and value."""
+    def correlate(self, projections: tuple[Tensor, ...]) -> Tensor:
+        """Correlation w (B, 1 + N, 1 + N) of query, key and value, each (B, heads, 1 + N, d)."""
         return semantic_correlation(projections, self.similarity, per_head=self.per_head)
 
     def recover(self, block: CLIPBlock, tokens: Tensor) -> Tensor:

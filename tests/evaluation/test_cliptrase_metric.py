@@ -1,9 +1,14 @@
 """CLIPtrase's own scores, by hand."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.evaluation.cliptrase_metric import CLIPtraseMetric, smoothed_scores
+from tests.engine.test_run import CONFIG, make_voc, small_options
 from tests.evaluation.test_metric import sample
 
 
@@ -33,3 +38,18 @@ def test_images_without_label_are_left_out():
     evaluator.process(None, [labelled, unlabelled, {**labelled, "labelled": True}])
     assert evaluator.evaluate(3)["seg/pAcc"] == 100
     assert evaluator.total_images == 2
+
+
+def test_whole_run_of_the_papers_protocol(mini_clip, tmp_path):
+    """The centre square is evaluated, void pixels are background, and the image without an object is left out."""
+    root = make_voc(tmp_path)
+    cv2.imwrite(str(root / "SegmentationClass/1.png"), np.zeros((50, 45), np.uint8))
+    options = small_options(root, mini_clip, tmp_path / "work")
+    options = {key: value for key, value in options.items() if "test_cfg" not in key}
+    path = CONFIG.parents[1] / "cliptrase" / "cliptrase_vit-b16_voc21.py"
+    result = run_test(load_config(path, options | {"test_dataloader.batch_size": 3}))
+    assert (result["num_images"], result["expected_images"]) == (2, 1449)
+    assert (result["protocol"], result["setting"], result["vocabulary"]) == ("paper", "336 pixels", "voc21_cliptrase")
+    unified = run_test(load_config(path, options | {"protocol": "unified"}))
+    assert (unified["num_images"], unified["protocol"], unified["setting"]) == (3, "unified", "")
+    assert unified["vocabulary"] == "voc21"

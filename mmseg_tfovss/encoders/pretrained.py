@@ -1,0 +1,139 @@
+"""Frozen networks in transformers' folder layout: found, downloaded and read, or one sentence about what is missing."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+from mmseg_tfovss.encoders.weights import offline_if_unreachable, quiet
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is looked for.
+
+    Attributes:
+        name: for messages, e.g. ``SAM``.
+        option: config option that names it, e.g. ``model.sam.pretrained``.
+        default: hub id.
+        model_type: what config.json must say.
+        model_class: name of transformers' class.
+    """
+
+    name: str
+    option: str
+    default: str
+    model_type: str
+    model_class: str
+
+
+def load_frozen(pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
+    """Load a network, float32, on the CPU.
+
+    Args:
+        pretrained: a hub id, or a folder with config.json and model.safetensors.
+        network: what it must be.
+
+    Raises:
+        FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
+        ValueError: the folder holds something else.
+    """
+    return _read(_find_folder(pretrained, network), network)
+
+
+def _find_folder(pretrained: str, network: Network) -> Path:
+    """The local folder of a hub id or path, with all files that are needed."""
+    folder = Path(pretrained).expanduser()
+    if folder.is_file():
+        raise ValueError(
+            f"{network.option} must be a folder or a hub id, but {folder} is a file: name a folder with config.json"
+            f" and model.safetensors in transformers' layout, as on https://huggingface.co/{network.default}."
+        )
+    source = pretrained
+    if folder.is_dir():
+        source = network.default
+    else:
+        folder = _download(pretrained, network)
+    weights = any((folder / name).is_file() for name in _WEIGHTS)
+    if not weights or not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"The {network.name} folder {folder} has no {'config.json' if weights else _WEIGHTS[0]}: download"
+            f" config.json and model.safetensors from https://huggingface.co/{source} into one folder and set"
+            f" {network.option} to it."
+        )
+    return folder
+
+
+def _download(hub_id: str, network: Network) -> Path:
+    try:
+        validate_repo_id(hub_id)
+    except HFValidationError as error:
+        raise FileNotFoundError(
+            f"Folder {hub_id} not found: set {network.option} to an existing folder with config.json and"
+            f" model.safetensors, or to a hub id such as {network.default}."
+        ) from error
+    try:
+        with quiet(), offline_if_unreachable():
+            return Path(
+                huggingface_hub.snapshot_download(hub_id, allow_patterns=["config.json", "model*.safetensors*"])
+            )
+    # The hub client raises its own families of errors (connection, offline mode, HTTP status, missing entry).
+    except Exception as error:
+        raise FileNotFoundError(
+            f"The {network.name} weights {hub_id} are no folder here, not in the local cache, and could not be"
+            f" downloaded ({type(error).__name__}): download config.json and model.safetensors from"
+            f" https://huggingface.co/{hub_id} on a machine with network access into one folder and set"
+            f" {network.option} to it."
+        ) from error
+
+
+def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
+    import transformers
+
+    try:
+        with quiet(), _no_progress_bar():
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if config.model_type != network.model_type:
+                raise TypeError(f"its config.json describes a {config.model_type}")
+            model, report = getattr(transformers, network.model_class).from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                weights_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        if report["missing_keys"]:
+            raise KeyError(f"{len(report['missing_keys'])} parameters are missing, {min(report['missing_keys'])} first")
+    # Readers of damaged files raise whatever they stumble over.
+    except Exception as error:
+        detail = str(error).strip("'\"").splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{network.option}: {folder} does not hold a readable {network.name} in transformers' layout ({detail[0]})."
+            f" Download {network.default} again, or name another folder."
+        ) from error
+    return model
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Transformers shows a bar for reading a file from disk."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the hub client warns when its bars are set by an environment variable
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            if shown:
+                logging.enable_progress_bar()

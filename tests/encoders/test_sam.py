@@ -1,0 +1,360 @@
+"""SAM: transformers' own pipeline, prompts in any batches, and a sentence for every way of not finding the weights."""
+
+import json
+import shutil
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
+from transformers.utils import logging as transformers_logging
+
+from mmseg_tfovss.encoders.sam import SAMMaskEncoder
+from mmseg_tfovss.registry import MODELS
+
+SIDE = 64
+
+
+def new_tiny_sam():
+    """A SAM of 64 pixels, two blocks, patch 8, with random weights that tell places and prompts apart."""
+    vision = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SIDE,
+        "patch_size": 8,
+        "output_channels": 16,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+        "num_pos_feats": 8,
+        "mlp_dim": 32,
+    }
+    prompt = {"hidden_size": 16, "image_size": SIDE, "patch_size": 8, "mask_input_channels": 4}
+    decoder = {"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+    model = SamModel(config)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            noise = torch.randn(tensor.shape, generator=draw)
+            if "norm" in name and name.endswith("weight"):
+                tensor.copy_(1 + 0.1 * noise)
+            elif "embed" in name or "token" in name:
+                tensor.copy_(noise)
+            else:
+                tensor.copy_(1.2 * noise / tensor[0].numel() ** 0.5 if tensor.dim() > 1 else 0.05 * noise)
+    return model.eval()
+
+
+def write_tiny_sam(folder):
+    """Save :func:`new_tiny_sam` in transformers' layout."""
+    transformers_logging.disable_progress_bar()
+    new_tiny_sam().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sam(tmp_path_factory):
+    return write_tiny_sam(tmp_path_factory.mktemp("sam"))
+
+
+@pytest.fixture
+def copied(tiny_sam, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(tiny_sam, tmp_path / "copied")
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_sam):
+    return MODELS.build({"type": "SAMMaskEncoder", "pretrained": str(tiny_sam)})
+
+
+def random_image(*size, seed=0):
+    return torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def random_prompts(prompts, points, size, seed=0):
+    """Points (P, 2) and labels (K, P), at least one of them positive."""
+    draw = torch.Generator().manual_seed(seed)
+    places = torch.rand(points, 2, generator=draw) * (torch.tensor([size[1], size[0]]) - 1)
+    labels = torch.randint(0, 2, (prompts, points), generator=draw)
+    labels[:, 0] = 1
+    return places, labels
+
+
+@pytest.fixture(scope="module")
+def processor():
+    sides = {"height": SIDE, "width": SIDE}
+    return SamProcessor(SamImageProcessor(size={"longest_edge": SIDE}, pad_size=sides))
+
+
+@torch.inference_mode()
+def run_transformers(model, processor, image, points, labels, *, multimask=True):
+    """Image embedding, and the best mask's logits (K, H, W), by transformers' own pipeline."""
+    prompts = points.expand(len(labels), -1, -1)
+    inputs = processor(
+        images=image.permute(1, 2, 0).numpy(),
+        input_points=[prompts.double().tolist()],
+        input_labels=[labels.tolist()],
+        return_tensors="pt",
+    )
+    sizes = inputs.pop("original_sizes"), inputs.pop("reshaped_input_sizes")
+    found = model(**{key: value.float() for key, value in inputs.items()}, multimask_output=multimask)
+    masks = processor.image_processor.post_process_masks(found.pred_masks, *sizes, binarize=False)[0]
+    best = found.iou_scores[0].argmax(dim=1)
+    return model.get_image_embeddings(inputs["pixel_values"]), torch.stack([masks[k, i] for k, i in enumerate(best)])
+
+
+@pytest.mark.parametrize(
+    ("size", "multimask"), [((64, 64), True), ((50, 81), True), ((97, 40), True), ((21, 33), True), ((50, 81), False)]
+)
+def test_equals_transformers(size, multimask, encoder, processor, monkeypatch):
+    monkeypatch.setattr(encoder, "multimask", multimask)
+    image, (points, labels) = random_image(*size), random_prompts(5, 7, size)
+    embedding, masks = run_transformers(encoder.model, processor, image, points, labels, multimask=multimask)
+    torch.testing.assert_close(encoder.embed(image), embedding, atol=1e-5, rtol=1e-5)
+    found = encoder(image, points, labels)
+    assert found.shape == (5, *size)
+    assert masks.std(dim=0).mean() > 0.01  # the prompts matter
+    torch.testing.assert_close(found, masks, atol=1e-4, rtol=1e-4)
+
+
+def test_best_of_three_masks_is_not_always_the_same(encoder):
+    """So that the test above sees a wrong choice."""
+    points, labels = random_prompts(40, 6, (64, 64))
+    embedding = encoder.embed(random_image(64, 64))
+    found = encoder.model(
+        image_embeddings=embedding, input_points=points.expand(1, 40, -1, -1), input_labels=labels[None]
+    )
+    assert found.iou_scores.shape == (1, 40, 3)
+    assert len(found.iou_scores[0].argmax(dim=1).unique()) > 1
+
+
+def test_points_of_one_prompt_or_of_each(encoder):
+    image, (points, labels) = random_image(40, 60), random_prompts(3, 4, (40, 60))
+    shared = encoder(image, points, labels)
+    torch.testing.assert_close(encoder(image, points.expand(3, -1, -1), labels), shared, atol=0, rtol=0)
+    own = torch.stack([points, points.flip(0), points.roll(1, 0)])
+    one_by_one = torch.cat([encoder(image, one, label[None]) for one, label in zip(own, labels, strict=True)])
+    torch.testing.assert_close(encoder(image, own, labels), one_by_one, atol=1e-5, rtol=1e-5)
+    assert (one_by_one[1] - shared[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("prompt_batch", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7]), (100, [7])])
+def test_prompts_come_in_batches_and_the_image_is_embedded_once(prompt_batch, sizes, encoder, monkeypatch):
+    image, (points, labels) = random_image(40, 60), random_prompts(7, 5, (40, 60))
+    expected = encoder(image, points, labels)
+    calls, inner = [], encoder.embed
+    monkeypatch.setattr(encoder, "prompt_batch", prompt_batch)
+    monkeypatch.setattr(encoder, "embed", lambda image: calls.append(image) or inner(image))
+    chunks = list(encoder.mask_chunks(image, points, labels))
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert len(calls) == 1
+    torch.testing.assert_close(torch.cat(chunks), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_options_are_kept(tiny_sam):
+    encoder = SAMMaskEncoder(str(tiny_sam), prompt_batch=3, multimask=False)
+    assert (encoder.prompt_batch, encoder.multimask) == (3, False)
+
+
+def test_masks_of_another_size(encoder):
+    """Logits go from the padding's edge to the size asked for in one step."""
+    image, (points, labels) = random_image(48, 32), random_prompts(2, 3, (48, 32))
+    low = encoder._decode(encoder.embed(image), (points * 64 / 48).expand(2, -1, -1), labels)
+    assert low.shape == (2, 32, 32)
+    options = {"mode": "bilinear", "align_corners": False}
+    at_side = torch.nn.functional.interpolate(low[None], size=(64, 64), **options)[..., :64, :43]
+    expected = torch.nn.functional.interpolate(at_side, size=(75, 91), **options)[0]
+    found = encoder(image, points * torch.tensor([32 / 43 * 64 / 48, 1]), labels, (75, 91))
+    assert found.shape == (2, 75, 91)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_float_images_are_rounded_as_they_were_bytes(encoder):
+    image, (points, labels) = random_image(30, 40), random_prompts(2, 3, (30, 40))
+    noisy = image + 0.3 * torch.rand(image.shape, generator=torch.Generator().manual_seed(1)) - 0.15
+    assert torch.equal(encoder(noisy, points, labels), encoder(image, points, labels))
+    assert torch.equal(encoder(image.float() + 255, points, labels), encoder(image | 255, points, labels))
+
+
+def test_a_thin_image_keeps_a_pixel(encoder):
+    assert encoder.resized_size((2, 400)) == (1, 64)
+    assert encoder(random_image(2, 400), torch.tensor([[200.0, 1.0]]), torch.ones(1, 1)).shape == (1, 2, 400)
+
+
+def test_float64_and_padding_points(encoder, tiny_sam):
+    image, (points, labels) = random_image(30, 40), random_prompts(2, 3, (30, 40))
+    expected = encoder(image, points, labels)
+    double = SAMMaskEncoder(str(tiny_sam)).double()(image, points, labels)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), expected, atol=1e-4, rtol=1e-4)
+    with_padding = torch.cat([labels, torch.full((2, 1), -10)], dim=1)
+    assert encoder(image, torch.cat([points, points[:1]]), with_padding).isfinite().all()
+
+
+def test_is_frozen_and_names_its_weights(encoder, copied):
+    assert not encoder.training
+    assert not encoder.model.training
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    state = load_file(copied / "model.safetensors")
+    same = SAMMaskEncoder(str(copied))
+    assert same.weights_hash == encoder.weights_hash
+    assert same.name == str(copied)
+    state["vision_encoder.pos_embed"][0, 0, 0, 0] += 1
+    save_file(state, copied / "model.safetensors", metadata={"format": "pt"})
+    assert SAMMaskEncoder(str(copied)).weights_hash != encoder.weights_hash
+
+
+# -- weights --------------------------------------------------------------------------------------------------------
+
+
+def test_half_precision_file_becomes_float32(copied):
+    state = {key: value.half() for key, value in load_file(copied / "model.safetensors").items()}
+    save_file(state, copied / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((copied / "config.json").read_text()) | {"dtype": "float16"}
+    (copied / "config.json").write_text(json.dumps(config))
+    assert {parameter.dtype for parameter in SAMMaskEncoder(str(copied)).parameters()} == {torch.float32}
+
+
+def test_a_torch_file_and_a_file_without_the_tied_parameter_give_the_same_network(encoder, copied):
+    """The hub's own files leave one copy of the positions out."""
+    state = load_file(copied / "model.safetensors")
+    state = {key: value for key, value in state.items() if "prompt_encoder.shared_embedding" not in key}
+    assert "shared_image_embedding.positional_embedding" in state
+    (copied / "model.safetensors").unlink()
+    torch.save(state, copied / "pytorch_model.bin")
+    assert SAMMaskEncoder(str(copied)).weights_hash == encoder.weights_hash
+
+
+def test_reading_shows_no_progress_bar_and_leaves_the_setting(tiny_sam, capfd):
+    transformers_logging.enable_progress_bar()
+    try:
+        SAMMaskEncoder(str(tiny_sam))
+        assert transformers_logging.is_progress_bar_enabled()
+    finally:
+        transformers_logging.disable_progress_bar()
+    assert capfd.readouterr() == ("", "")
+    SAMMaskEncoder(str(tiny_sam))
+    assert not transformers_logging.is_progress_bar_enabled()
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty cache of the hub, and the folder in it for facebook/sam-vit-base."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("mmseg_tfovss.encoders.weights._hub_reachable", lambda: False)
+    model = tmp_path / "hub" / "models--facebook--sam-vit-base"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("0" * 40)
+    snapshot = model / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    return snapshot
+
+
+def test_default_comes_from_the_hubs_cache(hub_cache, tiny_sam, encoder):
+    shutil.copytree(tiny_sam, hub_cache, dirs_exist_ok=True)
+    found = SAMMaskEncoder()
+    assert found.weights_hash == encoder.weights_hash
+    assert found.name == "facebook/sam-vit-base"
+
+
+def test_missing_from_the_hubs_cache_says_what_to_do(hub_cache):
+    message = (
+        r"The SAM weights facebook/sam-vit-huge are no folder here, .* could not be downloaded \(\w+\): download"
+        r" config\.json and model\.safetensors from https://huggingface\.co/facebook/sam-vit-huge .* set"
+        r" model\.sam\.pretrained to it\.$"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        SAMMaskEncoder("facebook/sam-vit-huge")
+
+
+def test_incomplete_cache_says_what_to_do(hub_cache, tiny_sam):
+    shutil.copy(tiny_sam / "config.json", hub_cache)
+    with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors: download .*co/facebook/sam-vit-base into"):
+        SAMMaskEncoder()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_incomplete_folder_names_the_file(name, copied):
+    (copied / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"copied has no {name}: download config\.json and .* set model\.sam"):
+        SAMMaskEncoder(str(copied))
+
+
+@pytest.mark.parametrize("name", ["/nowhere/sam", "./sam", "~/no/sam", "a/b/c"])
+def test_missing_folder_is_named(name):
+    with pytest.raises(FileNotFoundError, match=rf"^Folder {name} not found: set model\.sam\.pretrained to"):
+        SAMMaskEncoder(name)
+
+
+def test_folder_in_the_home_folder(tiny_sam, encoder, monkeypatch):
+    monkeypatch.setenv("HOME", str(tiny_sam.parent))
+    assert SAMMaskEncoder(f"~/{tiny_sam.name}").weights_hash == encoder.weights_hash
+
+
+def test_metas_own_file_is_refused(tmp_path):
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"sam_vit_b_01ec64\.pth is a file: name a folder with config\.json"):
+        SAMMaskEncoder(str(path))
+
+
+def test_another_network_is_refused(copied):
+    (copied / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    with pytest.raises(
+        ValueError, match=r"copied does not hold a readable SAM .*\(its config\.json describes a clip\)"
+    ):
+        SAMMaskEncoder(str(copied))
+
+
+def test_missing_parameters_are_not_made_up(copied):
+    state = load_file(copied / "model.safetensors")
+    kept = {key: value for key, value in state.items() if not key.startswith("vision_encoder.neck")}
+    save_file(kept, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"\(6 parameters are missing, vision_encoder\.neck\.conv1\.weight first\)"):
+        SAMMaskEncoder(str(copied))
+
+
+def not_json(folder):
+    (folder / "config.json").write_text("{")
+
+
+def cut_off(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def of_another_size(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["hidden_size"] = 48
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def with_code(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def pickled_objects(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": np.random.RandomState}, folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize("damage", [not_json, cut_off, of_another_size, with_code, pickled_objects])
+def test_damaged_folder_is_named_in_one_sentence(damage, copied):
+    damage(copied)
+    with pytest.raises(
+        ValueError, match=r"copied does not hold a readable SAM in transformers' layout \(.+\)\."
+    ) as info:
+        SAMMaskEncoder(str(copied))
+    assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "a"])
+def test_prompt_batch_out_of_range_is_named(value, tiny_sam):
+    with pytest.raises(ValueError, match=rf"model\.sam\.prompt_batch must be at least 1, but got {value!r}"):
+        SAMMaskEncoder(str(tiny_sam), prompt_batch=value)
