@@ -37,7 +37,8 @@ _NO_OVERRIDE = (
     "test_dataloader.persistent_workers",
     "test_dataloader.batch_size",
     "test_dataloader.dataset.data_root",
-    "model.backbone",
+    "model.backbone.pretrained",
+    "model.backbone.arch",
     "model.precision",
     "model.window_batch",
     "model.decode_head.cache_dir",
@@ -138,21 +139,20 @@ def config_hash(config: Config) -> str:
 def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> None:
     own = config.get("protocol")
     protocol = options.get("protocol", own)
-    if protocol != own and own in PROTOCOLS and protocol == "paper":
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {protocol!r}.")
+    if protocol != own and protocol == "paper":
         raise ValueError(
             f"Config {path} has no paper protocol: the authors of the method state no settings for this dataset. Leave"
             " protocol=unified."
         )
-    unified = config.get("unified")
-    if protocol == "unified" and unified is None and own != "unified":
-        reason = "its method cannot be run in it"
-        if "unified" not in config:
-            reason = "its _base_ names no dataset of configs/_base_/datasets"
-        raise ValueError(f"Config {path} has no unified protocol: {reason}.")
+    # Settings; or why there are none.
+    unified = config.pop("unified", "its _base_ names no dataset of configs/_base_/datasets")
     config.run_name = path.stem if protocol == own else f"{path.stem}_{protocol}"
-    if protocol == "unified" and unified is not None:
+    if protocol == "unified" and isinstance(unified, Mapping):
         config.merge_from_dict(dict(unified))
-    config.pop("unified", None)  # applied, or of no effect: a paper result does not depend on it
+    elif protocol == "unified" and own != "unified":
+        raise ValueError(f"Config {path} has no unified protocol: {unified}.")
 
 
 def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
@@ -175,8 +175,6 @@ def _check_parts(config: Config, path: Path) -> None:
             raise ValueError(f"Config {path} with its options has no settings model.{part}=dict(...).")
     if "vocabulary" not in config.model.decode_head:
         raise ValueError(f"Config {path} has no model.decode_head.vocabulary: name a list or a file.")
-    if config.protocol not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {list(PROTOCOLS)}, but {path} has {config.protocol!r}.")
 
 
 def _set_short_side(config: Config) -> None:

@@ -15,6 +15,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 LEAVES = sorted(path for path in CONFIGS.glob("*/*.py") if path.parent.name != "_base_")
 # Methods that need a second network are run with a tiny one in their own tests.
 ALONE = [path for path in LEAVES if path.parent.name != "cliptrase_sam"]
+PAPER_ONLY = [path for path in LEAVES if path.parent.name == "cliptrase_sam" or "_vit-b16-224_" in path.name]
 SCLIP = CONFIGS / "sclip" / "sclip_vit-b16_voc21.py"
 
 
@@ -42,7 +43,34 @@ def test_methods_with_a_second_network_name_it(path):
     check_settings(config.model, MODELS, "model")
 
 
-@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAPER_ONLY, ids=lambda path: path.stem)
+def test_configs_without_a_unified_protocol_say_why(path):
+    with pytest.raises(ValueError, match=r"has no unified protocol: (its windows slide|run cliptrase_vit-b16_\w+\.py)"):
+        load_config(path, {"protocol": "unified"})
+
+
+def test_cliptrase_has_two_sizes_for_the_papers_nine_benchmarks():
+    for key in set(BENCHMARKS) - {"cityscapes"}:
+        for name, numbers in (("vit-b16", (336, 1.1, 7)), ("vit-b16-224", (224, 0.7, 3))):
+            config = load_config(CONFIGS / "cliptrase" / f"cliptrase_{name}_{key}.py")
+            assert (config.short_side, config.model.eps, config.model.min_samples) == numbers
+            assert config.setting == f"{numbers[0]} pixels"
+            assert config.model.decode_head.vocabulary == f"{key}_cliptrase"
+            assert config.model.get("cls_weighting", False) == (key == "voc20")
+            assert config.test_evaluator.type == "CLIPtraseMetric"
+
+
+def test_coco80_is_the_authors_definition():
+    config = load_config(CONFIGS / "cliptrase" / "cliptrase_vit-b16_coco_object.py")
+    [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]
+    found = [relabel.mapping.get(label, label) for label in range(171)]
+    assert found == [*range(1, 81), 0, *[config.test_evaluator.ignore_index] * 90]
+    assert relabel.mapping[255] == 0
+    assert config.prepared_by == "coco_stuff164k"
+    assert load_config(config.filename, {"protocol": "unified"}).prepared_by == "coco_object"
+
+
+@pytest.mark.parametrize("path", sorted(set(LEAVES) - set(PAPER_ONLY)), ids=lambda path: path.stem)
 def test_unified_protocol_treats_every_method_alike(path):
     config = load_config(path, {"protocol": "unified"})
     assert config.protocol == "unified"

@@ -2,6 +2,7 @@
 _base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
 protocol = "paper"
 setting = "336 pixels"
+short_side = 336
 model = dict(
     type="CLIPtrase",
     eps=1.1,

@@ -1,3 +1,3 @@
 _base_ = "../cliptrase/cliptrase_vit-b16_context60.py"
 model = dict(type="CLIPtraseSAM", sam=dict(type="SAMMaskEncoder"))
-unified = None  # its windows slide, and SAM finds the regions of a whole image
+unified = "its windows slide, and SAM finds the regions of a whole image"

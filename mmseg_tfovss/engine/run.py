@@ -83,7 +83,7 @@ def check_run(config: Config) -> None:
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
     dataset = _build_dataset(config)
-    check_files(dataset, config.dataset)
+    check_files(dataset, _prepared_by(config))
     _warn_of_another_count(len(dataset), config.dataset)
     classes = dataset.metainfo["classes"]
     if len(vocabulary.classes) != len(classes):
@@ -127,9 +127,14 @@ def _build_dataset(config: Config) -> BaseDataset:
             if missing is None:
                 raise
             raise FileNotFoundError(
-                f"{missing} of the dataset {config.dataset} does not exist{_remedy(config.dataset)}, or set"
+                f"{missing} of the dataset {config.dataset} does not exist{_remedy(_prepared_by(config))}, or set"
                 " test_dataloader.dataset.data_root to the folder that holds it."
             ) from error
+
+
+def _prepared_by(config: Config) -> str:
+    """The name under which tools/prepare_data.py makes a config's files."""
+    return str(config.get("prepared_by", config.dataset))
 
 
 def _remedy(key: str) -> str:

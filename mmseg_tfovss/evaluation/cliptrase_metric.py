@@ -18,12 +18,14 @@ class CLIPtraseMetric(SegmentationMetric):
     """mIoU and fwIoU over the classes that occur in the truth, mAcc over all classes, denominators plus 0.01.
 
     A class that is predicted but never true lowers the others' IoU only; one that is never true counts 0 in mAcc.
-    Images whose metainfo says ``labelled=False`` (see :class:`mmseg_tfovss.datasets.Relabel`) are left out.
+    Images whose metainfo says ``labelled=False`` (see :class:`mmseg_tfovss.datasets.Relabel`) do not enter the scores.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count one batch; see :class:`SegmentationMetric`."""
-        super().process(data_batch, [sample for sample in data_samples if sample.get("labelled", True)])
+        labelled = [sample for sample in data_samples if sample.get("labelled", True)]
+        super().process(data_batch, labelled)
+        self.num_images += len(data_samples) - len(labelled)  # they were run, and belong to the set
 
     def compute_metrics(self, results: list[Tensor]) -> Scores:
         """Scores of summed counts."""

@@ -18,7 +18,8 @@ cluster rows | features | none; voting majority (code) | mean_logits (its detect
 mask_network gives w in place of CLIP's block 11 (DINOv2: Table 5; [open] which size: base; on CLIP's grid of patches).
 
 [open] Eq. 3 does not say how w becomes attention weights: softmax(sqrt(d) w), on which scale cosines spread like q k'.
-Deviations: background is class 0, not C, so a tied vote prefers it. Exported logits carry the official factor 100.
+Deviations: background is class 0, not C, so a tied vote prefers it. Exported logits carry the official factor 100. The
+official code skips images of PC459 and ADEfull that hold nothing but label 255, by mistake; not done here.
 """
 
 from collections.abc import Sequence
@@ -102,8 +103,14 @@ class CLIPtrase(OpenVocabSegmentor):
         check_choice("similarity", similarity, SIMILARITIES)
         check_choice("denoising", denoising, DENOISINGS)
         check_choice("cluster", cluster, CLUSTERED)
-        votings = VOTINGS if self.mode == "whole" else VOTINGS[1:]
-        check_choice("voting", voting or votings[0], votings)
+        voting = voting or VOTINGS[self.mode != "whole"]
+        check_choice("voting", voting, VOTINGS)
+        if voting == "majority" and self.mode != "whole":
+            raise ValueError(
+                "model.voting='majority' needs model.test_cfg.mode='whole': overlapping windows cannot vote."
+            )
+        if voting == "mean_logits" and self.mode == "whole" and (self.pamr_steps or self.decode_head.area_threshold):
+            raise ValueError("model.voting='mean_logits' on whole images takes neither PAMR nor an area_threshold.")
         numbers = isinstance(eps, int | float) and isinstance(min_samples, int)
         if not numbers or not eps > 0 or min_samples < 1:
             raise ValueError(
@@ -111,11 +118,11 @@ class CLIPtrase(OpenVocabSegmentor):
                 f" {eps!r} and {min_samples!r}."
             )
         layers = len(self.backbone.blocks)
-        self.recovery_layer = _layer("recovery_layer", recovery_layer or layers, layers)
-        self.correlation_layer = _layer("correlation_layer", correlation_layer or layers - 1, layers)
+        self.recovery_layer = _layer("recovery_layer", recovery_layer, layers, layers)
+        self.correlation_layer = _layer("correlation_layer", correlation_layer, layers - 1, layers)
         self.recovery, self.similarity, self.per_head, self.denoising = recovery, similarity, per_head, denoising
         self.eps, self.min_samples, self.normalise_rows = eps, min_samples, normalise_rows
-        self.cluster, self.voting, self.cls_weighting = cluster, voting or votings[0], cls_weighting
+        self.cluster, self.voting, self.cls_weighting = cluster, voting, cls_weighting
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
             self.mask_network = MODELS.build(mask_network) if mask_network else None
 
@@ -249,7 +256,8 @@ class CLIPtrase(OpenVocabSegmentor):
         return list(data_samples)
 
 
-def _layer(name: str, number: int, layers: int) -> int:
+def _layer(name: str, number: int | None, default: int, layers: int) -> int:
+    number = default if number is None else number
     if not 1 <= number <= layers:
         raise ValueError(f"model.{name} must be a block number from 1 to {layers}, but got {number!r}.")
     return number

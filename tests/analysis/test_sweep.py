@@ -226,7 +226,7 @@ def test_a_damaged_table_is_renamed(tmp_path, text):
     [
         ({"model.epss": [1]}, r"^model\.epss=1: model\.epss: unknown option of CLIPtrase 'epss'. Did you mean eps"),
         ({"modle.eps": [1]}, r"Option 'modle\.eps': unknown config key 'modle'"),
-        ({"model.eps": [0.5, 0]}, r"^model\.eps=0: model\.eps must be positive"),
+        ({"model.eps": [0.5, 0]}, r"^model\.eps=0: model\.eps must be a positive number"),
         ({"model.eps": ["x"]}, r"^model\.eps=x: "),
         ({"model.min_samples": [1], "short_side": [32]}, r"^short_side: swept and set at the same time"),
         ({"model.decode_head.vocabulary": ["voc20"]}, r"^model.decode_head.vocabulary=voc20: The vocabulary voc20"),

@@ -6,7 +6,7 @@ import pytest
 from mmcv.transforms import Resize
 from PIL import Image
 
-from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels, ResizeShortSide
+from mmseg_tfovss.datasets.transforms import CentreSquare, LoadImage, LoadLabels, Relabel, ResizeShortSide
 from mmseg_tfovss.registry import TRANSFORMS
 
 
@@ -118,3 +118,33 @@ def test_size_mismatch_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["LoadImage", "LoadLabels", "ResizeShortSide"])
 def test_are_registered(name):
     assert TRANSFORMS.get(name).__module__ == "mmseg_tfovss.datasets.transforms"
+
+
+@pytest.mark.parametrize("size", [(40, 60), (61, 37), (33, 33), (24, 95), (101, 24)])
+@pytest.mark.parametrize("side", [24, 33])
+def test_centre_square_is_torchvisions(size, side):
+    from torchvision.transforms import functional
+
+    image = colours(*size)
+    labels = np.arange(size[0] * size[1]).reshape(size)
+    found = CentreSquare(side)({"img": image, "gt_seg_map": labels, "img_path": "a.png"})
+    picture = functional.center_crop(functional.resize(Image.fromarray(image), side, Image.BICUBIC), side)
+    assert np.array_equal(found["img"], np.asarray(picture))
+    nearest = functional.resize(Image.fromarray(labels.astype(np.int32)), side, Image.NEAREST)
+    assert np.array_equal(found["gt_seg_map"], np.asarray(functional.center_crop(nearest, side)))
+    assert found["ori_shape"] == found["img_shape"] == (side, side)
+
+
+def test_centre_square_needs_a_side():
+    with pytest.raises(ValueError, match="short_side must be a positive number of pixels, but got 0"):
+        CentreSquare(0)
+
+
+def test_relabelling_maps_all_labels_at_once_and_notes_unlabelled_images():
+    labels = np.array([[0, 1, 255, 7]])
+    found = Relabel({0: 1, 1: 0, 255: 9}, unlabelled=[0, 255])({"gt_seg_map": labels})
+    assert found["gt_seg_map"].tolist() == [[1, 0, 9, 7]]
+    assert found["labelled"]
+    assert labels.tolist() == [[0, 1, 255, 7]]
+    assert not Relabel(unlabelled=[0, 255])({"gt_seg_map": np.array([[0, 255]])})["labelled"]
+    assert Relabel()({"gt_seg_map": np.array([[255]])})["labelled"]

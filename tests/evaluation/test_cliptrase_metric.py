@@ -30,14 +30,14 @@ def test_nothing_counted_is_an_error():
         smoothed_scores(torch.zeros(2, 2))
 
 
-def test_images_without_label_are_left_out():
+def test_images_without_label_count_as_images_only():
     evaluator = CLIPtraseMetric()
     evaluator.dataset_meta = {"classes": ("a", "b")}
     ones = torch.ones(2, 2, dtype=torch.int64)
     labelled, unlabelled = sample(ones, ones), {**sample(1 - ones, ones), "labelled": False}
     evaluator.process(None, [labelled, unlabelled, {**labelled, "labelled": True}])
     assert evaluator.evaluate(3)["seg/pAcc"] == 100
-    assert evaluator.total_images == 2
+    assert evaluator.total_images == 3
 
 
 def test_whole_run_of_the_papers_protocol(mini_clip, tmp_path):
@@ -48,7 +48,7 @@ def test_whole_run_of_the_papers_protocol(mini_clip, tmp_path):
     options = {key: value for key, value in options.items() if "test_cfg" not in key}
     path = CONFIG.parents[1] / "cliptrase" / "cliptrase_vit-b16_voc21.py"
     result = run_test(load_config(path, options | {"test_dataloader.batch_size": 3}))
-    assert (result["num_images"], result["expected_images"]) == (2, 1449)
+    assert (result["num_images"], result["expected_images"]) == (3, 1449)
     assert (result["protocol"], result["setting"], result["vocabulary"]) == ("paper", "336 pixels", "voc21_cliptrase")
     unified = run_test(load_config(path, options | {"protocol": "unified"}))
     assert (unified["num_images"], unified["protocol"], unified["setting"]) == (3, "unified", "")

@@ -272,7 +272,7 @@ def test_windows_of_noise_keep_their_logits(build_method):
 def test_voting_follows_the_mode(build_method):
     assert build_method("CLIPtrase").voting == "mean_logits"
     assert build_method("CLIPtrase", test_cfg=WHOLE).voting == "majority"
-    with pytest.raises(ValueError, match=r"model\.voting must be one of \['mean_logits'\], but got 'majority'"):
+    with pytest.raises(ValueError, match=r"model\.voting='majority' needs model\.test_cfg\.mode='whole'"):
         build_method("CLIPtrase", voting="majority")
 
 
@@ -287,6 +287,8 @@ def test_voting_follows_the_mode(build_method):
         ({"similarity": "dice"}, r"model\.similarity must be one of \['cosine', 'inner'\]"),
         ({"denoising": "dice"}, r"model\.denoising must be one of \['cls_subtraction', 'self_weight', 'none'\]"),
         ({"cluster": "pixels"}, r"model\.cluster must be one of \['rows', 'features', 'none'\]"),
+        ({"voting": "mean_logits", "test_cfg": WHOLE, "pamr_steps": 1}, r"takes neither PAMR nor an area_threshold"),
+        ({"recovery_layer": 0}, r"model\.recovery_layer must be a block number from 1 to \d+, but got 0"),
         ({"recovery_layer": 99}, r"model\.recovery_layer must be a block number from 1 to \d+, but got 99"),
         ({"correlation_layer": -1}, r"model\.correlation_layer must be a block number from 1 to \d+, but got -1"),
     ],

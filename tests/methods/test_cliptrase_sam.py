@@ -367,7 +367,7 @@ def test_configs_are_cliptrases_with_sam(path, mini_clip, tiny_sam):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_have_no_unified_protocol(path):
-    with pytest.raises(ValueError, match=r"has no unified protocol: its method cannot be run in it"):
+    with pytest.raises(ValueError, match=r"has no unified protocol: its windows slide"):
         load_config(path, {"protocol": "unified"})
 
 

@@ -47,7 +47,7 @@ def test_sweep(analyze, small, tmp_path):
     root = make_voc(tmp_path)
     data = (f"test_dataloader.dataset.data_root={root}", "test_dataloader.num_workers=0")
     swept = ("--set", "model.eps=0.7,0.8", "--set", "model.min_samples=2,4", "--samples", "2", "--out", "out")
-    options = (*small, *data, "test_evaluator.type=SegmentationMetric")
+    options = (*small, *data)
     code, printed, _ = analyze("sweep", CLIPTRASE, *swept, *options)
     assert code == 0
     first, *written = printed.splitlines()

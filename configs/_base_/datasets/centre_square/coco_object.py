@@ -20,7 +20,9 @@ test_dataloader = dict(
     ),
 )
 test_evaluator = dict(type="CLIPtraseMetric", ignore_index=254)
+prepared_by = "coco_stuff164k"  # what makes these labels, for tools/prepare_data.py
 unified = dict(
+    prepared_by="coco_object",
     test_dataloader=dict(
         dataset=dict(
             seg_map_suffix="_instanceTrainIds.png",
