@@ -160,7 +160,17 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
         load_config(path, {"protocol": "unified"})
 
 
-@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14_" in path.name], ids=lambda path: path.stem)
+def test_large_leaf_is_the_base_one_with_another_network(path):
+    large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
+    assert large.model.backbone.pop("arch") == "ViT-L-14"
+    assert base.model.backbone.pop("arch") == "ViT-B-16"
+    assert large.pop("run_name") != base.pop("run_name")
+    assert large.to_dict() == base.to_dict()
+
+
+# On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16.
+@pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14_" not in path.name], ids=lambda path: path.stem)
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
     config = load_config(path, {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")

@@ -14,6 +14,7 @@ from tests.engine.test_run import CONFIG, make_voc, small_options
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path, mini_clip):
     options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "unused")
     pairs = [f"{key}={value}" for key, value in options.items() if key != "work_dir"]
