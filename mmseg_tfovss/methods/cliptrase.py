@@ -22,8 +22,9 @@ Deviations: background is class 0, not C, so a tied vote prefers it. Exported lo
 official code skips images of PC459 and ADEfull that hold nothing but label 255, by mistake; not done here.
 """
 
+import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -246,13 +247,25 @@ class CLIPtrase(OpenVocabSegmentor):
 
     # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
 
-    def postprocess_result(
-        self, seg_logits: Sequence[DenseLogits], data_samples: Sequence[SegDataSample]
+    @torch.inference_mode()
+    def predict(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
     ) -> list[SegDataSample]:
-        """Label several images at a time: DBSCAN runs on the CPU."""
-        with ThreadPoolExecutor(max(1, len(data_samples))) as pool:
-            for labels, sample in zip(pool.map(self.label, seg_logits), data_samples, strict=True):
-                sample.set_data({"pred_sem_seg": PixelData(data=labels[None])})
+        """Label images, see :meth:`OpenVocabSegmentor.predict`.
+
+        At most ``window_batch`` images at a time go through the network; while it works on the next ones, threads
+        cluster and label the last ones, for DBSCAN runs on the CPU.
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
+        labels: list[Future[Tensor]] = []
+        with ThreadPoolExecutor(min(max(1, len(data_samples)), os.cpu_count() or 1)) as pool:
+            for start in range(0, len(data_samples), self.window_batch):
+                part = slice(start, start + self.window_batch)
+                metas = [sample.metainfo for sample in data_samples[part]]
+                labels += [pool.submit(self.label, logits) for logits in self.inference(inputs[part], metas)]
+        for sample, future in zip(data_samples, labels, strict=True):
+            sample.set_data({"pred_sem_seg": PixelData(data=future.result()[None])})
         return list(data_samples)
 
 

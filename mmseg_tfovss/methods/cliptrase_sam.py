@@ -97,4 +97,4 @@ class CLIPtraseSAM(CLIPtrase):
         return regions
 
     # One image at a time: SAM needs far more memory than DBSCAN, and there is little to gain.
-    postprocess_result = OpenVocabSegmentor.postprocess_result
+    predict = OpenVocabSegmentor.predict

@@ -1,5 +1,7 @@
 """CLIPtrase: the official outputs, the recovery block, and what its clusters do."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -242,6 +244,27 @@ def test_rows_may_be_clustered_at_length_one(build_method):
         maps = maps_of(model, image).patches[model.decode_head.out_channels :]
         counts.append(int(model.clusters(maps).max()) + 1)
     assert counts[0] > counts[1] == 1
+
+
+def test_images_are_labelled_while_the_next_ones_are_encoded(build_method, monkeypatch):
+    model, events = build_method("CLIPtrase", test_cfg=WHOLE, window_batch=1, eps=0.9, min_samples=2), []
+    encode, label, first_is_encoded_twice = model.encode, model.label, threading.Event()
+
+    def noted_encode(inputs):
+        events.append("encode")
+        if len(events) > 1:
+            first_is_encoded_twice.set()
+        return encode(inputs)
+
+    def patient_label(logits):
+        assert first_is_encoded_twice.wait(timeout=30)  # would never come if the images were labelled one by one
+        return label(logits)
+
+    inputs = images((48, 64), (40, 56))
+    expected = labels_of(model, *inputs)
+    monkeypatch.setattr(model, "encode", noted_encode)
+    monkeypatch.setattr(model, "label", patient_label)
+    assert all(torch.equal(one, two) for one, two in zip(labels_of(model, *inputs), expected, strict=True))
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
