@@ -76,7 +76,10 @@ class CLIPBlock(nn.Module):
 
     def attention(self, tokens: Tensor) -> Tensor:
         """CLIP's own query-key attention: (B, L, C) -> (B, L, C), residual not added."""
-        query, key, value = self.qkv(tokens)
+        return self.attend(*self.qkv(tokens))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """The same, for projections (B, heads, L, C / heads) that are there already."""
         return self.merge_heads(F.scaled_dot_product_attention(query, key, value))
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
@@ -84,9 +87,9 @@ class CLIPBlock(nn.Module):
         hidden = self.c_fc(_norm(self.ln_2, tokens, self.c_fc.weight))
         return self.c_proj(self.activation(hidden))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The whole block, as trained: (B, L, C) -> (B, L, C)."""
-        tokens = tokens + self.attention(tokens)
+    def forward(self, tokens: Tensor, projections: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
+        """The whole block, as trained: (B, L, C) -> (B, L, C); ``projections`` are its ``qkv``, if there already."""
+        tokens = tokens + (self.attend(*projections) if projections else self.attention(tokens))
         return tokens + self.feed_forward(tokens)
 
 

@@ -135,9 +135,11 @@ class CLIPtrase(OpenVocabSegmentor):
         tokens = backbone.embed(inputs)
         correlation = tokens
         for number, block in enumerate(backbone.blocks, start=1):
-            if number == self.correlation_layer and not self.mask_network:
-                correlation = self.correlate(block.qkv(tokens))
-            tokens = self.recover(block, tokens) if number == self.recovery_layer else block(tokens)
+            compared = number == self.correlation_layer and not self.mask_network
+            projections = block.qkv(tokens) if compared else None
+            correlation = self.correlate(projections) if projections else correlation
+            recovers = number == self.recovery_layer
+            tokens = self.recover(block, tokens) if recovers else block(tokens, projections)
             if number < len(backbone.blocks):
                 tokens = backbone.after_block(number, tokens, grid)
         if self.mask_network:
