@@ -1,0 +1,142 @@
+"""Joint bilateral upsampling: maps on a coarse grid follow the edges of a fine image. Kopf et al., SIGGRAPH 2007.
+
+    out_p = 1/k_p sum over cells q near p of  D_q exp(-|p' - q|^2 / (2 s_d^2)) exp(-|I_p - I_q|^2 / (2 s_r^2))
+
+p' is pixel p in units of cells, I_q the image at the centre of cell q, k_p the sum of the weights. All pixels of a cell
+look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_ELEMENTS = 1 << 22  # weights held at a time
+
+
+def joint_bilateral_upsample(
+    maps: Tensor, guide: Tensor, *, sigma_space: float = 1.0, sigma_range: float = 0.1, radius: int = 2
+) -> Tensor:
+    """Upsample maps to the size of a guiding image.
+
+    Args:
+        maps: (B, C, h, w), finite.
+        guide: (B, 3, H, W), RGB in [0, 1] (any number of channels will do).
+        sigma_space: s_d above, in cells of the maps, > 0.
+        sigma_range: s_r above, in units of the guide, > 0.
+        radius: cells looked at beyond the nearest one, >= 0; those outside of the grid are left out.
+
+    Returns:
+        (B, C, H, W), float32 (float64 for float64).
+
+    Raises:
+        ValueError: shapes that do not fit, or a parameter out of range.
+    """
+    _check(maps, guide, sigma_space, sigma_range, radius)
+    upsampled = []
+    for one, image in zip(maps, guide, strict=True):
+        strips = upsampled_strips(one, image, sigma_space=sigma_space, sigma_range=sigma_range, radius=radius)
+        upsampled.append(torch.cat([strip for _, strip in strips]).transpose(0, 1))
+    return torch.stack(upsampled)
+
+
+def upsampled_strips(
+    maps: Tensor, guide: Tensor, *, sigma_space: float, sigma_range: float, radius: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same for one image, in strips of rows, so that nothing of size C x H x W is needed.
+
+    Args:
+        maps: (C, h, w).
+        guide: (3, H, W).
+        sigma_space: as above.
+        sigma_range: as above.
+        radius: as above.
+
+    Yields:
+        Rows and their values (r, C, W), float32 (float64 for float64).
+    """
+    maps = maps if maps.dtype == torch.float64 else maps.float()
+    guide = guide.to(maps.dtype)
+    channels, *grid = maps.shape
+    size = (guide.shape[-2], guide.shape[-1])
+    tops, lefts = (_Axis(grid[axis], size[axis], radius, maps) for axis in (0, 1))
+    colours = guide[:, tops.centres][:, :, lefts.centres]  # (3, h, w)
+    neighbours = (2 * radius + 1) ** 2
+    values = _neighbourhood(maps, radius)  # (h, w, K, C)
+    colours = _neighbourhood(colours, radius)  # (h, w, K, 3)
+    cells = max(1, _ELEMENTS // (neighbours * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
+    across = lefts.log_weights(sigma_space)  # (w, v, k)
+    for start in range(0, grid[0], cells):
+        part = slice(start, min(start + cells, grid[0]))
+        pixels = guide[:, tops.pixels[part]][..., lefts.pixels]  # (3, g, u, w, v): g cells of u x v pixels
+        pixels = pixels.permute(1, 3, 2, 4, 0).flatten(2, 3)  # (g, w, P, 3) with P = u v
+        # |I_p - I_q|^2 = |I_p|^2 - 2 I_p I_q + |I_q|^2, of which the first is the same for all cells q.
+        near = colours[part]
+        logs = (pixels @ near.mT).mul_(2).sub_(near.square().sum(dim=-1)[..., None, :]).div_(2 * sigma_range**2)
+        down = tops.log_weights(sigma_space)[part]  # (g, u, k)
+        space = down[:, None, :, None, :, None] + across[None, :, None, :, None, :]  # (g, w, u, v, k, k)
+        logs += space.flatten(4, 5).flatten(2, 3)
+        weights = logs.softmax(dim=-1)  # (g, w, P, K); the softmax divides by k_p
+        out = (weights @ values[part]).unflatten(2, (tops.pixels.shape[1], lefts.pixels.shape[1]))  # (g, w, u, v, C)
+        out = out.permute(0, 2, 4, 1, 3).flatten(3, 4).flatten(0, 1)  # (g u, C, w v)
+        rows = tops.rows_of(part)
+        yield rows, out[tops.places(part)][..., lefts.places(slice(None))].view(-1, channels, size[1])
+
+
+class _Axis:
+    """Which pixels lie in which cell along one axis, and how far from the cells around."""
+
+    def __init__(self, cells: int, pixels: int, radius: int, like: Tensor) -> None:
+        position = (torch.arange(pixels, dtype=torch.float64) + 0.5) * cells / pixels - 0.5  # p', in cells
+        cell = position.round().long().clamp(0, cells - 1)
+        counts = torch.bincount(cell, minlength=cells)
+        starts = counts.cumsum(0) - counts
+        width = max(int(counts.max()), 1)
+        within = torch.arange(width).expand(cells, width)
+        # (cells, width): pixels of every cell; where a cell has fewer, some pixel that is left out afterwards.
+        self.pixels = (starts[:, None] + within).clamp_max(pixels - 1).to(like.device)
+        self.kept = (within < counts[:, None]).to(like.device)
+        self.starts, self.counts = starts.tolist(), counts.tolist()
+        self.centres = ((torch.arange(cells) + 0.5) * pixels / cells).long().clamp_max(pixels - 1).to(like.device)
+        near = torch.arange(cells)[:, None] + torch.arange(-radius, radius + 1)  # (cells, k)
+        distance = position[self.pixels.cpu()][..., None] - near[:, None]  # (cells, width, k)
+        outside = ((near < 0) | (near >= cells))[:, None].expand_as(distance)
+        self.squared = distance.square().masked_fill(outside, torch.inf).to(like.device, like.dtype)
+
+    def log_weights(self, sigma: float) -> Tensor:
+        """Logarithm of the spatial weights (cells, width, k); -inf outside of the grid."""
+        return self.squared / (-2 * sigma**2)
+
+    def places(self, cells: slice) -> Tensor:
+        """Where the pixels of some cells are among all their places."""
+        return self.kept[cells].flatten().nonzero().flatten()
+
+    def rows_of(self, cells: slice) -> slice:
+        """The pixels of some cells."""
+        return slice(self.starts[cells.start], self.starts[cells.stop - 1] + self.counts[cells.stop - 1])
+
+
+def _neighbourhood(maps: Tensor, radius: int) -> Tensor:
+    """The cells around every cell: (C, h, w) -> (h, w, K, C), zeros outside of the grid."""
+    channels, *grid = maps.shape
+    patches = F.unfold(maps[None], 2 * radius + 1, padding=radius)[0]  # (C K, h w)
+    return patches.view(channels, -1, *grid).permute(2, 3, 1, 0).contiguous()
+
+
+def _check(maps: Tensor, guide: Tensor, sigma_space: float, sigma_range: float, radius: int) -> None:
+    if maps.ndim != 4 or guide.ndim != 4 or len(maps) != len(guide) or 0 in (*maps.shape, *guide.shape):
+        raise ValueError(
+            f"maps (B, C, h, w) and guide (B, 3, H, W) must agree in B, but got {tuple(maps.shape)} and"
+            f" {tuple(guide.shape)}."
+        )
+    check_jbu(sigma_space, sigma_range, radius)
+
+
+def check_jbu(sigma_space: float, sigma_range: float, radius: int) -> None:
+    """Raise ValueError unless both widths are positive and the radius is a number of cells."""
+    if not sigma_space > 0 or not sigma_range > 0 or not isinstance(radius, int) or radius < 0:
+        raise ValueError(
+            "sigma_space and sigma_range must be positive and radius an integer from 0 on, but got"
+            f" {sigma_space!r}, {sigma_range!r} and {radius!r}."
+        )

@@ -1,0 +1,56 @@
+"""What all solvers ask of their input."""
+
+import torch
+from torch import Tensor
+
+_SUM_TOLERANCE = 1e-2  # masses may come from half precision
+
+
+def working_dtype(*tensors: Tensor) -> torch.dtype:
+    """float64 if any input is, else float32, whatever the precision of the networks."""
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+def check_mass(mass: Tensor) -> Tensor:
+    """The mass (..., N, C) in its working dtype.
+
+    Raises:
+        ValueError: fewer than two axes, a negative or undefined entry, or a column that sums to neither 1 nor 0.
+    """
+    if mass.ndim < 2 or not mass.shape[-2]:
+        raise ValueError(f"mass must have the shape (..., N, C) with N >= 1, but got {tuple(mass.shape)}.")
+    mass = mass.to(working_dtype(mass))
+    sums = mass.sum(dim=-2)
+    valid = ((sums - 1).abs() <= _SUM_TOLERANCE) | (sums == 0)
+    if not bool(((mass >= 0).all() & valid.all()).item()):
+        raise ValueError(
+            "mass must be >= 0 and every column must sum to 1, or to 0 for a rejected class, but got entries from"
+            f" {mass.min().item():.3g} to {mass.max().item():.3g} and column sums from {sums.min().item():.3g} to"
+            f" {sums.max().item():.3g}."
+        )
+    return mass
+
+
+def check_square(name: str, matrix: Tensor, mass: Tensor | None = None) -> Tensor:
+    """The matrix (..., N, N) in its working dtype.
+
+    Raises:
+        ValueError: it is not square, or its N is not that of the mass (..., N, C).
+    """
+    count = mass.shape[-2] if mass is not None else matrix.shape[-1]
+    if matrix.ndim < 2 or matrix.shape[-2:] != (count, count):
+        wanted = f"(..., {count}, {count})" if mass is not None else "(..., N, N)"
+        raise ValueError(f"{name} must have the shape {wanted}, but got {tuple(matrix.shape)}.")
+    return matrix.to(working_dtype(matrix) if mass is None else mass.dtype)
+
+
+def check_positive(**values: float) -> None:
+    """Raise ValueError unless every value is a positive number."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, but got {value!r}.")
+
+
+def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient, 0 where the denominator is 0."""
+    return torch.where(denominator > 0, numerator / denominator, torch.zeros((), dtype=numerator.dtype).to(numerator))

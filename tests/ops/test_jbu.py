@@ -1,0 +1,90 @@
+"""Joint bilateral upsampling against a loop over pixels, and what it is for: edges."""
+
+import math
+
+import pytest
+import torch
+
+from mmseg_tfovss.ops import jbu as jbu_module
+from mmseg_tfovss.ops import joint_bilateral_upsample
+
+
+def brute_force(maps, guide, sigma_space, sigma_range, radius):
+    """The formula, pixel by pixel."""
+    (channels, h, w), (height, width) = maps.shape, guide.shape[1:]
+    out = maps.new_zeros(channels, height, width)
+    for y in range(height):
+        for x in range(width):
+            row, column = (y + 0.5) * h / height - 0.5, (x + 0.5) * w / width - 0.5
+            near = min(max(round(row), 0), h - 1), min(max(round(column), 0), w - 1)
+            total = 0.0
+            for i in range(max(near[0] - radius, 0), min(near[0] + radius, h - 1) + 1):
+                for j in range(max(near[1] - radius, 0), min(near[1] + radius, w - 1) + 1):
+                    centre = guide[:, int((i + 0.5) * height / h), int((j + 0.5) * width / w)]
+                    space = ((row - i) ** 2 + (column - j) ** 2) / (2 * sigma_space**2)
+                    colour = (guide[:, y, x] - centre).square().sum().item() / (2 * sigma_range**2)
+                    weight = math.exp(-space - colour)
+                    total += weight
+                    out[:, y, x] += weight * maps[:, i, j]
+            out[:, y, x] /= total
+    return out
+
+
+@pytest.mark.parametrize("sizes", [(4, 5, 16, 20), (3, 4, 13, 11), (5, 6, 5, 6), (6, 7, 4, 3), (1, 1, 5, 4)])
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_any_factor_equals_the_formula(sizes, radius):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 3, *sizes[:2], generator=generator, dtype=torch.float64)
+    guide = torch.rand(2, 3, *sizes[2:], generator=generator, dtype=torch.float64)
+    found = joint_bilateral_upsample(maps, guide, sigma_space=0.8, sigma_range=0.2, radius=radius)
+    for index in range(2):
+        torch.testing.assert_close(found[index], brute_force(maps[index], guide[index], 0.8, 0.2, radius))
+    single = joint_bilateral_upsample(maps.float(), guide.half(), sigma_space=0.8, sigma_range=0.2, radius=radius)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), found, atol=2e-2, rtol=0)  # half a guide
+
+
+def test_tiles_do_not_show(monkeypatch):
+    maps, guide = torch.randn(1, 4, 9, 7), torch.rand(1, 3, 50, 31)
+    whole = joint_bilateral_upsample(maps, guide)
+    monkeypatch.setattr(jbu_module, "_ELEMENTS", 1)  # one row of cells at a time
+    torch.testing.assert_close(joint_bilateral_upsample(maps, guide), whole, atol=1e-6, rtol=0)
+    strips = list(jbu_module.upsampled_strips(maps[0], guide[0], sigma_space=1, sigma_range=0.1, radius=2))
+    assert [rows.start for rows, _ in strips] == [0, *(rows.stop for rows, _ in strips[:-1])]
+    assert strips[-1][0].stop == 50
+    assert len(strips) == 9
+
+
+def test_a_constant_map_stays_constant():
+    found = joint_bilateral_upsample(torch.full((1, 2, 6, 5), 0.7), torch.rand(1, 3, 40, 37))
+    torch.testing.assert_close(found, torch.full((1, 2, 40, 37), 0.7))
+
+
+def test_an_edge_of_the_guide_is_kept():
+    """The map's step lies within a cell; the guide says where."""
+    guide = torch.zeros(1, 3, 32, 32)
+    guide[..., 13:] = 1  # a cell has 8 pixels; the centre of the second, column 12, is dark
+    maps = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 4, 4)
+    found = joint_bilateral_upsample(maps, guide, sigma_space=1, sigma_range=0.1, radius=2)[0, 0]
+    assert (found[:, :13] < 1e-6).all()
+    assert (found[:, 13:] > 1 - 1e-6).all()
+    blurred = joint_bilateral_upsample(maps, torch.zeros(1, 3, 32, 32))[0, 0]
+    assert 0.2 < blurred[16, 14] < 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sigma_space": 0}, "sigma_space"),
+        ({"sigma_range": -1}, "sigma_range"),
+        ({"radius": -1}, "radius"),
+        ({"radius": 1.5}, "radius"),
+        ({"guide": torch.rand(2, 3, 8, 8)}, "must agree in B"),
+        ({"guide": torch.rand(3, 8, 8)}, "must agree in B"),
+        ({"maps": torch.rand(1, 0, 4, 4)}, "must agree in B"),
+    ],
+)
+def test_wrong_input_is_named(change, said):
+    arguments = {"maps": torch.rand(1, 2, 4, 4), "guide": torch.rand(1, 3, 8, 8), **change}
+    with pytest.raises(ValueError, match=said):
+        joint_bilateral_upsample(arguments.pop("maps"), arguments.pop("guide"), **arguments)
