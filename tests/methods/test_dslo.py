@@ -1,0 +1,298 @@
+"""DSLO: every step of the pipeline against its formula, any base, and what the graph adds."""
+
+import numpy as np
+import ot
+import pytest
+import torch
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from mmseg_tfovss.ops.graph import transport_cost
+from mmseg_tfovss.ops.jbu import joint_bilateral_upsample
+from mmseg_tfovss.ops.windows import DenseLogits, interpolation_matrix
+from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers import iterative_proportional_fitting
+from tests.methods import reference
+
+GRID = (2, 3)
+LABEL_ONLY = {"mode": "logits", "upsampling": "bilinear"}
+
+
+@MODELS.register_module()
+class ColourGraph(nn.Module):
+    """Patches of like colour are neighbours: a graph that needs no network."""
+
+    def __init__(self, sharpness: float = 0.5) -> None:
+        super().__init__()
+        self.sharpness, self.seen = sharpness, []
+
+    def forward(self, images, grid):
+        self.seen.append(images)
+        cells = nn.functional.adaptive_avg_pool2d(images, grid).flatten(2).transpose(1, 2)  # (B, N, 3)
+        return (-self.sharpness * torch.cdist(cells, cells)).softmax(dim=-1)
+
+
+def build(build_method, mode="max_velocity", graph="ColourGraph", **options):
+    options = {"theta": 0.3, "nms_scale": 40, **options}
+    graph = {"type": graph} if graph else None
+    return build_method("DSLO", test_cfg={"mode": "whole"}, mode=mode, graph=graph, **options)
+
+
+def images(*sizes, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    return [torch.randn(3, *size, generator=draw) for size in sizes]
+
+
+def labels_of(model, inputs, targets=None):
+    samples = [
+        SegDataSample(metainfo={"ori_shape": target, "img_path": "x"})
+        for target in (targets or [image.shape[-2:] for image in inputs])
+    ]
+    return [sample.pred_sem_seg.data[0] for sample in model.predict(inputs, samples)]
+
+
+@pytest.mark.parametrize("attention", ["key", "query", "original"])
+def test_the_default_base_is_self_attention_of_the_last_block(attention, build_method, mini_state):
+    tokens = reference.random_tokens(2, GRID)
+    weights = reference.last_block_weights(mini_state)
+    query, key, value = reference.qkv(weights, tokens)
+    if attention == "original":
+        expected = tokens + reference.merge(weights, reference.attend(query, key, value))
+        expected = expected + reference.feed_forward(weights, expected)
+    else:
+        own = key if attention == "key" else query
+        expected = reference.merge(weights, reference.attend(own, own, value))
+    found = reference.run_last_block(build(build_method, attention=attention), tokens, GRID)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("base", ["SCLIP", "NACLIP", "CLIPtrase"])
+def test_any_method_gives_the_logits_and_shares_its_networks(base, build_method):
+    inputs = torch.stack(images((32, 48), (32, 48)))
+    alone = build_method(base, test_cfg={"mode": "whole"})
+    alone.prepare()
+    model = build(build_method, base={"type": base})
+    model.prepare()
+    with torch.inference_mode():
+        expected = alone.patch_logits(inputs) / alone.logit_factor
+        torch.testing.assert_close(model.patch_logits(inputs), expected)
+    assert model.base.backbone is model.backbone
+    assert model.base.decode_head is model.decode_head
+    assert model.base.data_preprocessor is model.data_preprocessor
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == sum(parameter.numel() for parameter in alone.parameters())
+
+
+def test_options_of_the_base_are_taken(build_method):
+    model = build(build_method, base={"type": "NACLIP", "sigma": 0.8, "pamr_steps": 0}, precision="bf16")
+    assert model.base.sigma == 0.8
+    assert model.backbone.blocks[0].c_fc.weight.dtype == torch.bfloat16
+
+
+def test_the_graph_sees_the_image_in_grey_levels(build_method):
+    model = build(build_method)
+    raw = torch.randint(0, 256, (1, 3, 32, 32)).float()
+    model.predict((raw - model.data_preprocessor.mean) / model.data_preprocessor.std)
+    torch.testing.assert_close(model.graph.seen[0], raw, atol=1e-3, rtol=0)
+
+
+def mass_by_loop(logits, classes, theta, nms_scale, mass_scale):
+    """NMS and normalisation for logits (Q, N), number by number."""
+    logits = logits.double().numpy()
+    mass = np.zeros_like(logits)
+    for i in range(logits.shape[1]):
+        weights = np.exp(nms_scale * (logits[:, i] - logits[:, i].max()))
+        weights /= weights.sum()
+        for q in range(len(logits)):
+            same = [p for p in range(len(logits)) if classes[p] == classes[q]]
+            mass[q, i] = np.exp(mass_scale * logits[q, i]) * (weights[same].sum() >= theta)
+    totals = mass.sum(1, keepdims=True)
+    return np.divide(mass, totals, out=np.zeros_like(mass), where=totals > 0)
+
+
+@pytest.mark.parametrize("mode", ["optimal_path", "max_velocity", "kl"])
+def test_the_discrepancy_equals_the_formulas(mode, build_method):
+    """NMS, normalisation, early rejection, and POT or a Markov chain, written out."""
+    model = build(build_method, mode, iterations=500, max_steps=30)
+    inputs = torch.stack(images((40, 24)))
+    model.prepare()
+    with torch.inference_mode():
+        maps = model.window_maps(inputs)[0].float()
+        scores, queries = model.distribution(maps)
+    count, patches = model.decode_head.out_channels, 15
+    assert maps.shape == (count + (mode != "kl") * patches, 5, 3)
+    mass = mass_by_loop(maps[:count].flatten(1), model.decode_head.query_class.tolist(), 0.3, 40, 20)
+    heaviest = sorted({int(mass[:, i].argmax()) for i in range(patches) if mass[:, i].max() > 0})
+    assert queries.tolist() == heaviest
+    assert heaviest
+    graph = maps[count:].flatten(1).double()
+    for row, query in enumerate(heaviest):
+        f = mass[query]
+        if mode == "kl":
+            expected = np.array([x * np.log(patches * x) if x else 0.0 for x in f])
+        elif mode == "optimal_path":
+            cost = transport_cost(graph, "neg_log").numpy()
+            expected = -(cost * ot.sinkhorn(f, np.full(patches, 1 / patches), cost, 0.1, numItermax=5000)).sum(0)
+        else:
+            transition = iterative_proportional_fitting(graph).numpy()
+            expected, chain, before = np.full(patches, 1 / 30), f, np.full(patches, -0.3)
+            for step in range(1, 31):
+                after = chain / chain.max() - 0.3
+                new = (before < 0) & (after >= 0) & (expected == 1 / 30)
+                expected[new] = 1 / (step - 1 + before[new] / (before[new] - after[new]))
+                before, chain = np.where(before >= 0, before, after), chain @ transition
+        np.testing.assert_allclose(scores[row].flatten().numpy(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_fusion_is_the_mean_of_both_maps_on_one_scale(build_method):
+    found = {}
+    inputs = torch.stack(images((40, 24)))
+    for mode in ("optimal_path", "max_velocity", "fusion"):
+        model = build(build_method, mode)
+        model.prepare()
+        with torch.inference_mode():
+            scores, _ = model.distribution(model.window_maps(inputs)[0])
+        found[mode] = scores
+    halves = [found[mode] - found[mode].min() for mode in ("optimal_path", "max_velocity")]
+    torch.testing.assert_close(found["fusion"], sum(half / half.max() for half in halves) / 2)
+
+
+@pytest.mark.parametrize("mode", ["optimal_path", "max_velocity", "fusion", "kl", "logits"])
+def test_batches_give_what_single_images_give(mode, build_method):
+    inputs = images((32, 48), (40, 24), (32, 48))
+    targets = [(61, 97), (50, 30), (32, 48)]
+    model = build(build_method, mode)
+    together = labels_of(model, inputs, targets)
+    assert [tuple(labels.shape) for labels in together] == targets
+    for image, target, labels in zip(inputs, targets, together, strict=True):
+        assert torch.equal(labels_of(model, [image], [target])[0], labels)
+        assert 0 <= labels.min() <= labels.max() < 4
+
+
+@pytest.mark.parametrize("mode", ["optimal_path", "max_velocity", "fusion", "kl"])
+def test_float32_and_float64_agree(mode, build_method):
+    model = build(build_method, mode)
+    maps = torch.rand(7 + 24, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    maps[:7] = 0.2 + 0.1 * maps[:7]
+    maps[7:] /= maps[7:].sum((1, 2), keepdim=True)
+    (single, queries), (double, same) = model.distribution(maps.float()), model.distribution(maps)
+    assert torch.equal(queries, same)
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(single.double(), double, atol=1e-4, rtol=1e-3)
+
+
+def two_colours():
+    """A dark and a bright half, in grey levels, of 8 x 16 patches; logits that know one patch of each only."""
+    image = torch.full((3, 64, 128), 40.0)
+    image[..., 64:] = 200.0
+    logits = torch.zeros(7, 8, 16)
+    logits[3, 1, 0] = logits[2, 6, 15] = 1.0  # class 2, cup, far in the dark; class 1, cat, in the bright half
+    return image, logits
+
+
+@pytest.mark.parametrize("mode", ["optimal_path", "max_velocity", "fusion"])
+def test_the_graph_carries_a_class_over_its_region(mode, build_method):
+    """The paper's idea: without the graph (KL, or a graph that knows nothing), most of the image stays undecided."""
+    image, logits = two_colours()
+    model = build(build_method, mode, theta=0.5)
+    expected = torch.full((64, 128), 2)
+    expected[:, 64:] = 1
+    graph = model.graph(image[None], (8, 16))[0].unflatten(1, (8, 16))
+    normalised = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
+    axes = [interpolation_matrix(size // 8, size).float() for size in (64, 128)]
+
+    def label(kind, maps):
+        other = build(build_method, kind, theta=0.5)
+        return other.label(DenseLogits(torch.cat([logits, maps]), *axes, normalised))
+
+    assert torch.equal(label(mode, graph), expected)
+    ignorant = torch.full_like(graph, 1 / 128)
+    assert (label(mode, ignorant) == expected).float().mean() < 0.9
+    assert (label("kl", graph) == expected).float().mean() < 0.9
+
+
+def test_upsampling_follows_the_image(build_method):
+    """JBU is guided by the network's input, brought to the original size."""
+    model = build(build_method, "kl", theta=0.0, top_k=0)
+    inputs = images((32, 48))
+    model.prepare()
+    logits = model.inference(inputs, [{"ori_shape": (64, 96)}])[0]
+    scores, queries = model.distribution(logits.patches)
+    assert queries.tolist() == list(range(7))
+    grey = inputs[0] * model.data_preprocessor.std + model.data_preprocessor.mean
+    guide = nn.functional.interpolate(grey[None] / 255, size=(64, 96), mode="bilinear")
+    expected = joint_bilateral_upsample(scores[None], guide, sigma_space=1.0, sigma_range=0.1, radius=2)[0]
+    torch.testing.assert_close(model.dense_logits(logits), expected)
+    labels = model.decode_head.query_class[expected.argmax(0)]
+    assert torch.equal(model.label(logits), labels)
+
+
+def test_rejected_queries_are_minus_infinity_in_exports(build_method):
+    model = build(build_method)
+    model.prepare()
+    logits = model.inference(images((32, 48)), [{"ori_shape": (32, 48)}])[0]
+    _, queries = model.distribution(logits.patches)
+    dense = model.dense_logits(logits)
+    assert dense.shape == (7, 32, 48)
+    assert 0 < len(queries) < 7
+    assert [bool(row.isfinite().all()) for row in dense] == [q in queries for q in range(7)]
+    assert (dense[[q for q in range(7) if q not in queries]] == -torch.inf).all()
+    assert torch.equal(model.decode_head.query_class[dense.argmax(0)], model.label(logits))
+
+
+def test_logits_without_graph_and_jbu_are_those_of_the_base(build_method):
+    inputs = images((32, 48), (40, 24))
+    model = build(build_method, graph=None, base={"type": "ClearCLIP"}, **LABEL_ONLY)
+    base = build_method("ClearCLIP", test_cfg={"mode": "whole"})
+    assert all(torch.equal(*pair) for pair in zip(labels_of(model, inputs), labels_of(base, inputs), strict=True))
+
+
+def test_an_image_without_a_confident_patch_keeps_all(build_method):
+    inputs = images((32, 48))
+    strict, lenient = build(build_method, theta=1.0), build(build_method, theta=0.0)
+    assert torch.equal(labels_of(strict, inputs)[0], labels_of(lenient, inputs)[0])
+
+
+def test_the_background_threshold_looks_at_the_bases_probability(build_method):
+    inputs = images((32, 48))
+    plain = labels_of(build(build_method), inputs)[0]
+    base = labels_of(build(build_method, graph=None, decode_head={"prob_threshold": 0.26}, **LABEL_ONLY), inputs)[0]
+    model = build(build_method, decode_head={"prob_threshold": 0.26})
+    found = labels_of(model, inputs)[0]
+    assert 0 < (base == 0).float().mean() < 1
+    unsure = (found == 0) & (plain != 0)
+    assert unsure.any()
+    assert (base[unsure] == 0).all()
+    assert torch.equal(found[base != 0], plain[base != 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"mode": "fast"}, "model.mode must be one of"),
+        ({"attention": "value"}, "model.attention must be one of"),
+        ({"cost": "distance"}, "model.cost must be one of"),
+        ({"marginal": "row"}, "model.marginal must be one of"),
+        ({"criterion": "speed"}, "model.criterion must be one of"),
+        ({"normalisation": "l2"}, "model.normalisation must be one of"),
+        ({"kl_direction": "up"}, "model.kl_direction must be one of"),
+        ({"upsampling": "nearest"}, "model.upsampling must be one of"),
+        ({"theta": 1.5}, r"model.theta must lie in \[0, 1\], but got 1.5"),
+        ({"tau": 0}, "model.tau must lie in"),
+        ({"epsilon": -1}, "model.epsilon must lie in"),
+        ({"iterations": 0}, "model.iterations must lie in"),
+        ({"max_steps": "many"}, "model.max_steps must lie in"),
+        ({"top_k": -1}, "model.top_k must lie in"),
+        ({"sigma_range": 0}, "sigma_range"),
+        ({"graph": None}, "model.mode='max_velocity' needs a graph"),
+        ({"pamr_steps": 5}, "no PAMR"),
+    ],
+)
+def test_wrong_options_are_named(options, said, build_method):
+    with pytest.raises(ValueError, match=said):
+        build(build_method, **options)
+
+
+def test_sliding_windows_are_refused(build_method):
+    with pytest.raises(ValueError, match="whole images"):
+        build_method("DSLO", mode="kl")
