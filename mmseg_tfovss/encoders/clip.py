@@ -1,6 +1,6 @@
 """The frozen CLIP image tower, cut into the parts that a paper may touch one at a time.
 
-    images -> embed -> blocks 1 .. L-1 (residual hooks) -> last block -> to_text_space
+    images -> embed -> blocks 1 .. L-1 (block hooks instead, residual hooks behind) -> last block -> to_text_space
 
 Radford et al., ICML 2021, arXiv:2103.00020; networks and weights come through open_clip.
 
@@ -23,6 +23,11 @@ from mmseg_tfovss.registry import MODELS
 Grid = tuple[int, int]
 ResidualHook = Callable[[int, Tensor, Grid], Tensor]
 """``hook(number, tokens, grid)``: 1-based block number and its output (B, 1 + hw, C) -> the tokens that go on."""
+Projections = tuple[Tensor, Tensor, Tensor]
+"""Query, key and value, each (B, heads, L, C / heads)."""
+BlockHook = Callable[[int, "CLIPBlock", Tensor, Projections | None], Tensor | None]
+"""``hook(number, block, tokens, projections)``: takes a block's place, from its input to its output (B, 1 + hw, C); or
+None, where the hook leaves the block alone. ``projections`` are the block's ``qkv`` if there already."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _QUICK_GELU_SLOPE = 1.702
@@ -63,7 +68,7 @@ class CLIPBlock(nn.Module):
         self.c_proj.weight.div_(_QUICK_GELU_SLOPE)
         self.activation = _silu_in_place
 
-    def qkv(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(self, tokens: Tensor) -> Projections:
         """Project normalised tokens (B, L, C) to query, key and value, each (B, heads, L, C / heads)."""
         projected = F.linear(_norm(self.ln_1, tokens, self.in_proj.weight), self.in_proj.weight, self.in_proj.bias)
         batch, length, _ = tokens.shape
@@ -80,14 +85,27 @@ class CLIPBlock(nn.Module):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The same, for projections (B, heads, L, C / heads) that are there already."""
-        return self.merge_heads(F.scaled_dot_product_attention(query, key, value))
+        return self.merge_heads(self.head_outputs(query, key, value))
+
+    def head_outputs(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """What every head makes of its values, softmax(q k^T / sqrt(d)) v: (B, heads, L, C / heads)."""
+        return F.scaled_dot_product_attention(query, key, value)
+
+    def head_contribution(self, outputs: Tensor, head: int) -> Tensor:
+        """What one head (from 0) adds to the residual stream, (B, L, C), of its outputs (B, L, C / heads).
+
+        The contributions of all heads and the bias of out_proj sum to :meth:`attention`.
+        """
+        width = outputs.shape[-1]
+        weight = self.out_proj.weight[:, head * width : (head + 1) * width]
+        return F.linear(outputs.to(weight.dtype), weight)
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
         """LayerNorm, linear, activation, linear: (B, L, C) -> (B, L, C), residual not added."""
         hidden = self.c_fc(_norm(self.ln_2, tokens, self.c_fc.weight))
         return self.c_proj(self.activation(hidden))
 
-    def forward(self, tokens: Tensor, projections: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, projections: Projections | None = None) -> Tensor:
         """The whole block, as trained: (B, L, C) -> (B, L, C); ``projections`` are its ``qkv``, if there already."""
         tokens = tokens + (self.attend(*projections) if projections else self.attention(tokens))
         return tokens + self.feed_forward(tokens)
@@ -147,6 +165,7 @@ class CLIPImageEncoder(nn.Module):
         self.blocks = nn.ModuleList(CLIPBlock(block) for block in visual.transformer.resblocks)
         self.patch_size: int = self.conv1.kernel_size[0]
         self.residual_hooks: list[ResidualHook] = []
+        self.block_hooks: list[BlockHook] = []
         # Kept out of the module tree: needed once for the text features, then dropped with its memory.
         self._text_tower = [loaded.text]
         self.requires_grad_(requires_grad=False).eval()
@@ -200,10 +219,25 @@ class CLIPImageEncoder(nn.Module):
         return whole.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
     def early_blocks(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Blocks 1 .. L-1 as trained, with the residual hooks after each: (B, 1 + hw, C) -> same."""
-        for number, block in enumerate(self.blocks[:-1], start=1):
-            tokens = self.after_block(number, block(tokens), grid)
+        """Blocks 1 .. L-1, with the block hooks in their place and the residual hooks after each: (B, 1 + hw, C)."""
+        for number in range(1, len(self.blocks)):
+            tokens = self.after_block(number, self.run_block(number, tokens), grid)
         return tokens
+
+    def run_block(self, number: int, tokens: Tensor, projections: Projections | None = None) -> Tensor:
+        """Block ``number`` (1-based) as trained, unless a block hook takes its place: (B, 1 + hw, C) -> same.
+
+        Args:
+            number: of the block.
+            tokens: its input.
+            projections: its ``qkv``, if there already.
+        """
+        block = self.blocks[number - 1]
+        for hook in self.block_hooks:
+            output = hook(number, block, tokens, projections)
+            if output is not None:
+                return output
+        return block(tokens, projections)
 
     def after_block(self, number: int, tokens: Tensor, grid: Grid) -> Tensor:
         """The residual hooks after block ``number`` (1-based), for methods that run the blocks themselves."""

@@ -111,6 +111,7 @@ class DSLO(OpenVocabSegmentor):
         ValueError: a setting out of range, or settings that exclude each other.
     """
 
+    extra_networks = ("graph",)
     timed_steps = ("base_logits", "graph_attention", "distribution", "upsample")
     label_options = frozenset(
         {*_CHOICES, *_RANGES, "sigma_space", "sigma_range", "radius"} - {"attention"}  # all but mode and the networks'
@@ -163,8 +164,8 @@ class DSLO(OpenVocabSegmentor):
             super().__init__(backbone=backbone, decode_head=decode_head, test_cfg=test_cfg, **kwargs)
             self.base = method
             self.graph = MODELS.build(graph) if graph else None
-        if hasattr(self.graph, "attach"):
-            self.graph.attach(self.backbone)
+        if self.graph is not None and hasattr(self.graph, "attach"):
+            self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)
         self.attention, self.discrepancy = attention, mode
         self.theta, self.nms_scale, self.mass_scale = theta, nms_scale, mass_scale
         self.normalisation, self.top_k = normalisation, top_k

@@ -185,3 +185,28 @@ def test_block_keeps_gelu_as_it_is():
     plain = ResidualAttentionBlock(64, 1, act_layer=nn.GELU)
     before = plain.mlp.c_fc.weight.detach().clone()
     assert torch.equal(CLIPBlock(plain).c_fc.weight, before)
+
+
+def test_head_contributions_and_the_bias_sum_to_the_attention(mini_clip):
+    backbone = CLIPImageEncoder(arch="auto", pretrained=str(mini_clip))
+    block, tokens = backbone.blocks[1], torch.randn(2, 7, 128)
+    heads = block.head_outputs(*block.qkv(tokens))
+    total = sum(block.head_contribution(heads[:, head], head) for head in range(block.heads))
+    torch.testing.assert_close(total + block.out_proj.bias, block.attention(tokens), atol=1e-5, rtol=0)
+
+
+def test_a_block_hook_takes_a_blocks_place(mini_clip):
+    backbone = CLIPImageEncoder(arch="auto", pretrained=str(mini_clip))
+    tokens, grid = torch.randn(2, 7, 128), (2, 3)
+    plain = backbone.early_blocks(tokens, grid)
+    seen = []
+
+    def hook(number, block, tokens, projections):
+        seen.append((number, block, projections))
+        return tokens if number == 2 else None
+
+    backbone.block_hooks.append(hook)
+    found = backbone.early_blocks(tokens, grid)
+    assert seen == [(1, backbone.blocks[0], None), (2, backbone.blocks[1], None)]
+    torch.testing.assert_close(found, backbone.blocks[0](tokens))
+    assert (found - plain).abs().max() > 1e-3

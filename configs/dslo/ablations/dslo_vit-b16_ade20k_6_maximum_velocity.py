@@ -1,0 +1,4 @@
+# Row VI of the paper's Table 2: maximum velocity in place of KL.
+_base_ = "../dslo_vit-b16_ade20k.py"
+setting = "+ M.V."
+model = dict(mode="max_velocity")

@@ -1,0 +1,4 @@
+# Row III of the paper's Table 2: patches whose class is not confident left out.
+_base_ = "../dslo_vit-b16_cityscapes.py"
+setting = "+ NMS"
+model = dict(mode="kl", upsampling="bilinear")

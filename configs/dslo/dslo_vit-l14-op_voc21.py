@@ -1,0 +1,3 @@
+_base_ = "./dslo_vit-l14_voc21.py"
+setting = "optimal path"
+model = dict(mode="optimal_path")
