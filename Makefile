@@ -20,7 +20,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
 
 picture: $(STAMP)
-	$(BIN)/python tools/analyze.py methods $(foreach m,clip maskclip sclip clearclip naclip,configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
+	$(BIN)/python tools/analyze.py methods $(foreach m,clip maskclip sclip clearclip naclip cliptrase,configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
 		--samples 1 2 3 --out docs/pocket.png
 
 lint: $(STAMP)

@@ -50,8 +50,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and apply overrides.
 
     Under ``protocol = "unified"``, of the file or among the options, the settings in the config's ``unified`` take the
-    place of the method's own; other options come after them. The top-level key ``short_side`` is written into the test
-    pipeline's transforms of that option.
+    place of the method's own, as those in its ``paper`` do otherwise; other options come after them. The top-level key
+    ``short_side`` is written into the test pipeline's transforms of that option, and ``relabel`` into its ``Relabel``.
 
     Args:
         path: a config file.
@@ -76,7 +76,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     _set_protocol(config, options or {}, path)
     _apply(config, options or {}, path)
     _check_parts(config, path)
-    _set_short_side(config)
+    _fill_pipeline(config)
     return config
 
 
@@ -148,8 +148,11 @@ def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Non
         )
     # Settings; or why there are none.
     unified = config.pop("unified", "its _base_ names no dataset of configs/_base_/datasets")
+    paper = config.pop("paper", {})
     config.run_name = path.stem if protocol == own else f"{path.stem}_{protocol}"
-    if protocol == "unified" and isinstance(unified, Mapping):
+    if protocol == "paper":
+        config.merge_from_dict(dict(paper))
+    elif protocol == "unified" and isinstance(unified, Mapping):
         config.merge_from_dict(dict(unified))
     elif protocol == "unified" and own != "unified":
         raise ValueError(f"Config {path} has no unified protocol: {unified}.")
@@ -177,12 +180,15 @@ def _check_parts(config: Config, path: Path) -> None:
         raise ValueError(f"Config {path} has no model.decode_head.vocabulary: name a list or a file.")
 
 
-def _set_short_side(config: Config) -> None:
+def _fill_pipeline(config: Config) -> None:
+    relabel = config.pop("relabel", {})
     if "test_dataloader" not in config:
         return
     for transform in config.test_dataloader.dataset.pipeline:
         if "short_side" in transform:
             transform["short_side"] = config.short_side
+        if transform.get("type") == "Relabel":
+            transform.update(relabel)
 
 
 def _options(component: Callable[..., Any]) -> set[str] | None:

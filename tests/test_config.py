@@ -193,6 +193,43 @@ def test_leaf_builds_and_labels_an_image(path, mini_clip):
     assert 0 <= int(labels.min()) <= int(labels.max()) < classes
 
 
+def test_settings_of_the_paper_protocol_go_with_it(tmp_path):
+    """``paper`` under its own protocol only, and ``relabel`` into the pipeline; neither stays behind."""
+    path = tmp_path / "own.py"
+    pipeline = '[dict(type="Relabel"), dict(type="PackSegInputs")]'
+    path.write_text(
+        f"_base_ = {str(SCLIP)!r}\n"
+        f"paper = dict(test_dataloader=dict(dataset=dict(pipeline={pipeline})))\n"
+        "relabel = dict(mapping={255: 0}, unlabelled=[0])\n"
+    )
+    paper, unified = load_config(path), load_config(path, {"protocol": "unified"})
+    relabel, _ = paper.test_dataloader.dataset.pipeline
+    assert relabel == {"type": "Relabel", "mapping": {255: 0}, "unlabelled": [0]}
+    assert unified.to_dict() == {
+        **load_config(SCLIP, {"protocol": "unified"}).to_dict(),
+        "run_name": "own_unified",
+    }
+    assert not {"paper", "relabel"} & set(paper)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "cliptrase").glob("*_vit-b16_*.py")), ids=lambda path: path.stem)
+def test_centre_squares_differ_in_their_labels_only(path):
+    config = load_config(path)
+    if config.protocol == "unified":
+        assert config.dataset in {"cityscapes", "cityscapes27", "coco27"}
+        return
+    types = [transform.type for transform in config.test_dataloader.dataset.pipeline]
+    assert types == ["LoadImage", "LoadLabels", "CentreSquare", "Relabel", "PackSegInputs"]
+    relabel = config.test_dataloader.dataset.pipeline[3].to_dict()
+    assert relabel.get("unlabelled", []) == {
+        "voc21": [0, 255],
+        "context60": [0, 255],
+        "pc459": [],
+        "ade847": [],
+    }.get(config.dataset, [255])
+    assert ("mapping" in relabel) == (config.dataset in {"voc21", "coco_object"})
+
+
 def test_short_side_reaches_the_pipeline():
     config = load_config(SCLIP, {"short_side": 500})
     assert config.test_dataloader.dataset.pipeline[1].short_side == 500

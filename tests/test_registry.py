@@ -13,10 +13,9 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 import mmseg_tfovss.methods
 from mmseg_tfovss import registry
 
+SHARED = {"base", "region_voting"}  # what several methods are made of
 METHOD_FILES = sorted(
-    module.name
-    for module in iter_modules(mmseg_tfovss.methods.__path__)
-    if module.name != "base" and not module.name.startswith("_")
+    module.name for module in iter_modules(mmseg_tfovss.methods.__path__) if module.name not in SHARED
 )
 
 

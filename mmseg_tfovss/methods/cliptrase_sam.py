@@ -80,15 +80,12 @@ class CLIPtraseSAM(CLIPtrase):
         steps = torch.arange(self.max_points, device=patches.device)
         return patches[(2 * steps + 1) * count // (2 * self.max_points)]
 
-    def find_regions(self, logits: DenseLogits) -> Tensor | None:
-        """Region ids (H, W) on the original image, one per cluster; None when every patch is noise."""
-        regions = super().find_regions(logits)
-        if regions is None:
-            return None
-        maps = logits.patches[self.decode_head.out_channels :]
-        points, labels = self.prompts(self.clusters(maps), (maps.shape[-2], maps.shape[-1]))
+    def draw_regions(self, clusters: Tensor, logits: DenseLogits) -> Tensor:
+        """Region ids (H, W) on the original image, one per cluster of its patches (N,)."""
+        regions = super().draw_regions(clusters, logits)
+        points, labels = self.prompts(clusters, (logits.patches.shape[-2], logits.patches.shape[-1]))
         image = logits.image * self.data_preprocessor.std + self.data_preprocessor.mean
-        best, first = torch.zeros(logits.size, device=maps.device), 0  # a logit of 0 is the edge of a mask
+        best, first = torch.zeros(logits.size, device=regions.device), 0  # a logit of 0 is the edge of a mask
         for masks in self.sam.mask_chunks(image, points, labels, logits.size):
             top, index = masks.max(dim=0)
             regions = torch.where(top > best, first + index, regions)

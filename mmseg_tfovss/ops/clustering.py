@@ -1,32 +1,47 @@
 """Regions from clusters of patches, and one class for each region (CLIPtrase, ECCV 2024, arXiv:2407.08268)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
-from mmseg_tfovss.ops.labels import label_pixels
-from mmseg_tfovss.ops.windows import DenseLogits, Size, interpolation_matrix
+from mmseg_tfovss.ops.windows import DenseLogits, Size
 
 NOISE = -1
-_MEDIAN_ELEMENTS = 1 << 25
+_ELEMENTS = 1 << 22  # numbers held at a time
 
 
-def cluster_rows(rows: np.ndarray, eps: float, min_samples: int) -> np.ndarray:
-    """DBSCAN of vectors under the Euclidean distance.
+def check_dbscan(eps: float, min_samples: int) -> None:
+    """Raise ValueError unless these are DBSCAN's options ``model.eps`` and ``model.min_samples``."""
+    numbers = isinstance(eps, int | float) and isinstance(min_samples, int)
+    if not numbers or not eps > 0 or min_samples < 1:
+        raise ValueError(
+            "model.eps must be a positive number and model.min_samples an integer from 1 on, but got"
+            f" {eps!r} and {min_samples!r}."
+        )
+
+
+def cluster_rows(rows: Tensor, chosen: Tensor, eps: float, min_samples: int) -> Tensor:
+    """DBSCAN of vectors under the Euclidean distance, on the CPU.
 
     Args:
-        rows: (N, D) float32.
+        rows: (N, D).
+        chosen: (N,) bool; the others are noise.
         eps: radius of a neighbourhood, > 0.
         min_samples: vectors, itself included, that make the centre of a neighbourhood a core point, >= 1.
 
     Returns:
         (N,) cluster ids 0 .. K - 1, and -1 for noise.
     """
-    if not len(rows):
-        return np.empty(0, np.int64)
-    return DBSCAN(eps=eps, min_samples=min_samples).fit_predict(rows)
+    found = torch.full_like(chosen, NOISE, dtype=torch.int64)
+    if bool(chosen.any()):
+        vectors = rows[chosen].float().cpu().numpy()
+        ids = DBSCAN(eps=eps, min_samples=min_samples).fit_predict(vectors)
+        found[chosen] = torch.from_numpy(ids).to(found)
+    return found
 
 
 def prototypes(rows: Tensor, clusters: Tensor) -> Tensor:
@@ -36,23 +51,80 @@ def prototypes(rows: Tensor, clusters: Tensor) -> Tensor:
     return members @ rows / members.sum(dim=1, keepdim=True)
 
 
-def median_filter(maps: Tensor, size: int) -> Tensor:
-    """Median in windows of ``size`` x ``size`` (odd) of maps (K, H, W), mirrored at the border (edge pixels twice)."""
-    margin = size // 2
-    padded = maps
+def median_filter(maps: Tensor, size: int, where: Tensor) -> Tensor:
+    """Medians (M,) in windows of ``size`` x ``size`` (odd) around the chosen pixels, in the order of their indices.
+
+    Args:
+        maps: (K, H, W), mirrored at the border (edge pixels twice).
+        size: side of a window.
+        where: (K, H, W) bool, the M pixels.
+    """
+    windows = _mirror(maps, size // 2).unfold(1, size, 1).unfold(2, size, 1)[where].flatten(1)  # (M, size * size)
+    if windows.device.type != "cpu":
+        return windows.median(dim=1).values
+    middle = size**2 // 2  # numpy takes a tenth of torch's time for this
+    return torch.from_numpy(np.partition(windows.numpy(), middle, axis=1)[:, middle])
+
+
+def winning_medians(maps: Tensor, size: int) -> Tensor:
+    """A median filter of maps (K, H, W) that is exact wherever it has a say in which map is highest.
+
+    Bounds of the medians come cheap. Where a map's upper bounds, here and at all neighbours, are below the lower bounds
+    of another, the former is not the highest here, nor at any point that is interpolated from this pixel; and where
+    that leaves a single map, it is the highest whatever its value. There the least of its lower bounds stands in.
+
+    Args:
+        maps: (K, H, W), mirrored at the border (edge pixels twice).
+        size: side of the filter's window, odd.
+
+    Returns:
+        (K, H, W): medians, or lower bounds of them that make no difference to an argmax over maps, nor to one after
+        bilinear interpolation.
+    """
+    at_once = max(1, _ELEMENTS // (maps[0].numel() * size**2))  # bounds the memory of the windows
+    parts = maps.split(at_once)
+    low, high = (torch.cat(bounds) for bounds in zip(*(_median_bounds(part, size) for part in parts), strict=True))
+    undecided = high >= low.amax(dim=0)
+    undecided &= undecided.sum(dim=0) > 1
+    chosen = undecided.split(at_once)
+    low[undecided] = torch.cat([median_filter(part, size, where) for part, where in zip(parts, chosen, strict=True)])
+    return low
+
+
+def _median_bounds(maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Least lower and greatest upper bound (K, H, W) of the medians at a pixel and its eight neighbours.
+
+    The minimum of any 4 adjacent rows of 7 is a lower bound, for these are more than half of the values; so are those
+    of 4 columns, and the greatest of them all. Upper bounds likewise.
+    """
+    half, padded = (size + 1) // 2, _mirror(maps, size // 2)
+    bounds = []
+    for inner, outer in ((torch.minimum, torch.maximum), (torch.maximum, torch.minimum)):
+        by_rows = _slide(_slide(padded, (half, size), inner), (half, 1), outer)
+        by_columns = _slide(_slide(padded, (size, half), inner), (1, half), outer)
+        bounds.append(_slide(_mirror(outer(by_rows, by_columns), 1), (3, 3), inner))
+    return bounds[0], bounds[1]
+
+
+def _slide(maps: Tensor, size: Size, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Extremes in all windows of a size inside of maps (K, H, W), by doubling: (K, H - h + 1, W - w + 1)."""
+    for dim, length in enumerate(size, start=1):
+        width = 1
+        while width < length:
+            step = min(width, length - width)
+            rest = maps.shape[dim] - step
+            maps = extreme(maps.narrow(dim, 0, rest), maps.narrow(dim, step, rest))
+            width += step
+    return maps
+
+
+def _mirror(maps: Tensor, margin: int) -> Tensor:
+    """Continue maps (K, H, W) on all sides by their mirror image, edge pixels twice, as often as it takes."""
     for dim in (1, 2):
         length = maps.shape[dim]
         index = torch.arange(-margin, length + margin, device=maps.device) % (2 * length)
-        padded = padded.index_select(dim, torch.minimum(index, 2 * length - 1 - index))
-    windows = F.unfold(padded[:, None], size)  # (K, size * size, H * W)
-    return windows.median(dim=1).values.view_as(maps)
-
-
-def smooth(maps: Tensor, ratio: int, size: int) -> Tensor:
-    """Prototype maps (K, h, w) -> (K, ratio h, ratio w): bilinear, then a median filter."""
-    larger = F.interpolate(maps[None], scale_factor=ratio, mode="bilinear", align_corners=False)[0]
-    at_once = max(1, _MEDIAN_ELEMENTS // (larger[0].numel() * size**2))  # bounds the memory of the windows
-    return torch.cat([median_filter(part, size) for part in larger.split(at_once)])
+        maps = maps.index_select(dim, torch.minimum(index, 2 * length - 1 - index))
+    return maps
 
 
 def region_map(maps: Tensor, size: Size, ratio: int, median: int) -> Tensor:
@@ -61,16 +133,20 @@ def region_map(maps: Tensor, size: Size, ratio: int, median: int) -> Tensor:
     Args:
         maps: prototype maps on the patch grid.
         size: H and W of the image.
-        ratio: upsampling before the median filter; from there to ``size`` bilinear.
+        ratio: bilinear upsampling before the median filter; from there to ``size`` bilinear too.
         median: side of the median filter.
     """
-    smoothed = smooth(maps, ratio, median)
-    rows, columns = (
-        interpolation_matrix(source, target).to(smoothed)
-        for source, target in zip(smoothed.shape[1:], size, strict=True)
-    )
-    at_full_size = DenseLogits(smoothed, rows, columns, smoothed)
-    return label_pixels(at_full_size, torch.arange(len(maps), device=maps.device), logit_scale=1.0)
+    larger = F.interpolate(maps[None], scale_factor=ratio, mode="bilinear", align_corners=False)[0]
+    smoothed = winning_medians(larger, median)
+    best = maps.new_full(size, -torch.inf)
+    regions = torch.zeros(size, dtype=torch.int64, device=maps.device)
+    at_once = max(1, _ELEMENTS // (size[0] * size[1]))
+    for first in range(0, len(maps), at_once):
+        part = smoothed[None, first : first + at_once]
+        top, index = F.interpolate(part, size=size, mode="bilinear", align_corners=False)[0].max(dim=0)
+        regions = torch.where(top > best, first + index, regions)
+        best = torch.maximum(best, top)
+    return regions
 
 
 def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
@@ -91,9 +167,36 @@ def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
     return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)[regions]
 
 
-def region_logits(logits: DenseLogits, regions: Tensor) -> Tensor:
-    """Mean logits (Q, K) of the pixels of each region (H, W), without a tensor of queries x pixels."""
+def region_logits(logits: DenseLogits, regions: Tensor) -> DenseLogits:
+    """Mean logits of each region (H, W) of an image, without a tensor of queries x pixels.
+
+    Args:
+        logits: of Q queries on H x W pixels.
+        regions: (H, W) region ids, the largest K - 1.
+
+    Returns:
+        Logits of Q queries on K x 1 "pixels", the regions; 0 where a region has no pixel.
+    """
     count = int(regions.max()) + 1
     members = (regions[None] == torch.arange(count, device=regions.device)[:, None, None]).float()  # (K, H, W)
     shares = logits.rows.T @ members @ logits.columns / members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]  # (K, a, b)
-    return logits.patches.flatten(1) @ shares.flatten(1).T
+    means = logits.patches.flatten(1) @ shares.flatten(1).T  # (Q, K)
+    return DenseLogits(means[..., None], torch.eye(count).to(means), means.new_ones(1, 1), logits.image)
+
+
+def share_logits(logits: Tensor, rows: Tensor, clusters: Tensor) -> Tensor:
+    """Give every patch the mean logits of the patches whose row is highest in the same prototype.
+
+    Args:
+        logits: (Q, h, w).
+        rows: (N, N) of the N = h w patches, from which the prototypes come.
+        clusters: (N,) cluster ids, -1 for noise.
+
+    Returns:
+        (Q, h, w); the logits themselves when all is noise.
+    """
+    if int(clusters.max()) == NOISE:
+        return logits
+    winners = prototypes(rows, clusters).argmax(dim=0)  # (N,)
+    _, regions = torch.unique(winners, return_inverse=True)  # a prototype may win nowhere
+    return prototypes(logits.flatten(1).T, regions)[regions].T.reshape(logits.shape)

@@ -118,7 +118,7 @@ def test_equals_transformers(size, multimask, encoder, processor, monkeypatch):
     found = encoder(image, points, labels)
     assert found.shape == (5, *size)
     assert masks.std(dim=0).mean() > 0.01  # the prompts matter
-    torch.testing.assert_close(found, masks, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found, masks, atol=5e-4, rtol=1e-4)
 
 
 def test_best_of_three_masks_is_not_always_the_same(encoder):

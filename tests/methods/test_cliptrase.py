@@ -1,20 +1,28 @@
 """CLIPtrase: the official outputs, the recovery block, and what its clusters do."""
 
-import threading
+from pathlib import Path
+from threading import current_thread
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
 
+from mmseg_tfovss.analysis.benchmark import use_random_text
+from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets import CentreSquare
 from mmseg_tfovss.engine.single import load_image
-from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.registry import DATASETS, MODELS
 from tests.methods import reference
 from tests.parity.cases import FOLDER, load_case, parity_cases
 
 CASES = parity_cases("cliptrase")
 WHOLE = {"mode": "whole"}
+CONFIGS = Path(__file__).parents[2] / "configs" / "cliptrase"
 
 
 def test_there_are_official_outputs():
@@ -156,6 +164,107 @@ def test_hooks_on_the_residual_stream_are_called_between_the_blocks(build_method
     assert [number for number, *_ in seen[: blocks - 1]] == list(range(1, blocks))
 
 
+def test_hooks_take_the_place_of_early_blocks(build_method):
+    """Also that of the block whose projections are compared, which come along."""
+    model, seen = build_method("CLIPtrase"), []
+
+    def hook(number, block, tokens, projections):
+        seen.append((number, projections is not None))
+        return tokens if number == 1 else None
+
+    [image] = images((32, 32))
+    usual = maps_of(model, image).patches
+    model.backbone.block_hooks.append(hook)
+    assert not torch.equal(maps_of(model, image).patches, usual)
+    blocks = len(model.backbone.blocks)
+    assert seen == [(number, number == blocks - 1) for number in range(1, blocks)]
+
+
+# -- the oracle ---------------------------------------------------------------------------------------------------
+
+ORACLE = {"recovery": "within_ground_truth", "cluster": "none"}
+
+
+def test_within_ground_truth_is_its_formula(build_method, mini_state):
+    tokens = reference.random_tokens(1, (2, 3))
+    labels = torch.tensor([[4, 4, 255, 0, 4, 255]])
+    weights = reference.last_block_weights(mini_state)
+    query, key, value = reference.qkv(weights, tokens)
+    cosines = [F.cosine_similarity(x[:, :, None], x[:, None], dim=-1) for x in (*query, *key, *value)]
+    scores = (8 * sum(cosines) / len(cosines)).exp()
+    scores[:, 1:, 0] = 0
+    for one in range(6):
+        for other in range(6):
+            scores[:, 1 + one, 1 + other] *= int(labels[0, one] == labels[0, other])
+    attention = scores / scores.sum(dim=-1, keepdim=True)
+    expected = tokens + reference.merge(weights, [attention @ head for head in value])
+    expected = expected + reference.feed_forward(weights, expected)
+    model = build_method("CLIPtrase", **ORACLE)
+    with torch.inference_mode():
+        found = model.recover(model.backbone.blocks[-1], tokens.float(), labels).double()
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+def guided(model, image, labels):
+    """The labels that the model finds for a uint8 image, told its true ones; at the size of these."""
+    truth = SegDataSample(gt_sem_seg=PixelData(data=labels[None]), metainfo={"ori_shape": labels.shape})
+    [sample] = model.test_step({"inputs": [image], "data_samples": [truth]})
+    return sample.pred_sem_seg.data[0]
+
+
+@pytest.mark.parametrize("test_cfg", [WHOLE, None])
+def test_ground_truth_matters_to_the_oracle_alone(test_cfg, build_method):
+    image = torch.randint(0, 256, (3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    one = torch.zeros(96, 128, dtype=torch.int64)  # labels have the original's size
+    two = one.clone()
+    two[:, 64:] = 3
+    three = two.clone()
+    three[:, 64:] = 255  # the same division under another name
+    oracle = build_method("CLIPtrase", **ORACLE, test_cfg=test_cfg)
+    found = [guided(oracle, image, labels) for labels in (one, two, three)]
+    assert found[0].shape == (96, 128)
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(found[1], found[2])
+    usual = build_method("CLIPtrase", recovery="averaged", cluster="none", test_cfg=test_cfg)
+    assert torch.equal(*(guided(usual, image, labels) for labels in (one, two)))
+
+
+def test_the_oracle_says_that_it_needs_labels(build_method):
+    model = build_method("CLIPtrase", **ORACLE, test_cfg=WHOLE)
+    with pytest.raises(ValueError, match=r"model\.recovery='within_ground_truth' is an oracle, for an ablation only"):
+        model.predict(images((48, 64)))
+
+
+def test_the_oracle_runs_under_the_papers_protocol(tmp_path, mini_clip):
+    """The labels of the centre square, through the config's own pipeline."""
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (40, 56, 3), dtype=np.uint8), np.zeros((40, 56), np.uint8)
+    labels[20:] = 15
+    for folder, name, array in (("image", "a.jpg", pixels), ("labels", "a.png", labels)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(array).save(tmp_path / folder / name)
+    (tmp_path / "val.txt").write_text("a\n")
+    options = {
+        "short_side": 32,
+        "model.backbone.pretrained": str(mini_clip),
+        "model.backbone.arch": "auto",
+        "model.recovery": "within_ground_truth",
+        "test_dataloader.dataset.data_root": str(tmp_path),
+        "test_dataloader.dataset.ann_file": "val.txt",
+        "test_dataloader.dataset.data_prefix": {"img_path": "image", "seg_map_path": "labels"},
+    }
+    config = load_config(CONFIGS / "cliptrase_vit-b16_voc21.py", options)
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        [loaded] = [DATASETS.build(config.test_dataloader.dataset)[0]]
+    model, asked = MODELS.build(config.model), []
+    recover = model.recover
+    model.recover = lambda block, tokens, labels: asked.append(labels) or recover(block, tokens, labels)
+    use_random_text(model)
+    [sample] = model.test_step({"inputs": [loaded["inputs"]], "data_samples": [loaded["data_samples"]]})
+    assert sample.pred_sem_seg.data.shape == (1, 32, 32)
+    assert asked[0].tolist() == [[1] * 8 + [16] * 8]
+
+
 # -- clusters ---------------------------------------------------------------------------------------------------------
 
 
@@ -246,27 +355,6 @@ def test_rows_may_be_clustered_at_length_one(build_method):
     assert counts[0] > counts[1] == 1
 
 
-def test_images_are_labelled_while_the_next_ones_are_encoded(build_method, monkeypatch):
-    model, events = build_method("CLIPtrase", test_cfg=WHOLE, window_batch=1, eps=0.9, min_samples=2), []
-    encode, label, first_is_encoded_twice = model.encode, model.label, threading.Event()
-
-    def noted_encode(inputs):
-        events.append("encode")
-        if len(events) > 1:
-            first_is_encoded_twice.set()
-        return encode(inputs)
-
-    def patient_label(logits):
-        assert first_is_encoded_twice.wait(timeout=30)  # would never come if the images were labelled one by one
-        return label(logits)
-
-    inputs = images((48, 64), (40, 56))
-    expected = labels_of(model, *inputs)
-    monkeypatch.setattr(model, "encode", noted_encode)
-    monkeypatch.setattr(model, "label", patient_label)
-    assert all(torch.equal(one, two) for one, two in zip(labels_of(model, *inputs), expected, strict=True))
-
-
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
@@ -285,18 +373,25 @@ def test_patches_of_a_window_share_the_mean_logits_of_their_region(build_method)
         torch.testing.assert_close(values[:, region], own[:, regions == region].mean(dim=1))
 
 
+def test_windows_are_clustered_in_threads(build_method, monkeypatch):
+    """Several at a time, and every one keeps its place."""
+    model = build_method("CLIPtrase", eps=0.9, min_samples=2)
+    windows = torch.stack(images((32, 32), (32, 32), (32, 32)))
+    model.prepare()
+    with torch.inference_mode():
+        expected = torch.cat([model.window_maps(window[None]) for window in windows])
+        threads, vote = set(), model.vote_in_window
+        monkeypatch.setattr(model, "vote_in_window", lambda maps: threads.add(current_thread()) or vote(maps))
+        found = model.window_maps(windows)
+    assert current_thread() not in threads
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+
+
 def test_windows_of_noise_keep_their_logits(build_method):
     inputs = images((56, 72))
     [found] = labels_of(build_method("CLIPtrase", eps=1e-6, min_samples=2), *inputs)
     [plain] = labels_of(build_method("CLIPtrase", cluster="none"), *inputs)
     assert torch.equal(found, plain)
-
-
-def test_voting_follows_the_mode(build_method):
-    assert build_method("CLIPtrase").voting == "mean_logits"
-    assert build_method("CLIPtrase", test_cfg=WHOLE).voting == "majority"
-    with pytest.raises(ValueError, match=r"model\.voting='majority' needs model\.test_cfg\.mode='whole'"):
-        build_method("CLIPtrase", voting="majority")
 
 
 @pytest.mark.parametrize(
@@ -310,10 +405,9 @@ def test_voting_follows_the_mode(build_method):
         ({"similarity": "dice"}, r"model\.similarity must be one of \['cosine', 'inner'\]"),
         ({"denoising": "dice"}, r"model\.denoising must be one of \['cls_subtraction', 'self_weight', 'none'\]"),
         ({"cluster": "pixels"}, r"model\.cluster must be one of \['rows', 'features', 'none'\]"),
-        ({"voting": "mean_logits", "test_cfg": WHOLE, "pamr_steps": 1}, r"takes neither PAMR nor an area_threshold"),
-        ({"recovery_layer": 0}, r"model\.recovery_layer must be a block number from 1 to \d+, but got 0"),
-        ({"recovery_layer": 99}, r"model\.recovery_layer must be a block number from 1 to \d+, but got 99"),
-        ({"correlation_layer": -1}, r"model\.correlation_layer must be a block number from 1 to \d+, but got -1"),
+        ({"recovery_layer": 0}, r"model\.recovery_layer must be one of \[1, .*\], but got 0"),
+        ({"recovery_layer": 99}, r"model\.recovery_layer must be one of \[1, .*\], but got 99"),
+        ({"correlation_layer": -1}, r"model\.correlation_layer must be one of \[1, .*\], but got -1"),
     ],
 )
 def test_wrong_options_are_named(options, message, build_method):

@@ -189,7 +189,7 @@ def test_regions_are_the_highest_masks_and_prototypes_elsewhere(model, find):
     masks[1, 3:10, 5:20] = 0.5  # below mask 0 where both are
     masks[2, 8:14, 2:12] = 3.0  # above mask 1 where both are, and in the second batch of masks
     _, logits, regions, _ = find([0, 1, 2, 2, 1, 0], (2, 3), masks=masks)
-    elsewhere = CLIPtrase.find_regions(model, logits)
+    elsewhere = CLIPtrase.draw_regions(model, torch.tensor([0, 1, 2, 2, 1, 0]), logits)
     expected = elsewhere.clone()
     expected[3:10, 5:20] = 1
     expected[:6, :9] = 0
@@ -216,7 +216,7 @@ def test_a_logit_of_zero_claims_nothing(model, find):
     masks = torch.zeros(2, 16, 24)
     masks[:, :4] = torch.nan
     _, logits, regions, _ = find([0, 1, 0, 1, 1, 0], (2, 3), masks=masks)
-    assert torch.equal(regions, CLIPtrase.find_regions(model, logits))
+    assert torch.equal(regions, CLIPtrase.draw_regions(model, torch.tensor([0, 1, 0, 1, 1, 0]), logits))
 
 
 def test_one_cluster_is_one_region(find):
@@ -281,7 +281,7 @@ def test_images_are_labelled_one_after_the_other(model, monkeypatch):
 def test_labels_follow_sam_and_logits_do_not(model, monkeypatch):
     image, size = scenes((48, 64)), [(48, 64)]
     [(dense, labels)] = dense_and_labels(model, image, size)
-    monkeypatch.setattr(CLIPtraseSAM, "find_regions", CLIPtrase.find_regions)
+    monkeypatch.setattr(CLIPtraseSAM, "draw_regions", CLIPtrase.draw_regions)
     [(plain_dense, plain_labels)] = dense_and_labels(model, image, size)
     torch.testing.assert_close(dense, plain_dense, atol=0, rtol=0)
     assert not torch.equal(labels, plain_labels)
@@ -294,6 +294,13 @@ def test_prompt_batch_changes_nothing(prompt_batch, model, monkeypatch):
     assert len(expected.unique()) > 3
     monkeypatch.setattr(model.sam, "prompt_batch", prompt_batch)
     assert torch.equal(model.find_regions(logits), expected)
+
+
+def test_patches_are_clustered_once(model, monkeypatch):
+    calls, cluster = [], model.clusters
+    monkeypatch.setattr(model, "clusters", lambda maps: calls.append(maps) or cluster(maps))
+    assert model.find_regions(logits_of(model, random_images((48, 64))[0])) is not None
+    assert len(calls) == 1
 
 
 def test_is_frozen(model):

@@ -1,19 +1,2 @@
-# As leaves162/CLIPtrase @ 2b7de61 evaluates: the centre square of the resized image, at that size; images without any
-# label are left out.
-_base_ = "../coco_stuff164k.py"
-test_dataloader = dict(
-    dataset=dict(
-        pipeline=[
-            dict(type="LoadImage"),
-            dict(type="LoadLabels"),
-            dict(type="CentreSquare", short_side=336),
-            dict(type="Relabel", unlabelled=[255]),
-            dict(type="PackSegInputs", meta_keys=("img_path", "seg_map_path", "ori_shape", "img_shape", "labelled")),
-        ],
-    ),
-)
-test_evaluator = dict(type="CLIPtraseMetric")
-unified = dict(
-    test_dataloader=dict(dataset=dict(pipeline=_base_.test_dataloader.dataset.pipeline)),
-    test_evaluator=dict(type="SegmentationMetric"),
-)
+_base_ = ["../coco_stuff164k.py", "./_protocol.py"]
+relabel = dict(unlabelled=[255])
