@@ -1,6 +1,8 @@
 """Pictures and tables of what methods do (README: "Look at methods")."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 
@@ -28,28 +30,37 @@ def parse_arguments() -> argparse.Namespace:
     patches.add_argument("--out", type=Path, help="PNG; default: work_dirs/analysis/<image>_global_patches.png")
     patches.set_defaults(run=run_global_patches)
 
-    sweep = kinds.add_parser("sweep", help="evaluate a config for every combination of some options' values")
-    sweep.add_argument("config", help="a config with a dataset")
-    sweep.add_argument(
-        "--set",
-        dest="swept",
-        action="append",
-        required=True,
-        metavar="KEY=VALUE,VALUE,...",
-        help="an option and its values, e.g. model.eps=0.5,0.7,0.9; may be repeated",
-    )
-    sweep.add_argument("--samples", type=int, metavar="N", help="evaluate the first N images; default: all")
-    sweep.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/<config name>_sweep")
-    sweep.add_argument(
-        "--cache", type=float, default=4.0, metavar="GIB", help="memory for what combinations share; default: 4"
-    )
-    sweep.set_defaults(run=run_sweep)
-
-    for kind in (methods, patches, sweep):
+    discriminability = add_discriminability(kinds)
+    for kind in (methods, patches, discriminability):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    for kind in (patches, sweep):
+    for kind in (patches, discriminability):
         kind.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
+
+
+def add_discriminability(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """LHT-CLIP's analysis and the ranking made from it; the first one's parser."""
+    analysis = kinds.add_parser(
+        "discriminability", help="what CLIP's layers and heads know about space and meaning, and its abnormal tokens"
+    )
+    analysis.add_argument("config", help="a config with a dataset")
+    analysis.add_argument("--split", default="val", metavar="NAME", help="val (default), train, ...")
+    analysis.add_argument("--max-images", type=int, metavar="N", help="draw N images at random; default: all")
+    analysis.add_argument(
+        "--sample-pairs", type=int, metavar="M", help="draw M pairs of patches per image; default: all, exactly"
+    )
+    analysis.add_argument("--seed", type=int, default=0, help="of both draws; default: 0")
+    analysis.add_argument("--tau", type=float, default=0.5, help="Hoyer score of abnormal tokens; default: 0.5")
+    analysis.add_argument("--include-last", action="store_true", help="take the last block as well")
+    analysis.add_argument(
+        "--out", type=Path, help="folder; default: work_dirs/analysis/<config name>_discriminability_<split>"
+    )
+    analysis.set_defaults(run=run_discriminability)
+    ranking = kinds.add_parser("rank-heads", help="rank CLIP's heads by their discriminability on several datasets")
+    ranking.add_argument("results", nargs="+", type=Path, metavar="RESULT.json", help="of discriminability")
+    ranking.add_argument("--out", type=Path, help="file; default: in the cache, where LHT-CLIP finds it by itself")
+    ranking.set_defaults(run=run_rank_heads, device="cpu")
+    return analysis
 
 
 def run_methods(arguments: argparse.Namespace) -> None:
@@ -80,31 +91,47 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     print(f"Written: {out}")
 
 
-def run_sweep(arguments: argparse.Namespace) -> None:
-    """All combinations of some options' values."""
-    import numpy as np
+def command_line() -> str:
+    """This command, to be recorded."""
+    return f"python tools/analyze.py {shlex.join(sys.argv[1:])}"
 
-    from mmseg_tfovss.analysis.sweep import parse_swept, sweep
-    from mmseg_tfovss.analysis.sweep_picture import PICTURE_NAME, draw_sweep
-    from mmseg_tfovss.analysis.sweep_table import TABLE_NAME
+
+def run_discriminability(arguments: argparse.Namespace) -> None:
+    """What CLIP's layers and heads know."""
+    from mmseg_tfovss.analysis.discriminability import HEADS_NAME, LAYERS_NAME, RESULT_NAME, Options, analyse
+    from mmseg_tfovss.analysis.discriminability_picture import save_pictures
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.whole_file import whole_file
 
-    options, swept = parse_options(arguments.cfg_options), parse_swept(arguments.swept)
-    config = load_config(arguments.config, options)
-    folder = arguments.out or Path(f"work_dirs/analysis/{config.run_name}_sweep")
-    cache = int(arguments.cache * 2**30)
-    rows = sweep(arguments.config, options, swept, folder, arguments.device, arguments.samples, cache)
-    best = max(rows, key=lambda row: float(row["mIoU"]))
-    print(f"Best mIoU: {float(best['mIoU']):.2f} with {', '.join(f'{key}={best[key]}' for key in swept)}")
-    print(f"Written: {folder / TABLE_NAME}")
-    if len(swept) <= 2:
-        scores = np.array([float(row["mIoU"]) for row in rows]).reshape([len(values) for values in swept.values()])
-        title = f"{config.run_name}, {best['images']} images"
-        with whole_file(folder / PICTURE_NAME) as scratch:
-            draw_sweep(swept, scores, "mIoU", title).savefig(scratch)
-        print(f"Written: {folder / PICTURE_NAME}")
+    config = load_config(arguments.config, parse_options(arguments.cfg_options))
+    options = Options(
+        split=arguments.split,
+        max_images=arguments.max_images,
+        sample_pairs=arguments.sample_pairs,
+        seed=arguments.seed,
+        tau=arguments.tau,
+        include_last=arguments.include_last,
+    )
+    folder = arguments.out or Path(f"work_dirs/analysis/{config.run_name}_discriminability_{arguments.split}")
+    result = analyse(config, folder, arguments.device, options, command_line())
+    pictures = save_pictures(result, folder)
+    best = max(result["layers"], key=lambda layer: layer["VD"])
+    print(f"Best layer: block {best['block']} with VD {best['VD']:.4f}, over {result['images']} images")
+    for name in (RESULT_NAME, LAYERS_NAME, HEADS_NAME, *pictures):
+        print(f"Written: {folder / name}")
+
+
+def run_rank_heads(arguments: argparse.Namespace) -> None:
+    """One ranking from several datasets."""
+    from mmseg_tfovss.analysis.rank_heads import rank_heads, read_results, write_ranking
+    from mmseg_tfovss.encoders.head_ranking import own_ranking_path
+
+    ranking = rank_heads(read_results(arguments.results), command_line())
+    out = arguments.out or own_ranking_path(ranking["weights_hash"])
+    write_ranking(ranking, out)
+    best = ", ".join(f"{block}.{head}" for block, head, _ in ranking["heads"][:10])
+    print(f"Best heads (block.head): {best}")
+    print(f"Written: {out}")
 
 
 def main() -> None:

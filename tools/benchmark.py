@@ -1,51 +1,97 @@
-"""Time a config stage by stage on one image (README: "Speed")."""
+"""Time configs stage by stage on one image (README: "Speed")."""
 
 import argparse
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from mmseg_tfovss.analysis.benchmark import Timing
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Seconds per stage, images per second, memory, parameters and FLOPs.")
-    parser.add_argument("config")
+    parser.add_argument("configs", nargs="+", metavar="config")
     parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--random-weights", action="store_true", help="no checkpoint, no text tower: timing only")
     parser.add_argument("--precision", nargs="+", default=["fp32"], help="compared with the first: fp32 bf16 fp16")
+    parser.add_argument(
+        "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
+    )
+    parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse arguments that exclude each other, before anything is timed."""
+    from mmseg_tfovss.analysis.complexity import check_suffix
+
+    if arguments.repeats < 1:
+        raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
+    if arguments.out:
+        check_suffix(arguments.out)
+        if not arguments.complexity:
+            raise ValueError("--out writes the table of --complexity: give both.")
+
+
+def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
+    """One config in every precision."""
+    from mmseg_tfovss.analysis.benchmark import time_stages, use_random_text
+    from mmseg_tfovss.engine.single import build_method, config_resize
+
+    timings = {}
+    if arguments.random_weights:
+        config.model.backbone.pretrained = None
+    for precision in arguments.precision:
+        config.model.precision = precision
+        model = build_method(config, arguments.device)
+        if arguments.random_weights:
+            use_random_text(model)
+        timings[precision] = time_stages(model, image, config_resize(config), arguments.repeats)
+    return timings
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> None:
+    """Time every config; print a table for each, or one of their complexity."""
+    from mmseg_tfovss.analysis.benchmark import benchmark_table, make_noise_image
+    from mmseg_tfovss.analysis.complexity import complexity_row, complexity_table, write_complexity
+    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.evaluation.table import print_table
+
+    configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
+    image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    rows = []
+    for config in configs:
+        timings = time_precisions(config, image, arguments)
+        rows += [complexity_row(config.run_name, timing, name, arguments.device) for name, timing in timings.items()]
+        if not arguments.complexity:
+            print_table(benchmark_table(config.run_name, timings))
+    if arguments.complexity:
+        print_table(complexity_table(rows))
+    if arguments.out:
+        write_complexity(rows, arguments.out)
+        print(f"Written: {arguments.out}")
+
+
 def main() -> None:
-    """Time and print."""
+    """Run the command."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import user_errors
 
     with user_errors(), tempfile.TemporaryDirectory() as scratch:
         from mmengine.device import get_device
 
-        from mmseg_tfovss.analysis.benchmark import benchmark_table, make_noise_image, time_stages, use_random_text
-        from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.single import build_method, config_resize
-        from mmseg_tfovss.evaluation.table import print_table
-
-        config = load_config(arguments.config, parse_options(arguments.cfg_options))
-        if arguments.random_weights:
-            config.model.backbone.pretrained = None
-        if arguments.repeats < 1:
-            raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
-        image = arguments.image or make_noise_image(Path(scratch) / "noise.jpg", arguments.size)
-        timings = {}
-        for precision in arguments.precision:
-            config.model.precision = precision
-            model = build_method(config, arguments.device or get_device())
-            if arguments.random_weights:
-                use_random_text(model)
-            timings[precision] = time_stages(model, image, config_resize(config), arguments.repeats)
-        print_table(benchmark_table(Path(arguments.config).stem, timings))
+        check(arguments)
+        arguments.device = arguments.device or get_device()
+        run(arguments, Path(scratch))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,8 @@
 """How long each stage of a method takes on one image, and what it costs."""
 
-import ctypes
-import gc
-import math
-import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +12,20 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_tfovss.analysis.meters import Clock, PeakMemory, TimedSteps
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 
-_CLEAR_REFS = Path("/proc/self/clear_refs")
 STAGES = ("load", "encoder", "upsample+argmax", "metric")
+# Parts of inference. A method's class attribute ``complexity_steps: ClassVar[Mapping[str, str]]`` says which of its
+# ``timed_steps`` is which part; parts that it does not mention are the stages below, or not there.
+COMPONENTS = ("logits", "attention", "distribution", "upsampling")
+_STAGE_OF = {"logits": "encoder", "upsampling": "upsample+argmax"}
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,32 @@ class Timing:
 
     Attributes:
         seconds: median per stage of :data:`STAGES`.
-        steps: mean of each of the method's own ``timed_steps``, which are parts of the stages.
+        steps: median of what each of the method's own ``timed_steps`` takes, which are parts of the stages; 0 for one
+            that is not called.
+        components: seconds per name of :data:`COMPONENTS`; ``None`` where the method does not have it.
         text_seconds: text features of the vocabulary, once per run.
         windows: windows of the image.
         flops: floating point operations of the encoder on all windows (torch's counter; a multiply-add is 2).
+        total_flops: the same of the whole way from the resized image to labels. The counter knows convolutions,
+            attention and matrix products, solvers' among them; sums, exponentials and sorting are free.
         parameters: parameters of the image tower.
+        all_parameters: of all networks that label an image.
+        text_parameters: of the text tower, which is dropped when the text features are there; ``None`` if it had been
+            dropped before.
         peak_memory_mb: memory at the highest point minus memory before the first image (weights loaded).
         labels: (H, W) class ids, to compare precisions.
     """
 
     seconds: dict[str, float]
     steps: dict[str, float]
+    components: dict[str, float | None]
     text_seconds: float
     windows: int
     flops: int
+    total_flops: int
     parameters: int
+    all_parameters: int
+    text_parameters: int | None
     peak_memory_mb: float
     labels: Tensor
 
@@ -56,6 +67,11 @@ class Timing:
     def images_per_second(self) -> float:
         """One image at a time, nothing overlapping."""
         return 1 / sum(self.seconds.values())
+
+    @property
+    def inference_seconds(self) -> float:
+        """From the resized image to its labels."""
+        return self.seconds["encoder"] + self.seconds["upsample+argmax"]
 
 
 @torch.inference_mode()
@@ -69,65 +85,81 @@ def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransfo
         repeats: measured passes (>= 1); the median is reported.
     """
     device = model.decode_head.query_class.device
+    text_parameters = _text_parameters(model)
     start = time.perf_counter()
     model.prepare()
     text_seconds = time.perf_counter() - start
-    memory = _PeakMemory(device)
-    seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    windows: list[Tensor] = []
-    labels = torch.empty(0)
-    steps = _time_steps(model, device)
-    for _ in range(repeats + 1):
-        clock = _Clock(device)
-        original, image = load_image(model, path, resize)
-        clock.lap("load")
-        plan = model.window_plan((image.shape[-2], image.shape[-1]))
-        windows = plan.cut(image)
-        encoded = torch.stack(model.encode_windows(windows))
-        clock.lap("encoder")
-        labels = model.label(model.stitch(plan, encoded, image, (original.shape[0], original.shape[1])))
-        clock.lap("upsample+argmax")
-        confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
-        clock.lap("metric")
-        for stage in STAGES:
-            seconds[stage].append(clock.laps[stage])
+    memory = PeakMemory(device)
+    passes: list[dict[str, float]] = []
+    steps = TimedSteps(model, device)
+    try:
+        for _ in range(repeats + 1):
+            steps.start()
+            clock = Clock(device)
+            original, image = load_image(model, path, resize)
+            clock.lap("load")
+            plan = model.window_plan((image.shape[-2], image.shape[-1]))
+            windows = plan.cut(image)
+            encoded = torch.stack(model.encode_windows(windows))
+            clock.lap("encoder")
+            size = (original.shape[0], original.shape[1])
+            labels = model.label(model.stitch(plan, encoded, image, size))
+            clock.lap("upsample+argmax")
+            confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
+            clock.lap("metric")
+            passes.append(clock.laps)
+    finally:
+        steps.close()
     peak = memory.megabytes()
-    for name in steps:
-        delattr(model, name)  # the method's own again
+    seconds, step_seconds = _medians(passes[1:]), _medians(steps.passes[1:])
     # torch's counter has no formula for the CPU's fused attention: count the plain form, which does the same work.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        model.encode_windows(windows)
+    with sdpa_kernel(SDPBackend.MATH):
+        with FlopCounterMode(display=False) as counter:
+            model.encode_windows(windows)
+        with FlopCounterMode(display=False) as rest:
+            model.label(model.stitch(plan, encoded, image, size))
     return Timing(
-        seconds={stage: statistics.median(laps[1:]) for stage, laps in seconds.items()},
-        steps={name: sum(laps[len(laps) // (repeats + 1) :]) / repeats for name, laps in steps.items()},
+        seconds=seconds,
+        steps=step_seconds,
+        components=_components(model, seconds, step_seconds),
         text_seconds=text_seconds,
         windows=len(windows),
         flops=counter.get_total_flops(),
-        parameters=sum(parameter.numel() for parameter in model.backbone.parameters()),
+        total_flops=counter.get_total_flops() + rest.get_total_flops(),
+        parameters=_count(model.backbone),
+        all_parameters=_count(model),
+        text_parameters=text_parameters,
         peak_memory_mb=peak,
         labels=labels.cpu(),
     )
 
 
-def _time_steps(model: OpenVocabSegmentor, device: torch.device) -> dict[str, list[float]]:
-    """Have the methods named in ``model.timed_steps`` note the seconds of every call."""
-    laps: dict[str, list[float]] = {name: [] for name in model.timed_steps}
+def _medians(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(laps[name] for laps in passes) for name in passes[0]}
 
-    def timed(name: str) -> Callable[..., object]:
-        step = getattr(model, name)
 
-        def call(*args: object) -> object:
-            clock = _Clock(device)
-            result = step(*args)
-            clock.lap(name)
-            laps[name].append(clock.laps[name])
-            return result
+def _components(
+    model: OpenVocabSegmentor, seconds: Mapping[str, float], steps: Mapping[str, float]
+) -> dict[str, float | None]:
+    """Seconds per component: of the step that the method names for it, else of the stage that always has it."""
+    named: Mapping[str, str] = getattr(model, "complexity_steps", {})
+    found: dict[str, float | None] = {}
+    for component in COMPONENTS:
+        if component in named:
+            found[component] = steps.get(named[component]) or None  # not called: this setting goes without
+        else:
+            stage = _STAGE_OF.get(component)
+            found[component] = seconds[stage] if stage else None
+    return found
 
-        return call
 
-    for name in laps:
-        object.__setattr__(model, name, timed(name))
-    return laps
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _text_parameters(model: OpenVocabSegmentor) -> int | None:
+    towers: Sequence[nn.Module] = getattr(model.backbone, "_text_tower", ())
+    return _count(towers[0]) if towers else None
 
 
 def use_random_text(model: OpenVocabSegmentor) -> None:
@@ -136,52 +168,6 @@ def use_random_text(model: OpenVocabSegmentor) -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
     head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
-
-
-class _Clock:
-    """Laps in seconds; waits for the GPU at the end of each."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.laps[name] = now - self._last
-        self._last = now
-
-
-class _PeakMemory:
-    """Highest memory since creation, above what was in use then, in MiB: GPU allocations or resident memory (Linux)."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._before = torch.cuda.memory_allocated(device) / 2**20
-        else:
-            self._before = float("nan")  # "nan" is reported where Linux's counters are missing or closed
-            if not os.access(_CLEAR_REFS, os.W_OK):
-                return
-            gc.collect()
-            ctypes.CDLL(None).malloc_trim(
-                0
-            )  # hands back what earlier models have left, so that it is not reused unseen
-            _CLEAR_REFS.write_text("5")  # resets VmHWM
-            self._before = _status_mb("VmRSS")
-
-    def megabytes(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._before
-        return float("nan") if math.isnan(self._before) else _status_mb("VmHWM") - self._before
-
-
-def _status_mb(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 2**10
 
 
 def make_noise_image(path: Path, size: Sequence[int]) -> Path:

@@ -1,15 +1,13 @@
-"""A grid of options, every combination evaluated as tools/test.py does: a table, and for one or two options a picture.
+"""A grid of options and configs, every combination evaluated as tools/test.py does.
 
 A method may have the class attribute ``label_options: ClassVar[frozenset[str]]``: attributes, named as their options
 below ``model.`` (dots allowed, as in ``decode_head.logit_scale``), that in whole mode are read by ``label`` and
 ``postprocess_result`` only. Combinations that differ in nothing else share their inference results.
 """
 
-import itertools
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,70 +20,24 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmseg_tfovss.analysis.sweep_table import TABLE_NAME, Row, adopt_rows, write_rows
-from mmseg_tfovss.cli import parse_options
-from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.analysis.sweep_table import ERROR, HASH, TABLE_NAME, Row, adopt_rows, write_rows
+from mmseg_tfovss.analysis.sweep_trials import Trial, check_trials, make_trials
+from mmseg_tfovss.cli import TRACEBACK_VARIABLE, sentence
 from mmseg_tfovss.engine.progress import ProgressHook
-from mmseg_tfovss.engine.run import check_run
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.evaluation.leaderboard import SCORES
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.windows import DenseLogits
-from mmseg_tfovss.registry import DATASETS, METRICS
+from mmseg_tfovss.registry import METRICS
 
 CACHE_BYTES = 4 << 30
-_SAMPLES = "test_dataloader.dataset.indices"
-_COMMA = re.compile(r",(?![^([{]*[)\]}])")  # not within brackets
 _Batch = tuple[list[DenseLogits], list[BaseDataElement]]
-
-
-@dataclass
-class Trial:
-    """One combination.
-
-    Attributes:
-        values: by swept option.
-        config: with them.
-        hash: the config's.
-        label_values: attributes of the method that only ``label`` reads, of those that are swept.
-    """
-
-    values: dict[str, Any]
-    config: Config
-    hash: str
-    label_values: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return ", ".join(f"{key}={value}" for key, value in self.values.items())
-
-    @property
-    def upstream(self) -> str:
-        """The swept values that inference depends on."""
-        return str({key: value for key, value in self.values.items() if _attribute(key) not in self.label_values})
-
-
-def parse_swept(pairs: Sequence[str]) -> dict[str, list[Any]]:
-    """Read ``KEY=VALUE,VALUE,...``; values as those of ``--cfg-options``, in brackets where they have commas.
-
-    Raises:
-        ValueError: no or an empty value, a value or an option given twice.
-    """
-    swept: dict[str, list[Any]] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        parts = [part.strip() for part in _COMMA.split(text)]
-        if not (key and equals and all(parts)):
-            raise ValueError(f"--set takes KEY=VALUE,VALUE,... without empty values, but got {pair!r}.")
-        values = [parse_options([f"{key}={part}"])[key] for part in parts]
-        if key in swept or len({str(value) for value in values}) < len(values):
-            raise ValueError(f"--set {pair}: every option, and every value of it, can be given once.")
-        swept[key] = values
-    return swept
+_logger = logging.getLogger(__name__)
 
 
 def sweep(
-    path: str | Path,
+    paths: Sequence[str | Path],
     options: Mapping[str, Any],
     swept: Mapping[str, Sequence[Any]],
     folder: Path,
@@ -95,8 +47,11 @@ def sweep(
 ) -> list[Row]:
     """Evaluate every combination that ``folder`` has no row of yet, and write its row when it has finished.
 
+    A combination that fails gets a row with its error, and is tried again the next time; the others go on. If each of
+    them is refused before anything runs, the first one's error is raised, and nothing is written.
+
     Args:
-        path: a config with a dataset.
+        paths: configs with a dataset.
         options: as for :func:`mmseg_tfovss.config.load_config`.
         swept: values by option.
         folder: where ``sweep.csv`` is written. A table of another grid, config or number of samples in this place is
@@ -106,60 +61,88 @@ def sweep(
         cache_bytes: memory for inference results that combinations share; what does not fit is computed again.
 
     Returns:
-        One row per combination: its values, the scores, the number of images, and the config's hash.
+        One row per combination, config by config, the last option changing fastest: its values, the scores, the number
+        of images, the error if there was one, and the config's hash.
 
     Raises:
-        ValueError: an unknown option, or a value that does not work; the combination is named.
-        FileNotFoundError: missing config, data or weights.
+        ValueError: an unknown option, or no combination that works.
+        FileNotFoundError: missing config; or no combination has its data or weights.
     """
-    trials = make_trials(path, {**options, **_first_samples(path, options, samples)}, swept)
-    header = [*swept, *SCORES, "images", "config_hash"]
-    rows = adopt_rows(folder / TABLE_NAME, header, [trial.hash for trial in trials])
-    pending = [trial for trial in trials if trial.hash not in rows]
+    trials = make_trials(paths, options, swept, samples)
+    table = _Table(folder / TABLE_NAME, trials)
+    pending = table.pending()
+    errors = check_trials(pending)
+    if pending and len(errors) == len(pending):
+        raise errors[pending[0].hash]
     for trial in pending:
-        with _named(trial, ValueError, TypeError):  # a value of the wrong type may fail in any way
-            trial.label_values = find_label_values(trial.config, swept)
-    groups: dict[str, list[Trial]] = {}
-    for trial in pending:
-        groups.setdefault(trial.upstream, []).append(trial)
-    # What is checked depends on these alone; it may warn, once is enough.
-    for first in {_checked(group[0].config): group[0] for group in groups.values()}.values():
-        with _named(first, ValueError):
-            check_run(first.config)
-    progress = _Progress(f"sweep of {Path(path).name}", len(pending))
+        if trial.hash in errors:
+            table.fail(trial, errors[trial.hash])
+    ready = [trial for trial in pending if trial.hash not in errors]
+    name = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} configs"
+    progress = _Progress(f"sweep of {name}", len(ready))
     try:
-        for group in groups.values():
-            results = _Results(group[0].config, device, cache_bytes if len(group) > 1 else 0)
-            for trial in group:
-                with _named(trial, ValueError):
-                    scores = results.evaluate(trial, progress)
-                values = {key: str(value) for key, value in trial.values.items()}
-                rows[trial.hash] = {**values, **scores, "config_hash": trial.hash}
-                write_rows(folder / TABLE_NAME, header, [rows[t.hash] for t in trials if t.hash in rows])
+        for group in _groups(ready):
+            _evaluate(group, table, progress, device, cache_bytes)
     finally:
         progress.close()
-    return [rows[trial.hash] for trial in trials]
+    return table.rows()
 
 
-def make_trials(path: str | Path, options: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> list[Trial]:
-    """All combinations, the last option changing fastest.
-
-    Raises:
-        ValueError: an option that is set twice, or that the config refuses.
-    """
-    twice = sorted(set(options) & set(swept))
-    if twice:
-        raise ValueError(f"{', '.join(twice)}: swept and set at the same time.")
-    combinations = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
-    configs = [load_config(path, {**options, **values}) for values in combinations]
-    return [Trial(values, config, config_hash(config)) for values, config in zip(combinations, configs, strict=True)]
+def _groups(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Those that share inference, together."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.upstream, []).append(trial)
+    return list(groups.values())
 
 
-def find_label_values(config: Config, swept: Mapping[str, object]) -> dict[str, Any]:
-    """Build the method, which checks its values, and return what it made of those that only ``label`` reads."""
-    model = build_method(config, "cpu")
-    names: Collection[str] = getattr(model, "label_options", ()) if model.mode == "whole" else ()
-    return {name: attrgetter(name)(model) for name in map(_attribute, swept) if name in names}
+class _Table:
+    """The rows on disk."""
+
+    def __init__(self, path: Path, trials: Sequence[Trial]) -> None:
+        self.path, self.trials = path, trials
+        self.header = [*trials[0].cells, *SCORES, "images", ERROR, HASH]
+        self.found = adopt_rows(path, self.header, [trial.hash for trial in trials])
+        if self.found:
+            write_rows(path, self.header, self.rows())
+
+    def pending(self) -> list[Trial]:
+        """Combinations without a row; one of several that are the same."""
+        return list({trial.hash: trial for trial in self.trials if trial.hash not in self.found}.values())
+
+    def add(self, trial: Trial, scores: Mapping[str, str]) -> None:
+        """A combination has finished."""
+        self.found[trial.hash] = {**dict.fromkeys(self.header, ""), **scores, HASH: trial.hash}
+        write_rows(self.path, self.header, self.rows())
+
+    def fail(self, trial: Trial, error: Exception) -> None:
+        """A combination has failed."""
+        text = sentence(error)
+        if not isinstance(error, ValueError | OSError):
+            text = f"{type(error).__name__}: {text}"
+        _logger.warning("warning: failed: %s", text if str(trial) in text else f"{trial}: {text}")
+        self.add(trial, {ERROR: text.removeprefix(f"{trial}: ")})
+
+    def rows(self) -> list[Row]:
+        """What there is, in the order of the grid."""
+        return [{**self.found[trial.hash], **trial.cells} for trial in self.trials if trial.hash in self.found]
+
+
+def _evaluate(group: Sequence[Trial], table: _Table, progress: "_Progress", device: str, cache_bytes: int) -> None:
+    """Combinations that share inference."""
+    results = None
+    for trial in group:
+        try:
+            results = results or _Results(trial.config, device, cache_bytes if len(group) > 1 else 0)
+            progress.begin(len(results.loader))
+            scores = results.evaluate(trial, progress)
+        # One combination that runs out of memory, or into a bug, must not cost a night of others.
+        except Exception as error:
+            if os.environ.get(TRACEBACK_VARIABLE) == "1":
+                raise
+            table.fail(trial, error)
+        else:
+            table.add(trial, scores)
 
 
 class _Results:
@@ -187,7 +170,7 @@ class _Results:
         for logits, samples in self._batches():
             labelled = self.model.postprocess_result(logits, samples)
             metric.process(None, [sample.to_dict() for sample in labelled])
-            progress.advance(len(self.loader))
+            progress.advance()
         metric.evaluate(len(self.loader.dataset))
         assert metric.scores is not None
         scores = {name: str(value) for name, value in metric.scores.summary.items()}
@@ -215,54 +198,26 @@ class _Progress:
     """tools/test.py's bar or lines, over all combinations."""
 
     def __init__(self, name: str, combinations: int) -> None:
-        self._hook, self._name, self._combinations = ProgressHook(), name, combinations
-        self._runner: SimpleNamespace | None = None
+        self._hook, self._left = ProgressHook(), combinations
+        self._runner = SimpleNamespace(cfg=SimpleNamespace(filename=name), test_dataloader=range(0))
         self._done = 0
 
-    def advance(self, batches: int) -> None:
-        """One batch more, of so many in a combination."""
-        if self._runner is None:
-            total = range(batches * self._combinations)
-            self._runner = SimpleNamespace(cfg=SimpleNamespace(filename=self._name), test_dataloader=total)
+    def begin(self, batches: int) -> None:
+        """A combination begins; the others are supposed to have as many batches."""
+        self._runner.test_dataloader = range(self._done + batches * self._left)
+        self._left -= 1
+        if not self._done:
+            self._hook.close()
             self._hook.before_test(self._runner)
+
+    def advance(self) -> None:
+        """One batch more."""
         self._hook.after_test_iter(self._runner, self._done)
         self._done += 1
 
     def close(self) -> None:
         """Take the bar away."""
         self._hook.close()
-
-
-# -- small pieces ---------------------------------------------------------------------------------------------------
-
-
-def _attribute(option: str) -> str:
-    return option.removeprefix("model.")
-
-
-def _checked(config: Config) -> str:
-    return str([config.get("test_dataloader"), config.get("test_evaluator"), config.model.decode_head])
-
-
-def _first_samples(path: str | Path, options: Mapping[str, Any], samples: int | None) -> dict[str, Any]:
-    """The option that cuts the dataset, unless it has no more images than that."""
-    if samples is None:
-        return {}
-    if samples < 1:
-        raise ValueError(f"--samples must be at least 1, but got {samples}.")
-    config = load_config(path, options)
-    check_run(config)
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        images = len(DATASETS.build(dict(config.test_dataloader.dataset)))
-    return {_SAMPLES: samples} if samples < images else {}
-
-
-@contextmanager
-def _named(trial: Trial, *kinds: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except kinds as error:
-        raise ValueError(f"{trial}: {error}") from error
 
 
 def _bytes(batch: _Batch) -> int:

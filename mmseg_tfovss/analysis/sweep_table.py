@@ -1,19 +1,23 @@
-"""The table of a sweep: a row per finished combination, found again by the hash of its config."""
+"""The table of a sweep: a row per combination, found again by the hash of its config; CSV, and Markdown for people."""
 
 import csv
 import itertools
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, SCORES
 from mmseg_tfovss.whole_file import whole_file
 
-TABLE_NAME = "sweep.csv"
+TABLE_NAME, MARKDOWN_NAME = "sweep.csv", "sweep.md"
+CONFIG, DATASET = "config", "dataset"  # columns of a sweep over several configs
+ERROR = "error"  # column: why a combination has no scores
 HASH = "config_hash"  # column
 Row = dict[str, str]
 
 
 def adopt_rows(path: Path, header: Sequence[str], hashes: Sequence[str]) -> dict[str, Row]:
-    """Finished rows by hash, of the table and of those that were renamed earlier.
+    """Finished rows by hash, of the table and of those that were renamed earlier; failed ones do not count.
 
     A table with any other row is renamed (``sweep.1.csv``): ``path`` then holds wanted rows only, and nothing is lost.
 
@@ -29,7 +33,7 @@ def adopt_rows(path: Path, header: Sequence[str], hashes: Sequence[str]) -> dict
     for table in sorted(path.parent.glob(f"{path.stem}*{path.suffix}")):
         rows = _read_rows(table)
         wanted = [row for row in rows if list(row) == list(header) and row[HASH] in hashes]
-        found.update({row[HASH]: row for row in wanted})
+        found.update({row[HASH]: row for row in wanted if not row.get(ERROR)})
         if table == path and len(wanted) < max(1, len(rows)):
             _rename(path)
     if found:
@@ -43,6 +47,76 @@ def write_rows(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
         table = csv.DictWriter(file, header, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+
+
+def to_markdown(rows: Sequence[Row], title: str) -> str:
+    """A sweep for people: the best scores of each dataset in bold; of several datasets, their mIoU side by side too.
+
+    Args:
+        rows: of :func:`mmseg_tfovss.analysis.sweep.sweep`.
+        title: above it.
+    """
+    best = _best_scores(rows)
+    hidden = {HASH} if any(row[ERROR] for row in rows) else {HASH, ERROR}
+    columns = [column for column in rows[0] if column not in hidden]
+    numbers = {*SCORES, "images"}
+    parts = [
+        f"# {title}\n",
+        _table(columns, numbers, [[_cell(row, column, best) for column in columns] for row in rows]),
+    ]
+    if len({row.get(DATASET) for row in rows}) > 1:
+        parts.append(_side_by_side(rows))
+    if "pocket" in title or any("pocket" in row.get(DATASET, "") for row in rows):
+        parts.append(f"{POCKET_NOTE}\n")
+    return "\n".join(parts)
+
+
+def _table(columns: Sequence[str], numbers: Collection[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---:" if column in numbers else "---" for column in columns]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, rule, *lines))
+
+
+def _side_by_side(rows: Sequence[Row]) -> str:
+    """One column of mIoU per dataset, and the mean of those that have all."""
+    datasets = list(dict.fromkeys(row[DATASET] for row in rows))
+    names = [column for column in rows[0] if column not in (DATASET, *SCORES, "images", ERROR, HASH)]
+    scores: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        key = tuple(row[name].replace("|", "\\|") for name in names)
+        if row["mIoU"]:
+            scores[key][row[DATASET]] = float(row["mIoU"])
+    for found in scores.values():
+        if len(found) == len(datasets):
+            found["Avg."] = sum(found.values()) / len(datasets)
+    columns = [*datasets, "Avg."]
+    best = {
+        column: max((found[column] for found in scores.values() if column in found), default=0) for column in columns
+    }
+    lines = [[*key, *(_number(found.get(column), best[column]) for column in columns)] for key, found in scores.items()]
+    return f"mIoU (%)\n\n{_table([*names, *columns], columns, lines)}"
+
+
+def _best_scores(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
+    """The largest of every score, by dataset and score."""
+    best: defaultdict[tuple[str, str], float] = defaultdict(lambda: float("-inf"))
+    for row in rows:
+        for score in SCORES:
+            key = (row.get(DATASET, ""), score)
+            best[key] = max(best[key], float(row[score] or "-inf"))
+    return best
+
+
+def _cell(row: Row, column: str, best: dict[tuple[str, str], float]) -> str:
+    text = row[column]
+    if column not in SCORES:
+        return text.replace("|", "\\|")
+    return _number(float(text) if text else None, best[row.get(DATASET, ""), column])
+
+
+def _number(value: float | None, best: float) -> str:
+    if value is None:
+        return "-"
+    return f"**{value:.2f}**" if value == best else f"{value:.2f}"
 
 
 def _read_rows(path: Path) -> list[Row]:

@@ -1,11 +1,23 @@
-"""The frozen DINOv2: an image -> tokens. Oquab et al., TMLR 2024, arXiv:2304.07193; through transformers."""
+"""The frozen DINO and DINOv2, through transformers: an image -> tokens, or the graph of its patches.
+
+DINO: Caron et al., ICCV 2021, arXiv:2104.14294. DINOv2: Oquab et al., TMLR 2024, arXiv:2304.07193; with registers:
+Darcet et al., ICLR 2024, arXiv:2309.16588.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg_tfovss.encoders.clip import PRECISIONS
+from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.pretrained import Network, load_frozen
 from mmseg_tfovss.encoders.weights import hash_tensors
+from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 
@@ -13,10 +25,34 @@ from mmseg_tfovss.registry import MODELS
 DINO_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
 DINO_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
 _DINOV2 = Network("DINOv2", "model.mask_network.pretrained", "facebook/dinov2-base", "dinov2", "Dinov2Model")
+_GRAPH = "model.graph.pretrained"
+_ATTENTION = "mmseg_tfovss_graph"  # name of `_attend` in transformers' attention interface
+_take: ContextVar[Callable[[Tensor, Tensor], None]] = ContextVar("take")
+
+
+class _FrozenViT(nn.Module):
+    """A ViT of transformers, and how images become its input."""
+
+    def __init__(self, pretrained: str, network: Network) -> None:
+        super().__init__()
+        self.model = load_frozen(pretrained, network)
+        self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
+        self.patch_size: int = self.model.config.patch_size
+        self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.requires_grad_(requires_grad=False).eval()
+
+    def pixels(self, images: Tensor, grid: Size) -> Tensor:
+        """Images (B, 3, H, W) in grey levels, normalised and resized to (B, 3, p h, p w): ``grid`` patches of p."""
+        size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
+        resized = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+        return (resized - self.mean) / self.std
 
 
 @MODELS.register_module()
-class DINOv2Encoder(nn.Module):
+class DINOv2Encoder(_FrozenViT):
     """Frozen DINOv2.
 
     Args:
@@ -29,15 +65,7 @@ class DINOv2Encoder(nn.Module):
     """
 
     def __init__(self, pretrained: str = _DINOV2.default) -> None:
-        super().__init__()
-        self.model = load_frozen(pretrained, _DINOV2)
-        self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
-        self.patch_size: int = self.model.config.patch_size
-        self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
-        self.requires_grad_(requires_grad=False).eval()
+        super().__init__(pretrained, _DINOV2)
 
     def forward(self, images: Tensor, grid: Size) -> Tensor:
         """Last tokens (B, 1 + hw, D), class token first, after the network's final LayerNorm.
@@ -46,6 +74,133 @@ class DINOv2Encoder(nn.Module):
             images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
             grid: h and w of the patches wanted; the images are resized (bicubic, antialiased) to as many.
         """
-        size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
-        resized = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        return self.model(pixel_values=(resized - self.mean) / self.std).last_hidden_state
+        return self.model(pixel_values=self.pixels(images, grid)).last_hidden_state
+
+
+class ViTGraph(_FrozenViT):
+    """Self-attention between patches of a frozen ViT, averaged over heads and layers.
+
+    One head's map at a time is added up, while the network runs; class token and registers take no part, neither as
+    queries nor as keys. Layers after the last chosen one are taken off.
+
+    Args:
+        pretrained: a hub id, or a folder with the config.json and model.safetensors of such a network; ``None``: the
+            class's ``network.default``.
+        layers: numbers from 1; ``None``: all of them, which is how DSLO's "layer-wise averaged self-attention" reads
+            ([open]: the paper does not list the layers of ViTs).
+        precision: ``fp32``, ``bf16`` or ``fp16``, of the network; softmax and averages are float32.
+
+    Raises:
+        FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
+        ValueError: the folder holds another network, or an option is out of range.
+    """
+
+    network: ClassVar[Network]
+    model_options: ClassVar[dict[str, Any]] = {}  # of the model's forward
+
+    def __init__(
+        self, pretrained: str | None = None, layers: Sequence[int] | None = None, precision: str = "fp32"
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"model.graph.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+        super().__init__(pretrained or self.network.default, self.network)
+        config = self.model.config
+        self.layers = choose_layers(layers, config.num_hidden_layers)
+        del _layer_list(self.model, config.num_hidden_layers)[max(self.layers) :]
+        self.skip = 1 + getattr(config, "num_register_tokens", 0)  # tokens in front of the patches
+        self.model.to(PRECISIONS[precision])
+        _register_attention()
+        self.model.set_attn_implementation(_ATTENTION)
+
+    def forward(self, images: Tensor, grid: Size) -> Tensor:
+        """The graph (B, N, N), float32; rows sum to 1.
+
+        Args:
+            images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
+            grid: h and w of the patches wanted, N = h w; the images are resized (bicubic, antialiased) to as many.
+        """
+        graph, passed = GraphMean(grid), 0
+
+        def take(query: Tensor, key: Tensor) -> None:
+            nonlocal passed
+            passed += 1
+            if passed in self.layers:
+                graph.add(mean_attention(query, key, self.skip), grid)
+
+        with _taking(take):
+            self.model(pixel_values=self.pixels(images, grid).to(self.model.dtype), **self.model_options)
+        return graph.result()
+
+
+@MODELS.register_module()
+class DINOGraph(ViTGraph):
+    """Patch graph of the frozen DINO; ``facebook/dino-vitb8``, ``-vitb16``, ``-vits8``, ``-vits16``.
+
+    Args and Raises: see :class:`ViTGraph`.
+    """
+
+    # The published weights have no pooling layer.
+    network = Network("DINO", _GRAPH, "facebook/dino-vitb8", "vit", "ViTModel", {"add_pooling_layer": False})
+    model_options: ClassVar[dict[str, Any]] = {"interpolate_pos_encoding": True}
+
+
+@MODELS.register_module()
+class DINOv2Graph(ViTGraph):
+    """Patch graph of the frozen DINOv2; ``facebook/dinov2-small``, ``-base``, ``-large``, ``-giant``.
+
+    Args and Raises: see :class:`ViTGraph`.
+    """
+
+    network = Network("DINOv2", _GRAPH, "facebook/dinov2-base", "dinov2", "Dinov2Model")
+
+
+@MODELS.register_module()
+class DINOv2RegistersGraph(ViTGraph):
+    """Patch graph of the frozen DINOv2 with registers; ``facebook/dinov2-with-registers-base`` and its other sizes.
+
+    Args and Raises: see :class:`ViTGraph`.
+    """
+
+    network = Network(
+        "DINOv2 with registers",
+        _GRAPH,
+        "facebook/dinov2-with-registers-base",
+        "dinov2_with_registers",
+        "Dinov2WithRegistersModel",
+    )
+
+
+def _layer_list(model: nn.Module, count: int) -> nn.ModuleList:
+    """The transformer's layers; their attribute's name depends on the version of transformers."""
+    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
+
+
+def _register_attention() -> None:
+    import transformers
+
+    transformers.AttentionInterface.register(_ATTENTION, _attend)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: object,
+) -> tuple[Tensor, None]:
+    """Attention as transformers wants it, (B, L, heads, d) from (B, heads, L, d); query and key are shown around."""
+    _take.get()(query, key)
+    heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    return heads.transpose(1, 2), None
+
+
+@contextmanager
+def _taking(take: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+    """Show queries and keys of every layer that runs in this block to ``take``."""
+    token = _take.set(take)
+    try:
+        yield
+    finally:
+        _take.reset(token)

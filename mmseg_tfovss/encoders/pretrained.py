@@ -1,9 +1,9 @@
 """Frozen networks in transformers' folder layout: found, downloaded and read, or one sentence about what is missing."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class Network:
         default: hub id.
         model_type: what config.json must say.
         model_class: name of transformers' class.
+        options: of its constructor.
+        contents: what its folder must hold, for messages.
+        patterns: the files that are downloaded.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Network:
     default: str
     model_type: str
     model_class: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    contents: str = "config.json and model.safetensors"
+    patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
 
 
 def load_frozen(pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
@@ -61,7 +67,7 @@ def _find_folder(pretrained: str, network: Network) -> Path:
     if folder.is_dir():
         source = network.default
     else:
-        folder = _download(pretrained, network)
+        folder = download_folder(pretrained, network)
     weights = any((folder / name).is_file() for name in _WEIGHTS)
     if not weights or not (folder / "config.json").is_file():
         raise FileNotFoundError(
@@ -72,24 +78,31 @@ def _find_folder(pretrained: str, network: Network) -> Path:
     return folder
 
 
-def _download(hub_id: str, network: Network) -> Path:
+def download_folder(hub_id: str, network: Network) -> Path:
+    """The local copy of a hub repository's files, from the cache or the network.
+
+    Args:
+        hub_id: e.g. ``facebook/sam-vit-base``.
+        network: what it is for.
+
+    Raises:
+        FileNotFoundError: no such id, or it is neither cached nor downloadable.
+    """
     try:
         validate_repo_id(hub_id)
     except HFValidationError as error:
         raise FileNotFoundError(
-            f"Folder {hub_id} not found: set {network.option} to an existing folder with config.json and"
-            f" model.safetensors, or to a hub id such as {network.default}."
+            f"Folder {hub_id} not found: set {network.option} to an existing folder with {network.contents}, or to a"
+            f" hub id such as {network.default}."
         ) from error
     try:
         with quiet(), offline_if_unreachable():
-            return Path(
-                huggingface_hub.snapshot_download(hub_id, allow_patterns=["config.json", "model*.safetensors*"])
-            )
+            return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(network.patterns)))
     # The hub client raises its own families of errors (connection, offline mode, HTTP status, missing entry).
     except Exception as error:
         raise FileNotFoundError(
             f"The {network.name} weights {hub_id} are no folder here, not in the local cache, and could not be"
-            f" downloaded ({type(error).__name__}): download config.json and model.safetensors from"
+            f" downloaded ({type(error).__name__}): download {network.contents} from"
             f" https://huggingface.co/{hub_id} on a machine with network access into one folder and set"
             f" {network.option} to it."
         ) from error
@@ -99,7 +112,7 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
     import transformers
 
     try:
-        with quiet(), _no_progress_bar():
+        with quiet(), no_progress_bar():
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             if config.model_type != network.model_type:
                 raise TypeError(f"its config.json describes a {config.model_type}")
@@ -110,6 +123,7 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
                 weights_only=True,
                 dtype=torch.float32,
                 output_loading_info=True,
+                **network.options,
             )
         if report["missing_keys"]:
             raise KeyError(f"{len(report['missing_keys'])} parameters are missing, {min(report['missing_keys'])} first")
@@ -124,7 +138,7 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Transformers shows a bar for reading a file from disk."""
     from transformers.utils import logging
 

@@ -18,6 +18,7 @@ POCKET_NOTE = (
 )
 Row = tuple[str, ...]
 _PUBLISHED = Path(__file__).parent / "published"
+_NO_LEADERBOARD = ("_ablations", "_complexity")  # how names of its other files end
 _KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
     "dataset",
     "protocol",
@@ -55,17 +56,32 @@ def load_results(folders: Sequence[Path]) -> list[Result]:
     return sorted(results, key=lambda r: (r["dataset"], r["protocol"], -r["metrics"]["mIoU"], r["method"]))
 
 
+def read_published(name: str) -> list[dict[str, str]]:
+    """A file of the folder ``published``, by its name without suffix: numbers as printed, each with its source.
+
+    ``<paper>`` holds a paper's main tables, its own rows and those it quotes; a mean over several datasets has the
+    dataset ``average``. ``<paper>_ablations`` has the same columns, ``<paper>_complexity`` those of
+    :mod:`mmseg_tfovss.analysis.complexity`.
+    """
+    text = (_PUBLISHED / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
 def published_rows(datasets: Collection[str]) -> list[Row]:
     """Numbers that papers and repositories print for these datasets, each row with its source as protocol.
 
-    They were measured by others, under their protocols: see the source before comparing.
+    They were measured by others, under their protocols: see the source before comparing. Numbers of a method that
+    another method's paper quotes say so.
     """
     rows = []
-    for path in sorted(_PUBLISHED.glob("*.csv")):
-        for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+    names = sorted(path.stem for path in _PUBLISHED.glob("*.csv"))
+    for name in names:
+        lines = [] if name.endswith(_NO_LEADERBOARD) else read_published(name)
+        for line in lines:
             if line["dataset"] in datasets:
-                scores = (f"{float(line[name]):.2f}" if line[name] else "" for name in SCORES)
-                protocol = f"published, {line['setting']}: {line['source']}"
+                scores = (f"{float(line[score]):.2f}" if line[score] else "" for score in SCORES)
+                source = f"{line['source']}; {line['note']}" if line.get("note") else line["source"]
+                protocol = f"published, {line['setting']}: {source}"
                 rows.append((line["dataset"], protocol, line["method"], line["backbone"], "", *scores, "", ""))
     return sorted(rows, key=lambda row: (row[0], row[1], -float(row[5]), row[2]))
 

@@ -113,6 +113,7 @@ def transport_cost(graph: Tensor, kind: str) -> Tensor:
 @lru_cache(maxsize=64)
 def _resampling_matrix(source: int, target: int) -> Tensor:
     """(target, source) weights of bilinear resampling along one axis, antialiased; rows sum to 1."""
-    identity = torch.eye(source, dtype=torch.float64)[None, :, :, None]
-    shape = (target, 1)
-    return F.interpolate(identity, size=shape, mode="bilinear", align_corners=False, antialias=True)[0, :, :, 0].T
+    # Along the last axis: torch 2.13 resamples wrongly along the other one where images are one pixel wide.
+    identity = torch.eye(source, dtype=torch.float64)[None, :, None]
+    shape = (1, target)
+    return F.interpolate(identity, size=shape, mode="bilinear", align_corners=False, antialias=True)[0, :, 0].T

@@ -3,12 +3,9 @@
 import csv
 from itertools import product
 
-import numpy as np
 import pytest
 
-from mmseg_tfovss.analysis.sweep import parse_swept, sweep
-from mmseg_tfovss.analysis.sweep_picture import draw_sweep
-from mmseg_tfovss.analysis.sweep_table import adopt_rows, write_rows
+from mmseg_tfovss.analysis.sweep import sweep
 from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
@@ -52,8 +49,9 @@ def tested():
             hashed = config_hash(config)
             results[hashed] = result = results.get(hashed) or run_test(config)
             scores = {name: str(result["metrics"][name]) for name in SCORES}
+            rest = {"images": str(result["num_images"]), "error": "", "config_hash": hashed}
             cells = {key: str(value) for key, value in values.items()}
-            rows.append({**cells, **scores, "images": str(result["num_images"]), "config_hash": hashed})
+            rows.append({**cells, **scores, **rest})
         return rows
 
     return run
@@ -84,26 +82,26 @@ def table(folder, name="sweep.csv"):
 
 
 def test_rows_are_those_of_the_test_run_with_inference_shared(base, tmp_path, tested, shared, inferences, capfd):
-    rows = sweep(CONFIG, base, GRID, tmp_path / "out", "cpu")
+    rows = sweep([CONFIG], base, GRID, tmp_path / "out", "cpu")
     assert inferences == [2, 1]
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("sweep of")]
     assert len(lines) == 8
     assert lines[-1] == "sweep of cliptrase_vit-b16_voc21: 8/8 batches, 0:00:00 left"
     assert rows == table(tmp_path / "out") == tested(base, *COMBINATIONS)
     assert len({row["mIoU"] for row in rows}) == 4
-    assert list(rows[0]) == [*GRID, *SCORES, "images", "config_hash"]
+    assert list(rows[0]) == [*GRID, *SCORES, "images", "error", "config_hash"]
 
 
 def test_methods_that_say_nothing_infer_for_each_combination(base, tmp_path, tested, inferences, monkeypatch):
     monkeypatch.setattr(CLIPtrase, "label_options", frozenset(), raising=False)
-    rows = sweep(CONFIG, base, GRID, tmp_path / "out", "cpu")
+    rows = sweep([CONFIG], base, GRID, tmp_path / "out", "cpu")
     assert inferences == [2, 1] * 4
     assert rows == tested(base, *COMBINATIONS)
 
 
 def test_windows_are_clustered_anew_for_each_combination(base, tmp_path, tested, shared, inferences):
     base["model.test_cfg.mode"] = "slide"
-    rows = sweep(CONFIG, base, {"model.eps": [0.7, 1.1]}, tmp_path / "out", "cpu")
+    rows = sweep([CONFIG], base, {"model.eps": [0.7, 1.1]}, tmp_path / "out", "cpu")
     assert inferences == [2, 1] * 2
     assert rows == tested(base, {"model.eps": 0.7}, {"model.eps": 1.1})
     assert rows[0]["mIoU"] != rows[1]["mIoU"]
@@ -112,7 +110,7 @@ def test_windows_are_clustered_anew_for_each_combination(base, tmp_path, tested,
 def test_only_what_label_reads_is_shared(base, tmp_path, tested, shared, inferences):
     base["model.min_samples"] = 2
     grid = {"model.denoising": ["none", "cls_subtraction"], "model.eps": [0.7, 0.8]}
-    rows = sweep(CONFIG, base, grid, tmp_path / "out", "cpu")
+    rows = sweep([CONFIG], base, grid, tmp_path / "out", "cpu")
     assert inferences == [2, 1] * 2
     assert rows == tested(base, *({"model.denoising": a, "model.eps": b} for a, b in product(*grid.values())))
     assert len({row["mIoU"] for row in rows}) == 4
@@ -122,7 +120,7 @@ def test_options_of_the_head_can_be_shared(base, tmp_path, tested, monkeypatch, 
     monkeypatch.setattr(CLIPtrase, "label_options", frozenset({"decode_head.prob_threshold"}), raising=False)
     base["model.eps"] = 0.3
     key = "model.decode_head.prob_threshold"
-    rows = sweep(CONFIG, base, {key: [0.0, 0.3]}, tmp_path / "out", "cpu")
+    rows = sweep([CONFIG], base, {key: [0.0, 0.3]}, tmp_path / "out", "cpu")
     assert inferences == [2, 1]
     assert rows == tested(base, {key: 0.0}, {key: 0.3})
     assert rows[0]["mIoU"] != rows[1]["mIoU"]
@@ -130,7 +128,7 @@ def test_options_of_the_head_can_be_shared(base, tmp_path, tested, monkeypatch, 
 
 @pytest.mark.parametrize(("room", "calls"), [(0, [2, 1] * 4), (ROOM_FOR_TWO, [2, 1, 1, 1, 1])])
 def test_what_memory_does_not_hold_is_computed_again(base, tmp_path, tested, shared, inferences, room, calls):
-    rows = sweep(CONFIG, base, GRID, tmp_path / "out", "cpu", cache_bytes=room)
+    rows = sweep([CONFIG], base, GRID, tmp_path / "out", "cpu", cache_bytes=room)
     assert inferences == calls
     assert rows == tested(base, *COMBINATIONS)
 
@@ -138,12 +136,12 @@ def test_what_memory_does_not_hold_is_computed_again(base, tmp_path, tested, sha
 def test_first_samples_only(base, tmp_path, tested):
     one = {"model.eps": 0.7, "model.min_samples": 2}
     grid = {key: [value] for key, value in one.items()}
-    rows = sweep(CONFIG, base, grid, tmp_path / "out", "cpu", samples=2)
+    rows = sweep([CONFIG], base, grid, tmp_path / "out", "cpu", samples=2)
     assert rows == tested(base | {"test_dataloader.dataset.indices": 2}, one)
     assert rows[0]["images"] == "2"
-    assert sweep(CONFIG, base, grid, tmp_path / "out", "cpu", samples=99) == tested(base, one)
+    assert sweep([CONFIG], base, grid, tmp_path / "out", "cpu", samples=99) == tested(base, one)
     with pytest.raises(ValueError, match="--samples must be at least 1, but got 0"):
-        sweep(CONFIG, base, grid, tmp_path / "out", "cpu", samples=0)
+        sweep([CONFIG], base, grid, tmp_path / "out", "cpu", samples=0)
 
 
 @pytest.fixture
@@ -161,61 +159,43 @@ def refuse(monkeypatch):
     return refused
 
 
-def test_finished_rows_are_kept_and_not_evaluated_again(base, tmp_path, tested, shared, refuse, inferences):
+def test_finished_rows_are_kept_and_not_evaluated_again(base, tmp_path, tested, shared, refuse, inferences, caplog):
     grid, out = GRID | {"model.eps": [0.7]}, tmp_path / "out"
     refuse.add(4)
-    with pytest.raises(ValueError, match=r"^model.eps=0.7, model.min_samples=4: no such thing$"):
-        sweep(CONFIG, base, grid, out, "cpu")
-    assert table(out) == tested(base, COMBINATIONS[0])
+    finished, failed = sweep([CONFIG], base, grid, out, "cpu")
+    assert table(out) == [finished, failed] == [*tested(base, COMBINATIONS[0]), failed]
+    assert {failed[score] for score in (*SCORES, "images")} == {""}
+    assert (failed["model.min_samples"], failed["error"]) == ("4", "no such thing")
+    assert "warning: failed: model.eps=0.7, model.min_samples=4: no such thing" in caplog.text
     refuse.clear()
     refuse.add(2)  # is not run again
-    rows = sweep(CONFIG, base, grid, out, "cpu")
+    rows = sweep([CONFIG], base, grid, out, "cpu")
     assert rows == table(out)
     refuse.clear()
     assert rows == tested(base, *COMBINATIONS[:2])
     inferences.clear()
-    assert sweep(CONFIG, base, grid, out, "cpu") == rows
+    assert sweep([CONFIG], base, grid, out, "cpu") == rows
     assert inferences == []
+    assert [path.name for path in out.iterdir()] == ["sweep.csv"]  # failed rows have not made another table
 
 
-# -- the table ------------------------------------------------------------------------------------------------------
+def test_what_has_finished_before_an_interruption_is_kept(base, tmp_path, tested, shared, monkeypatch, inferences):
+    label = CLIPtrase.label
 
-HEADER = ["model.eps", "mIoU", "config_hash"]
-A, B, C = ({"model.eps": eps, "mIoU": miou, "config_hash": eps * 3} for eps, miou in ("1a", "2b", "3c"))
+    def interrupted(self, logits):
+        if self.min_samples == 4:
+            raise KeyboardInterrupt
+        return label(self, logits)
 
-
-def test_a_table_with_other_rows_is_renamed_and_still_of_use(tmp_path):
-    path = tmp_path / "new/sweep.csv"
-    assert adopt_rows(path, HEADER, ["111"]) == {}
-    assert not path.parent.exists()
-    write_rows(path, HEADER, [A, B])
-    assert adopt_rows(path, HEADER, ["111", "222", "333"]) == {"111": A, "222": B}
-    assert [file.name for file in path.parent.iterdir()] == ["sweep.csv"]
-    assert adopt_rows(path, HEADER, ["333", "222"]) == {"222": B}
-    assert (table(path.parent), table(path.parent, "sweep.1.csv")) == ([B], [A, B])
-    assert adopt_rows(path, HEADER, ["333"]) == {}
-    assert table(path.parent, "sweep.2.csv") == [B]
-    assert not path.exists()
-    write_rows(path, HEADER, [C])
-    found = adopt_rows(path, HEADER, ["333", "222", "111"])
-    assert found == {"111": A, "222": B, "333": C}
-    assert table(path.parent) == [C, B, A]
-
-
-def test_rows_with_other_columns_do_not_count(tmp_path):
-    path = tmp_path / "sweep.csv"
-    write_rows(path, HEADER, [A])
-    header = [HEADER[0], "more", *HEADER[1:]]
-    assert adopt_rows(path, header, ["111"]) == {}
-    assert table(tmp_path, "sweep.1.csv") == [A]
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0\xff", "model.eps,mIoU,config_hash\n1,a"])
-def test_a_damaged_table_is_renamed(tmp_path, text):
-    (tmp_path / "sweep.csv").write_text(text, encoding="latin-1")
-    assert adopt_rows(tmp_path / "sweep.csv", HEADER, ["111"]) == {}
-    assert (tmp_path / "sweep.1.csv").read_text(encoding="latin-1") == text
-    assert not (tmp_path / "sweep.csv").exists()
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPtrase, "label", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sweep([CONFIG], base, GRID, out, "cpu")
+    assert table(out) == tested(base, COMBINATIONS[0])
+    inferences.clear()
+    assert sweep([CONFIG], base, GRID, out, "cpu") == tested(base, *COMBINATIONS)
+    assert inferences == [2, 1]
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------
@@ -226,64 +206,107 @@ def test_a_damaged_table_is_renamed(tmp_path, text):
     [
         ({"model.epss": [1]}, r"^model\.epss=1: model\.epss: unknown option of CLIPtrase 'epss'. Did you mean eps"),
         ({"modle.eps": [1]}, r"Option 'modle\.eps': unknown config key 'modle'"),
-        ({"model.eps": [0.5, 0]}, r"^model\.eps=0: model\.eps must be a positive number"),
+        ({"model.eps": [0, -1]}, r"^model\.eps=0: model\.eps must be a positive number"),
         ({"model.eps": ["x"]}, r"^model\.eps=x: "),
         ({"model.min_samples": [1], "short_side": [32]}, r"^short_side: swept and set at the same time"),
+        ({}, r"^There is nothing to sweep: name options and their values"),
         ({"model.decode_head.vocabulary": ["voc20"]}, r"^model.decode_head.vocabulary=voc20: The vocabulary voc20"),
     ],
 )
 def test_what_does_not_work_is_named_before_anything_runs(base, tmp_path, swept, message, inferences):
     with pytest.raises(ValueError, match=message):
-        sweep(CONFIG, base, swept, tmp_path / "out", "cpu")
+        sweep([CONFIG], base, swept, tmp_path / "out", "cpu")
     assert inferences == []
     assert not (tmp_path / "out").exists()
 
 
-def test_values_are_read_as_on_the_command_line():
-    pairs = ["model.eps=0.5, 1,1e-1", "a=none,None,true", "b=(224,112),7", "c=one", "d=[8,16],[4]"]
-    assert parse_swept(pairs) == {
-        "model.eps": [0.5, 1, 0.1],
-        "a": ["none", None, True],
-        "b": [(224, 112), 7],
-        "c": ["one"],
-        "d": [[8, 16], [4]],
-    }
+def test_a_combination_that_cannot_work_does_not_stop_the_others(base, tmp_path, tested, inferences):
+    grid = {"model.eps": [0, 0.7], "model.min_samples": [2]}
+    failed, finished = sweep([CONFIG], base, grid, tmp_path / "out", "cpu")
+    assert failed["error"].startswith("model.eps must be a positive number")
+    assert [finished] == tested(base, COMBINATIONS[0])
+    assert table(tmp_path / "out") == [failed, finished]
+    inferences.clear()
+    assert sweep([CONFIG], base, grid | {"model.eps": [0.7]}, tmp_path / "out", "cpu") == [finished]
+    assert inferences == []
 
 
-@pytest.mark.parametrize("pair", ["model.eps", "model.eps=", "=1", "model.eps=1,", "model.eps=1,,2"])
-def test_lists_without_values_are_refused(pair):
-    with pytest.raises(ValueError, match=r"--set takes KEY=VALUE,VALUE,\.\.\. without empty values, but got"):
-        parse_swept([pair])
+def test_bugs_and_full_memory_are_recorded_with_their_kind(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(CLIPtrase, "label", lambda self, logits: 1 / 0)
+    [row] = sweep([CONFIG], base, {"model.eps": [0.7]}, tmp_path / "out", "cpu")
+    assert row["error"] == "ZeroDivisionError: division by zero"
+    monkeypatch.setenv("MMSEG_TFOVSS_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        sweep([CONFIG], base, {"model.eps": [0.7]}, tmp_path / "out", "cpu")
 
 
-@pytest.mark.parametrize("pairs", [["a=1,2,1"], ["a=1", "a=2"]])
-def test_nothing_is_given_twice(pairs):
-    with pytest.raises(ValueError, match="every option, and every value of it, can be given once"):
-        parse_swept(pairs)
+def test_missing_data_is_said_as_tools_test_says_it(base, tmp_path):
+    base["test_dataloader.dataset.data_root"] = str(tmp_path / "nowhere")
+    for samples in (None, 2):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            sweep([CONFIG], base, {"model.eps": [0.7, 0.8]}, tmp_path / "out", "cpu", samples)
 
 
-# -- pictures -------------------------------------------------------------------------------------------------------
+# -- several configs ------------------------------------------------------------------------------------------------
 
 
-def test_heat_map_has_a_row_per_first_value_and_the_numbers_in_its_cells(tmp_path):
-    scores = np.array([[10.0, 20.126, 30], [40, 50, 60]])
-    figure = draw_sweep({"model.eps": [0.5, 0.7], "model.min_samples": [1, 3, 5]}, scores, "mIoU", "a title")
-    axis, colours = figure.axes
-    assert np.array_equal(axis.images[0].get_array(), scores)
-    cells = {text.get_position(): text.get_text() for text in axis.texts}
-    assert cells == {(c, r): f"{scores[r, c]:.2f}" for r in range(2) for c in range(3)}
-    assert [text.get_text() for text in axis.get_yticklabels()] == ["0.5", "0.7"]
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "3", "5"]
-    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ("min_samples", "eps", "a title")
-    assert colours.get_ylabel() == "mIoU (%)"
-    assert [text.get_text() for text in axis.texts if text.get_fontweight() == "bold"] == ["60.00"]
-    figure.savefig(tmp_path / "map.png")
+@pytest.fixture
+def ablations(tmp_path):
+    """Three configs of one dataset: the plain one under two names, and one with another eps."""
+    names = {}
+    for name, change in (("a", ""), ("b", 'setting = "wide"\nmodel = dict(eps=0.9)'), ("c", "")):
+        names[name] = tmp_path / f"{name}_voc21.py"
+        names[name].write_text(f'_base_ = "{CONFIG}"\n{change}\n')
+    return names
 
 
-def test_one_option_is_a_line(tmp_path):
-    figure = draw_sweep({"model.denoising": ["none", "self_weight"]}, np.array([1.0, 2.5]), "mIoU", "a title")
-    (axis,) = figure.axes
-    assert axis.lines[0].get_ydata().tolist() == [1.0, 2.5]
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["none", "self_weight"]
-    assert [text.get_text() for text in axis.texts] == ["1.00", "2.50"]
-    figure.savefig(tmp_path / "line.png")
+def test_configs_are_rows_and_share_what_they_can(base, ablations, tmp_path, tested, shared, inferences):
+    grid = {"model.min_samples": [2, 4]}
+    rows = sweep([ablations["a"], ablations["b"]], base, grid, tmp_path / "out", "cpu")
+    assert inferences == [2, 1]
+    assert list(rows[0]) == ["config", "dataset", *grid, *SCORES, "images", "error", "config_hash"]
+    assert [(row["config"], row["model.min_samples"]) for row in rows] == [
+        ("336 pixels", "2"),
+        ("336 pixels", "4"),
+        ("wide", "2"),
+        ("wide", "4"),
+    ]
+    assert {row["dataset"] for row in rows} == {"voc21"}
+    expected = tested(
+        base, *({"model.eps": eps, "model.min_samples": count} for eps, count in product((1.1, 0.9), (2, 4)))
+    )
+    assert [[row[score] for score in SCORES] for row in rows] == [[row[score] for score in SCORES] for row in expected]
+    inferences.clear()
+    assert sweep([ablations["a"], ablations["b"]], base, grid, tmp_path / "out", "cpu") == rows
+    assert inferences == []
+
+
+def test_the_same_config_under_two_names_runs_once_and_has_two_rows(base, ablations, tmp_path, inferences):
+    first, second = sweep([ablations["a"], ablations["c"]], base, {}, tmp_path / "out", "cpu")
+    assert inferences == [2, 1]
+    assert (first["config"], second["config"]) == ("a", "c")
+    assert first == second | {"config": "a"}
+    assert table(tmp_path / "out") == [first, second]
+    assert sweep([ablations["a"], ablations["c"]], base, {}, tmp_path / "out", "cpu") == [first, second]
+    assert table(tmp_path / "out") == [first, second]
+
+
+def test_configs_are_called_by_their_settings_where_these_tell_them_apart(base, ablations, tmp_path):
+    wide, narrow = ablations["b"], ablations["c"]
+    narrow.write_text(f'_base_ = "{CONFIG}"\nsetting = "narrow"\nmodel = dict(eps=0.6)\n')
+    rows = sweep([wide, narrow], base, {}, tmp_path / "out", "cpu")
+    assert [row["config"] for row in rows] == ["wide", "narrow"]
+    narrow.write_text(narrow.read_text().replace("narrow", "wide"))
+    rows = sweep([wide, narrow], base, {}, tmp_path / "out", "cpu")
+    assert [row["config"] for row in rows] == ["b", "c"]
+
+
+def test_settings_with_a_type_can_be_swept_and_replaced(base, tmp_path, mini_clip):
+    plain = {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(mini_clip), "_delete_": True}
+    grid = {"model.backbone": [plain, {**plain, "quick_gelu": False}], "model.min_samples": [2, 4]}
+    options = {key: value for key, value in base.items() if not key.startswith("model.backbone")}
+    rows = sweep([CONFIG], options | {"model.eps": 0.7}, grid, tmp_path / "out", "cpu")
+    assert not any(row["error"] for row in rows)
+    assert [row["model.backbone"].endswith("quick_gelu=False)") for row in rows] == [False, False, True, True]
+    assert rows[0]["mIoU"] != rows[2]["mIoU"]
+    assert plain["_delete_"]

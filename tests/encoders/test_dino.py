@@ -1,10 +1,18 @@
-"""DINOv2 through transformers, on a tiny random one, and CLIPtrase with its masks."""
+"""DINO and DINOv2 through transformers, on tiny random ones; CLIPtrase with DINOv2's masks; their graphs."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.encoders.dino import DINO_MEAN, DINO_STD, DINOv2Encoder
+from mmseg_tfovss.encoders.dino import (
+    DINO_MEAN,
+    DINO_STD,
+    DINOGraph,
+    DINOv2Encoder,
+    DINOv2Graph,
+    DINOv2RegistersGraph,
+)
+from mmseg_tfovss.encoders.weights import hash_tensors
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +68,131 @@ def test_another_network_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"does not hold a readable DINOv2 .*its config\.json describes a bert"):
         DINOv2Encoder(str(tmp_path))
+
+
+# -- graphs ---------------------------------------------------------------------------------------------------------
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+# Class, transformers' classes and their options, patch size, tokens in front of the patches.
+KINDS = {
+    "DINO": (DINOGraph, "ViTConfig", "ViTModel", {"image_size": 32, "patch_size": 8, "intermediate_size": 64}, 8, 1),
+    "DINOv2": (DINOv2Graph, "Dinov2Config", "Dinov2Model", {"image_size": 28, "patch_size": 14}, 14, 1),
+    "registers": (
+        DINOv2RegistersGraph,
+        "Dinov2WithRegistersConfig",
+        "Dinov2WithRegistersModel",
+        {"image_size": 28, "patch_size": 14, "num_register_tokens": 3},
+        14,
+        4,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request, tmp_path_factory):
+    """A graph's class, its folder, patch size, tokens in front of the patches, and transformers' own network."""
+    import transformers
+
+    graph, config, model, options, patch, skip = KINDS[request.param]
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("graph")
+    extra = {"add_pooling_layer": False} if request.param == "DINO" else {}
+    network = getattr(transformers, model)(getattr(transformers, config)(**SIZES, **options), **extra).eval()
+    with torch.no_grad():  # far from the nearly uniform attention of an untrained network
+        for parameter in network.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape))
+    network.save_pretrained(folder)
+    network.set_attn_implementation("eager")
+    return graph, folder, patch, skip, network
+
+
+def grey_levels(*shape):
+    return 255 * torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def eager_attentions(kind, images):
+    """Attention maps between patches, of every layer, (layers, B, n, n): renormalised per head, then averaged."""
+    graph, _, _, skip, network = kind
+    normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
+    options = {"interpolate_pos_encoding": True} if graph is DINOGraph else {}
+    with torch.inference_mode():
+        layers = network(pixel_values=normalised, output_attentions=True, **options).attentions
+    patches = torch.stack(layers)[..., skip:, skip:]
+    return (patches / patches.sum(dim=-1, keepdim=True)).mean(dim=2)
+
+
+@pytest.mark.parametrize("layers", [None, [3], [1, 2]])
+def test_a_graph_is_the_mean_of_transformers_attention_maps(kind, layers):
+    graph, folder, patch, _, _ = kind
+    images = grey_levels(2, 3, 3 * patch, 5 * patch)
+    with torch.inference_mode():
+        found = graph(str(folder), layers)(images, (3, 5))
+    expected = eager_attentions(kind, images)[[layer - 1 for layer in layers or (1, 2, 3)]].mean(dim=0)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 15))
+    assert (found - 1 / 15).abs().max() > 0.02
+
+
+def test_a_batch_is_its_images_one_by_one_on_any_grid(kind):
+    graph = kind[0](str(kind[1]))
+    images = grey_levels(3, 3, 50, 33)
+    together = graph(images, (6, 4))
+    assert together.shape == (3, 24, 24)
+    assert not together.requires_grad
+    singles = torch.cat([graph(image[None], (6, 4)) for image in images])
+    torch.testing.assert_close(together, singles, atol=1e-6, rtol=0)
+
+
+def test_only_the_layers_that_are_needed_stay_and_the_hash_is_the_files(kind):
+    graph, folder, _, _, network = kind
+    full, first = graph(str(folder)), graph(str(folder), [1])
+    expected = hash_tensors(network.state_dict())
+    assert full.weights_hash == first.weights_hash == expected
+    assert first.name == str(folder)
+    sizes = [sum(parameter.numel() for parameter in one.parameters()) for one in (first, full)]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert not any(parameter.requires_grad for parameter in full.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_graphs_are_close(kind, precision):
+    graph, folder = kind[:2]
+    images = grey_levels(1, 3, 28, 42)
+    half = graph(str(folder), precision=precision)(images, (4, 6))
+    assert half.dtype == torch.float32
+    assert 0 < (half - graph(str(folder))(images, (4, 6))).abs().max() < 0.1
+    torch.testing.assert_close(half.sum(dim=-1), torch.ones(1, 24))
+
+
+def test_graphs_refuse_options_that_do_not_exist(kind):
+    graph, folder = kind[:2]
+    with pytest.raises(ValueError, match=r"^model\.graph\.layers must be .* from 1 to 3, but got \[4\]"):
+        graph(str(folder), [4])
+    with pytest.raises(ValueError, match=r"^model\.graph\.precision must be one of \['fp32', 'bf16', 'fp16'\]"):
+        graph(str(folder), precision="int8")
+
+
+def test_graphs_without_weights_say_what_to_download(kind, tmp_path):
+    graph = kind[0]
+    network = graph.network
+    with pytest.raises(FileNotFoundError, match=rf"{network.name} .*{network.default}.* set model\.graph\.pretrained"):
+        graph(str(tmp_path))
+    with pytest.raises(
+        FileNotFoundError, match=rf"{network.name} weights {network.default} .* could not be downloaded"
+    ):
+        graph()
+
+
+def test_graphs_refuse_another_network(kind, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^model\.graph\.pretrained: .*\(its config\.json describes a bert"):
+        kind[0](str(tmp_path))
+
+
+def test_dslo_labels_with_each_graph(kind, build_method):
+    graph = {"type": kind[0].__name__, "pretrained": str(kind[1])}
+    model = build_method("DSLO", test_cfg={"mode": "whole"}, graph=graph)
+    image = torch.randn(3, 32, 48, generator=torch.Generator().manual_seed(0))
+    assert model.predict([image])[0].pred_sem_seg.data.shape == (1, 32, 48)
+    assert model.graph.name == str(kind[1])

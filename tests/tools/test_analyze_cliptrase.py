@@ -1,4 +1,4 @@
-"""analyze.py's two commands about CLIPtrase, as a user types them (in this process: starting another takes seconds)."""
+"""analyze.py's command about CLIPtrase, as a user types them (in this process: starting another takes seconds)."""
 
 import runpy
 import sys
@@ -6,7 +6,6 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.engine.test_run import make_voc
 from tests.tools.test_command_lines import ROOT, SCLIP
 
 CLIPTRASE = ROOT / "configs/cliptrase/cliptrase_vit-b16_voc21.py"
@@ -43,30 +42,11 @@ def test_global_patches(analyze, small, tmp_path):
     assert len(list((tmp_path / "work_dirs/analysis").iterdir())) == 1
 
 
-def test_sweep(analyze, small, tmp_path):
-    root = make_voc(tmp_path)
-    data = (f"test_dataloader.dataset.data_root={root}", "test_dataloader.num_workers=0")
-    swept = ("--set", "model.eps=0.7,0.8", "--set", "model.min_samples=2,4", "--samples", "2", "--out", "out")
-    options = (*small, *data)
-    code, printed, _ = analyze("sweep", CLIPTRASE, *swept, *options)
-    assert code == 0
-    first, *written = printed.splitlines()
-    assert first.startswith("Best mIoU: ")
-    assert " with model.eps=0." in first
-    assert written == ["Written: out/sweep.csv", "Written: out/sweep.png"]
-    rows = (tmp_path / "out/sweep.csv").read_text().splitlines()
-    assert rows[0] == "model.eps,model.min_samples,mIoU,pAcc,mAcc,fwIoU,images,config_hash"
-    assert [row.split(",")[:2] for row in rows[1:]] == [["0.7", "2"], ["0.7", "4"], ["0.8", "2"], ["0.8", "4"]]
-    with Image.open(tmp_path / "out/sweep.png") as picture:
-        assert min(picture.size) > 300
-
-
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         (("global-patches", "none.png", CLIPTRASE), "error: The image none.png does not exist."),
         (("global-patches", PHOTO, SCLIP), "error: global-patches shows what CLIPtrase recovers"),
-        (("sweep", CLIPTRASE, "--set", "model.eps="), "error: --set takes KEY=VALUE,VALUE,... without empty values"),
     ],
 )
 def test_mistakes_are_one_sentence(analyze, command, message, tmp_path):

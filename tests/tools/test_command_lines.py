@@ -20,7 +20,7 @@ def run(tool, *arguments, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("tool", ["test.py", "demo.py", "benchmark.py", "leaderboard.py"])
+@pytest.mark.parametrize("tool", ["test.py", "demo.py", "benchmark.py", "leaderboard.py", "sweep.py"])
 def test_help(tool, tmp_path):
     answer = run(tool, "--help", cwd=tmp_path)
     assert answer.returncode == 0
