@@ -1,5 +1,6 @@
 """Every config builds and runs; overrides are checked; the hash follows what can change a number."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from mmseg_tfovss.vocabulary import load_vocabulary
 CONFIGS = Path(__file__).parents[1] / "configs"
 LEAVES = sorted(path for path in CONFIGS.glob("*/*.py") if path.parent.name != "_base_")
 # Methods that need a second network are run with a tiny one in their own tests.
-ALONE = [path for path in LEAVES if path.parent.name != "cliptrase_sam"]
+ALONE = [path for path in LEAVES if path.parent.name not in {"cliptrase_sam", "dslo"}]
 PAPER_ONLY = [path for path in LEAVES if path.parent.name == "cliptrase_sam" or "_vit-b16-224_" in path.name]
 SCLIP = CONFIGS / "sclip" / "sclip_vit-b16_voc21.py"
 
 
 def test_every_method_has_its_configs():
     """A new method adds its configs without touching this test; none may get lost."""
-    for folder in {path.parent for path in ALONE}:
+    for folder in {path.parent for path in LEAVES if path.parent.name != "cliptrase_sam"}:
         for dataset in ("pocket_all", "pocket_thing"):
             assert (folder / f"{folder.name}_vit-pocket_{dataset}.py").is_file()
 
@@ -60,6 +61,29 @@ def test_cliptrase_has_two_sizes_for_the_papers_nine_benchmarks():
             assert config.test_evaluator.type == "CLIPtraseMetric"
 
 
+def test_dslo_has_both_modes_for_both_backbones_and_the_papers_eight_benchmarks():
+    for key in set(BENCHMARKS) - {"pc459", "ade847"}:
+        for size, (suffix, mode) in product(("b16", "l14"), (("", "max_velocity"), ("-op", "optimal_path"))):
+            config = load_config(CONFIGS / "dslo" / f"dslo_vit-{size}{suffix}_{key}.py")
+            assert (config.model.mode, config.dataset) == (mode, key)
+            assert config.setting == {"max_velocity": "maximum velocity", "optimal_path": "optimal path"}[mode]
+            assert config.model.graph.type == "StableDiffusionGraph"
+            assert config.short_side == (560 if key == "cityscapes" else 336)
+
+
+@pytest.mark.parametrize("key", ["voc21", "coco_stuff164k", "cityscapes", "ade20k", "pocket_all", "pocket_thing"])
+def test_dslo_has_its_table_of_components(key):
+    paths = sorted((CONFIGS / "dslo" / "ablations").glob(f"*_{key}_*.py"))
+    rows = [load_config(path) for path in paths]
+    modes = ["logits", "kl", "kl", "kl", "optimal_path", "max_velocity", "fusion"]
+    assert [config.model.mode for config in rows] == modes
+    assert [config.model.get("upsampling", "jbu") for config in rows] == ["bilinear"] * 3 + ["jbu"] * 4
+    assert [config.model.get("theta", 0.5) for config in rows[1:]] == [0, *[0.5] * 5]
+    assert all(config.dataset == key for config in rows)
+    for config in rows:
+        check_settings(config.model, MODELS, "model")
+
+
 def test_coco80_is_the_authors_definition():
     config = load_config(CONFIGS / "cliptrase" / "cliptrase_vit-b16_coco_object.py")
     [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]
@@ -81,8 +105,9 @@ def test_unified_protocol_treats_every_method_alike(path):
     assert (head.logit_scale, head.area_threshold, head.background, head.templates) == (40, None, None, "imagenet80")
     assert config.model.pamr_steps == 0
     assert config.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
-    expected = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
-    assert config.model.test_cfg.to_dict() == expected
+    windows = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
+    whole_only = path.parent.name == "dslo"
+    assert config.model.test_cfg.to_dict() == ({"mode": "whole"} if whole_only else windows)
     assert [transform.type for transform in config.test_dataloader.dataset.pipeline][1] == "ResizeShortSide"
     assert config.test_evaluator.type == "SegmentationMetric"
 
@@ -160,7 +185,7 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
         load_config(path, {"protocol": "unified"})
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14_" in path.name], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14" in path.name], ids=lambda path: path.stem)
 def test_large_leaf_is_the_base_one_with_another_network(path):
     large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
     assert large.model.backbone.pop("arch") == "ViT-L-14"
@@ -170,9 +195,11 @@ def test_large_leaf_is_the_base_one_with_another_network(path):
 
 
 # On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16.
-@pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14_" not in path.name], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14" not in path.name], ids=lambda path: path.stem)
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
-    config = load_config(path, {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"})
+    without_heads = {"model.k": 0} if path.parent.name == "lht_clip" else {}  # nobody has ranked the tiny CLIP's
+    tiny = {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"}
+    config = load_config(path, {**tiny, **without_heads})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
     assert config.dataset == path.stem.removeprefix(f"{path.parent.name}_").split("_", 1)[1]

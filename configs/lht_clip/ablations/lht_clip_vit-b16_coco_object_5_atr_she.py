@@ -1,0 +1,4 @@
+# ATR and SHE; over the number of heads: model.k=1,10,30,50.
+_base_ = "../lht_clip_vit-b16_coco_object.py"
+setting = "ATR + SHE"
+model = dict(alpha=0)

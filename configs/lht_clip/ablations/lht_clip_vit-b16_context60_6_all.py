@@ -1,0 +1,3 @@
+# ATR, SSR and SHE.
+_base_ = "../lht_clip_vit-b16_context60.py"
+setting = "ATR + SSR + SHE"

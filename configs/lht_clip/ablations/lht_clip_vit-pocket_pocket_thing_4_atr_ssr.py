@@ -1,0 +1,4 @@
+# ATR and SSR.
+_base_ = "../lht_clip_vit-pocket_pocket_thing.py"
+setting = "ATR + SSR"
+model = dict(k=0)

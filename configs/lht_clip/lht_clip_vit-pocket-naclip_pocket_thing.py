@@ -1,0 +1,3 @@
+_base_ = "../naclip/naclip_vit-pocket_pocket_thing.py"
+setting = "NACLIP"
+model = dict(type="LHTCLIP", base=dict(type="NACLIP"))
