@@ -12,8 +12,9 @@ Maximum velocity, 10-12:    D_i = 1 / l_i,  l_i = step at which f^c T^l has conv
 Label, Eq. 9:               argmax_c JBU(D^c)
 
 [open] and chosen, with the evidence in docs/dslo.md: confidence = class probability at logit scale ``nms_scale``;
-``mass_scale`` of the softmax over patches; ``cost`` = -log A, read by the patch that receives (``marginal``), for which
-the nearest class wins (argmin); ``criterion`` of convergence = share of the largest mass; JBU's widths.
+``mass_scale`` of the softmax over patches; ``cost`` = -log A in [0, ``cost_range``] without ``self_attention``, read by
+the patch that receives (``marginal``), for which the nearest class wins (argmin); ``criterion`` of convergence: share
+of the largest mass; JBU's widths.
 Deviations: masses belong to queries, whose synonyms share their class's confidence. An image in which no patch is
 confident keeps all of them. JBU is guided by the resized image at the original size.
 """
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
 from mmseg_tfovss.methods.base import OpenVocabSegmentor, check_choice
 from mmseg_tfovss.ops.attention import self_correlation
-from mmseg_tfovss.ops.graph import COSTS, transport_cost
+from mmseg_tfovss.ops.graph import COSTS, transport_cost, without_self_attention
 from mmseg_tfovss.ops.jbu import check_jbu, upsampled_strips
 from mmseg_tfovss.ops.labels import Block, label_pixels, row_blocks
 from mmseg_tfovss.ops.mass import NORMALISATIONS, confidences, normalise, rescale, winners
@@ -63,6 +64,7 @@ _RANGES = {
     "nms_scale": (1e-3, 1e6),
     "mass_scale": (1e-3, 1e6),
     "top_k": (0, math.inf),
+    "cost_range": (1e-3, 1e6),
     "epsilon": (1e-6, 1e6),
     "iterations": (1, 1e6),
     "tau": (1e-9, 1e6),
@@ -93,6 +95,9 @@ class DSLO(OpenVocabSegmentor):
         normalisation: ``softmax`` over patches of the logits, or ``probabilities`` divided by their sum.
         top_k: a query is solved for if it is among this many heaviest ones at some patch; 0: all are.
         cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
+        self_attention: let C see how much a patch attends to itself. That is often far more than to any other patch, so
+            that staying is cheap, all else dear, and the graph hardly counts.
+        cost_range: largest cost, in the units of ``epsilon``.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
         iterations: Sinkhorn's.
@@ -114,7 +119,8 @@ class DSLO(OpenVocabSegmentor):
     extra_networks = ("graph",)
     timed_steps = ("base_logits", "graph_attention", "distribution", "upsample")
     label_options = frozenset(
-        {*_CHOICES, *_RANGES, "sigma_space", "sigma_range", "radius"} - {"attention"}  # all but mode and the networks'
+        {*_CHOICES, *_RANGES, "self_attention", "sigma_space", "sigma_range", "radius"}
+        - {"attention"}  # all but mode and the networks'
     )
     complexity_steps: ClassVar[dict[str, str]] = {
         "logits": "base_logits",
@@ -139,6 +145,8 @@ class DSLO(OpenVocabSegmentor):
         normalisation: str = "softmax",
         top_k: int = 1,
         cost: str = "neg_log",
+        self_attention: bool = False,
+        cost_range: float = 10.0,
         marginal: str = "target",
         epsilon: float = 0.1,
         iterations: int = 50,
@@ -169,7 +177,8 @@ class DSLO(OpenVocabSegmentor):
         self.attention, self.discrepancy = attention, mode
         self.theta, self.nms_scale, self.mass_scale = theta, nms_scale, mass_scale
         self.normalisation, self.top_k = normalisation, top_k
-        self.cost, self.marginal, self.epsilon, self.iterations = cost, marginal, epsilon, iterations
+        self.cost, self.self_attention, self.cost_range = cost, self_attention, cost_range
+        self.marginal, self.epsilon, self.iterations = marginal, epsilon, iterations
         self.tau, self.criterion, self.max_steps, self.ipf_iterations = tau, criterion, max_steps, ipf_iterations
         self.kl_direction, self.upsampling = kl_direction, upsampling
         self.sigma_space, self.sigma_range, self.radius = sigma_space, sigma_range, radius
@@ -232,7 +241,8 @@ class DSLO(OpenVocabSegmentor):
 
     def optimal_path(self, mass: Tensor, graph: Tensor) -> Tensor:
         """Length of the path from the mass to every patch; its negative where ``cost`` is a distance."""
-        cost = transport_cost(graph, self.cost)
+        graph = graph if self.self_attention else without_self_attention(graph)
+        cost = self.cost_range * transport_cost(graph, self.cost)
         path = optimal_path(mass, cost, epsilon=self.epsilon, iterations=self.iterations, marginal=self.marginal)
         nearest_wins = self.cost != "attention" and self.marginal == "target"
         return -path if nearest_wins else path

@@ -84,6 +84,22 @@ class GraphMean:
         return self._total / self.count
 
 
+def without_self_attention(graph: Tensor) -> Tensor:
+    """The graph with every patch's affinity to itself lowered to the largest that it has to another one.
+
+    Args:
+        graph: A, (..., N, N), >= 0.
+
+    Returns:
+        (..., N, N), a copy; a single patch keeps its own.
+    """
+    if graph.shape[-1] == 1:
+        return graph.clone()
+    own = torch.eye(graph.shape[-1], dtype=torch.bool, device=graph.device)
+    largest = graph.masked_fill(own, 0).amax(dim=-1, keepdim=True)
+    return torch.where(own, torch.minimum(graph, largest), graph)
+
+
 def transport_cost(graph: Tensor, kind: str) -> Tensor:
     """What it costs to move mass between two patches, in [0, 1].
 

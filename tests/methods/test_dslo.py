@@ -131,7 +131,8 @@ def test_the_discrepancy_equals_the_formulas(mode, build_method):
         if mode == "kl":
             expected = np.array([x * np.log(patches * x) if x else 0.0 for x in f])
         elif mode == "optimal_path":
-            cost = transport_cost(graph, "neg_log").numpy()
+            others = graph.clone().fill_diagonal_(0)
+            cost = 10 * transport_cost(others + others.amax(1).diag(), "neg_log").numpy()
             expected = -(cost * ot.sinkhorn(f, np.full(patches, 1 / patches), cost, 0.1, numItermax=5000)).sum(0)
         else:
             transition = iterative_proportional_fitting(graph).numpy()
@@ -283,6 +284,7 @@ def test_the_background_threshold_looks_at_the_bases_probability(build_method):
         ({"iterations": 0}, "model.iterations must lie in"),
         ({"max_steps": "many"}, "model.max_steps must lie in"),
         ({"top_k": -1}, "model.top_k must lie in"),
+        ({"cost_range": 0}, "model.cost_range must lie in"),
         ({"sigma_range": 0}, "sigma_range"),
         ({"graph": None}, "model.mode='max_velocity' needs a graph"),
         ({"pamr_steps": 5}, "no PAMR"),

@@ -4,7 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.ops.graph import COSTS, GraphMean, mean_attention, resample_graph, transport_cost
+from mmseg_tfovss.ops.graph import (
+    COSTS,
+    GraphMean,
+    mean_attention,
+    resample_graph,
+    transport_cost,
+    without_self_attention,
+)
 
 
 def projections(batch=2, heads=3, tokens=7, channels=5):
@@ -181,3 +188,11 @@ def test_an_unknown_cost_is_refused():
         ValueError, match=r"^cost must be one of \['neg_log', 'one_minus', 'attention'\], but got 'log'"
     ):
         transport_cost(random_graph(1, (2, 2)), "log")
+
+
+def test_self_attention_falls_to_the_largest_other_one():
+    graph = torch.tensor([[0.8, 0.15, 0.05], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]])
+    found = without_self_attention(graph)
+    assert found.tolist() == torch.tensor([[0.15, 0.15, 0.05], [0.1, 0.3, 0.6], [0.2, 0.3, 0.3]]).tolist()
+    assert torch.equal(without_self_attention(graph[None])[0], found)
+    assert without_self_attention(torch.ones(1, 1)).tolist() == [[1.0]]
