@@ -30,10 +30,10 @@ def parse_arguments() -> argparse.Namespace:
     patches.add_argument("--out", type=Path, help="PNG; default: work_dirs/analysis/<image>_global_patches.png")
     patches.set_defaults(run=run_global_patches)
 
-    discriminability = add_discriminability(kinds)
-    for kind in (methods, patches, discriminability):
+    discriminability, dslo = add_discriminability(kinds), add_dslo(kinds)
+    for kind in (methods, patches, discriminability, *dslo):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    for kind in (patches, discriminability):
+    for kind in (patches, discriminability, *dslo):
         kind.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
@@ -59,8 +59,32 @@ def add_discriminability(kinds: argparse._SubParsersAction) -> argparse.Argument
     ranking = kinds.add_parser("rank-heads", help="rank CLIP's heads by their discriminability on several datasets")
     ranking.add_argument("results", nargs="+", type=Path, metavar="RESULT.json", help="of discriminability")
     ranking.add_argument("--out", type=Path, help="file; default: in the cache, where LHT-CLIP finds it by itself")
+    ranking.add_argument("--picture", type=Path, help="PNG of the layers and heads on all datasets; default: none")
     ranking.set_defaults(run=run_rank_heads, device="cpu")
     return analysis
+
+
+def add_dslo(kinds: argparse._SubParsersAction) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """DSLO's maps of one image, and the test of its hypothesis on a dataset."""
+    maps = kinds.add_parser("discrepancy", help="what DSLO makes of an image, class by class, step by step")
+    maps.add_argument("image", type=Path)
+    maps.add_argument("config", help="a config of DSLO")
+    maps.add_argument("--max-classes", type=int, default=6, metavar="N", help="rows at most; default: 6")
+    maps.add_argument("--short-side", type=int, help="resize the image to it first; default: the config's")
+    maps.add_argument("--out", type=Path, help="PNG; default: work_dirs/analysis/<image>_discrepancy.png")
+    maps.set_defaults(run=run_discrepancy)
+    hypothesis = kinds.add_parser(
+        "hypothesis", help="whether DSLO's distance to uniform is as good as that to the ground truth"
+    )
+    hypothesis.add_argument("config", help="a config of DSLO with a dataset")
+    hypothesis.add_argument("--max-images", type=int, metavar="N", help="draw N images at random; default: all")
+    hypothesis.add_argument("--seed", type=int, default=0, help="of the draw; default: 0")
+    hypothesis.add_argument(
+        "--smoothing", type=float, default=0.1, metavar="S", help="uniform share of the ground truth; default: 0.1"
+    )
+    hypothesis.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/<config name>_hypothesis")
+    hypothesis.set_defaults(run=run_hypothesis)
+    return maps, hypothesis
 
 
 def run_methods(arguments: argparse.Namespace) -> None:
@@ -123,15 +147,58 @@ def run_discriminability(arguments: argparse.Namespace) -> None:
 
 def run_rank_heads(arguments: argparse.Namespace) -> None:
     """One ranking from several datasets."""
+    from mmseg_tfovss.analysis.discriminability_picture import draw_comparison
     from mmseg_tfovss.analysis.rank_heads import rank_heads, read_results, write_ranking
     from mmseg_tfovss.encoders.head_ranking import own_ranking_path
+    from mmseg_tfovss.whole_file import whole_file
 
-    ranking = rank_heads(read_results(arguments.results), command_line())
+    results = read_results(arguments.results)
+    ranking = rank_heads(results, command_line())
     out = arguments.out or own_ranking_path(ranking["weights_hash"])
     write_ranking(ranking, out)
     best = ", ".join(f"{block}.{head}" for block, head, _ in ranking["heads"][:10])
     print(f"Best heads (block.head): {best}")
     print(f"Written: {out}")
+    if arguments.picture:
+        with whole_file(arguments.picture) as scratch:
+            draw_comparison(results).savefig(scratch)
+        print(f"Written: {arguments.picture}")
+
+
+def run_discrepancy(arguments: argparse.Namespace) -> None:
+    """DSLO's maps of one image."""
+    from mmseg_tfovss.analysis.discrepancy_picture import draw_discrepancy
+    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.whole_file import whole_file
+
+    options = parse_options(arguments.cfg_options)
+    if arguments.short_side is not None:
+        options["short_side"] = arguments.short_side
+    config = load_config(arguments.config, options)
+    figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
+    out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_discrepancy.png")
+    with whole_file(out) as scratch:
+        figure.savefig(scratch)
+    print(f"Written: {out}")
+
+
+def run_hypothesis(arguments: argparse.Namespace) -> None:
+    """The test of DSLO's hypothesis."""
+    from mmseg_tfovss.analysis.hypothesis import Options, analyse
+    from mmseg_tfovss.analysis.hypothesis_maps import SCENARIOS
+    from mmseg_tfovss.analysis.hypothesis_report import NAMES
+    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.config import load_config
+
+    options = Options(arguments.max_images, arguments.seed, arguments.smoothing)
+    config = load_config(arguments.config, parse_options(arguments.cfg_options))
+    folder = arguments.out or Path(f"work_dirs/analysis/{config.run_name}_hypothesis")
+    result = analyse(config, folder, arguments.device, options, command_line())
+    for name, label in SCENARIOS.items():
+        print(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
+    for name in NAMES:
+        print(f"Written: {folder / name}")
 
 
 def main() -> None:
