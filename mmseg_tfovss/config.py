@@ -25,6 +25,7 @@ _NOT_HASHED = {
     "default_hooks",
     "custom_hooks",
     "env_cfg",
+    "test_cfg",  # of the loop: how often it saves
 }
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
 _NO_OVERRIDE = (
@@ -33,6 +34,7 @@ _NO_OVERRIDE = (
     "launcher",
     "log_level",
     "env_cfg",
+    "test_cfg",
     "test_dataloader.num_workers",
     "test_dataloader.persistent_workers",
     "test_dataloader.batch_size",
@@ -128,12 +130,17 @@ def input_files(config: Config) -> list[Path]:
     return [Path(name) for name in names if isinstance(name, str) and Path(name).exists()]
 
 
-def config_hash(config: Config) -> str:
-    """sha256 of everything in a config that can change a number."""
+def deciding_settings(config: Config) -> dict[str, Any]:
+    """Everything in a config that can change a number."""
     content = {key: value for key, value in config.to_dict().items() if key not in _NOT_HASHED}
     loader = dict(content.get("test_dataloader") or {})
     content["test_dataloader"] = {key: value for key, value in loader.items() if key not in _NOT_HASHED_LOADER}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return content
+
+
+def config_hash(config: Config) -> str:
+    """sha256 of everything in a config that can change a number."""
+    return hashlib.sha256(json.dumps(deciding_settings(config), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> None:

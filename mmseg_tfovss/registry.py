@@ -16,12 +16,12 @@ DATASETS = Registry("tfovss dataset", parent=mmseg.DATASETS, scope=_SCOPE, locat
 TRANSFORMS = Registry("tfovss transform", parent=mmseg.TRANSFORMS, scope=_SCOPE, locations=["mmseg_tfovss.datasets"])
 METRICS = Registry("tfovss metric", parent=mmseg.METRICS, scope=_SCOPE, locations=["mmseg_tfovss.evaluation"])
 HOOKS = Registry("tfovss hook", parent=mmseg.HOOKS, scope=_SCOPE, locations=["mmseg_tfovss.engine"])
+LOOPS = Registry("tfovss loop", parent=mmengine.LOOPS, scope=_SCOPE, locations=["mmseg_tfovss.engine"])
 
 # MMEngine warns when a registry it builds from has no child of the default scope, so these stand here empty.
 _EMPTY = [
     Registry(f"tfovss {parent.name}", parent=parent, scope=_SCOPE)
     for parent in (
-        mmengine.LOOPS,
         mmengine.DATA_SAMPLERS,
         mmengine.LOG_PROCESSORS,
         mmengine.MODEL_WRAPPERS,

@@ -13,7 +13,9 @@ def parse_arguments() -> argparse.Namespace:
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16 protocol=unified"
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
-    parser.add_argument("--resume", action="store_true", help="skip the run if its result is there already")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted run has stopped; a finished one is only shown"
+    )
     return parser.parse_args()
 
 
@@ -29,6 +31,7 @@ def main() -> None:
         from mmseg_tfovss.engine.distributed import is_first_process
         from mmseg_tfovss.engine.provenance import git_commit
         from mmseg_tfovss.engine.run import run_test
+        from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
         from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
 
@@ -38,14 +41,17 @@ def main() -> None:
         finished = None
         if arguments.resume:
             finished = results.finished(folder, config_hash(config), git_commit(), input_files(config))
-        result = finished or run_test(config)
+        try:
+            result = finished or run_test(config, resume=arguments.resume)
+        except StoppedError as stop:  # the loop has said so
+            raise SystemExit(stop.exit_code) from None
         if result is None or not is_first_process(arguments.launcher):
             return
         console = Console()
         print_table(class_table(result))
         print_table(summary_table([result]))
-        path = folder / results.RESULT_NAME if finished else results.write_result(result, folder)
-        console.print(f"{'Already finished' if finished else 'Written'}: {path}", soft_wrap=True)
+        done = "Already finished" if finished else "Written"
+        console.print(f"{done}: {folder / results.RESULT_NAME}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ log_level = "WARNING"
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
 randomness = dict(seed=0)
 # Nothing is trained or saved by the runner; tools/test.py writes the result, ProgressHook shows progress.
-default_hooks = dict(logger=None, param_scheduler=None, checkpoint=None)
-test_cfg = dict(type="TestLoop")
+default_hooks = dict(logger=None, param_scheduler=None, checkpoint=None, timer=None)
+# The counts are written every so many images, or seconds if that is sooner: what an interrupted run loses at most.
+test_cfg = dict(type="ResumableTestLoop", save_images=50, save_seconds=30)
 # Several processes: nothing has gradients, so there is nothing to synchronise but the counts.
 model_wrapper_cfg = dict(type="FrozenModel")

@@ -9,6 +9,7 @@ silu(1.702 x) / 1.702 with both factors folded into the two linear layers around
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -232,7 +233,7 @@ class CLIPImageEncoder(nn.Module):
             tokens: its input.
             projections: its ``qkv``, if there already.
         """
-        block = self.blocks[number - 1]
+        block = cast(CLIPBlock, self.blocks[number - 1])
         for hook in self.block_hooks:
             output = hook(number, block, tokens, projections)
             if output is not None:

@@ -2,24 +2,28 @@
 
 import os
 import subprocess
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, init_dist, is_main_process
 from mmengine.registry import MODEL_WRAPPERS
+from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
+Value = TypeVar("Value")
 _FIRST_PORT, _PORTS = 20_000, 20_000
 
 
-def join_processes(launcher: str) -> None:
-    """Join the process group of a launcher where MMEngine's runner cannot do it by itself.
+def join_processes(launcher: str, env_cfg: Mapping[str, Any]) -> None:
+    """Join the process group of a launcher, before MMEngine's runner would.
 
     MMEngine reaches for a GPU whatever the backend, so on machines without one the group (gloo) is made here. Jobs that
     share a slurm node get ports of their own.
 
     Args:
         launcher: ``none``, ``pytorch`` (torchrun's variables are set) or ``slurm``.
+        env_cfg: MMEngine's settings of processes.
 
     Raises:
         ValueError: the launcher's environment variables are missing.
@@ -32,7 +36,11 @@ def join_processes(launcher: str) -> None:
     if launcher == "slurm":
         job = int(os.environ.get("SLURM_JOB_ID", 0))
         os.environ.setdefault("MASTER_PORT", str(_FIRST_PORT + job % _PORTS))
-    if launcher == "none" or torch.cuda.is_available():
+    if launcher == "none" or torch.distributed.is_initialized():
+        return
+    if torch.cuda.is_available():  # as the runner does it
+        set_multi_processing(**env_cfg.get("mp_cfg", {}), distributed=True)
+        init_dist(launcher, **env_cfg.get("dist_cfg", {}))
         return
     if launcher == "slurm":
         command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
@@ -48,6 +56,20 @@ def is_first_process(launcher: str) -> bool:
     if launcher == "none":
         return True  # a cluster may have set the variables below for reasons of its own
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def share_first(work: Callable[[], Value]) -> Value:
+    """Do something on the first process; all of them get its value, or its ValueError or OSError."""
+    answer: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            answer[0] = work()
+        except (ValueError, OSError) as error:
+            answer[1] = error
+    broadcast_object_list(answer)
+    if answer[1] is not None:
+        raise answer[1]
+    return answer[0]
 
 
 def prepare_once(model: Any) -> None:  # noqa: ANN401 - a method or a wrapper around one

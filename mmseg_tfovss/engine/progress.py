@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.registry import HOOKS
 
 _LINES_PER_RUN = 10
@@ -19,7 +20,10 @@ _LINES_PER_RUN = 10
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Show how many batches are done and when the rest will be, on the main process."""
+    """Show how many batches are done and when the rest will be, on the main process.
+
+    A :class:`mmseg_tfovss.engine.ResumableTestLoop` counts those of earlier sessions and of all processes.
+    """
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -34,7 +38,8 @@ class ProgressHook(Hook):
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
             clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._bar = Progress(*columns, *clocks, console=Console(stderr=True), transient=True)
-            self._bar.add_task(self._label, total=len(runner.test_dataloader))
+            earlier, rest = _work(runner)
+            self._bar.add_task(self._label, total=earlier + rest, completed=earlier)
             self._bar.start()
 
     def after_test_iter(
@@ -45,12 +50,16 @@ class ProgressHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Move on by one batch."""
-        if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0])
+        if not is_main_process():
             return
-        total, done = len(runner.test_dataloader), batch_idx + 1
-        if is_main_process() and done * _LINES_PER_RUN // total > batch_idx * _LINES_PER_RUN // total:
-            left = (time.perf_counter() - self._started) / done * (total - done)
+        (earlier, rest), own = _work(runner), len(runner.test_dataloader)
+        before, done = (earlier + rest * number // own for number in (batch_idx, batch_idx + 1))
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+            return
+        total = earlier + rest
+        if done * _LINES_PER_RUN // total > before * _LINES_PER_RUN // total:
+            left = (time.perf_counter() - self._started) / (done - earlier) * (total - done)
             sys.stderr.write(f"{self._label}: {done}/{total} batches, {_clock(left)} left\n")
             sys.stderr.flush()
 
@@ -63,6 +72,14 @@ class ProgressHook(Hook):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _work(runner: Runner) -> tuple[int, int]:
+    """Batches of earlier sessions, and of this one over all processes."""
+    loop: Any = getattr(runner, "test_loop", None)
+    if isinstance(getattr(loop, "batches", None), FixedBatches):
+        return loop.earlier_batches, len(loop.batches.undone)
+    return 0, len(runner.test_dataloader)
 
 
 def _clock(seconds: float) -> str:

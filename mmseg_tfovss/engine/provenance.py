@@ -1,5 +1,6 @@
 """Where a number comes from: commit, versions, memory."""
 
+import platform
 import resource
 import subprocess
 import sys
@@ -44,6 +45,12 @@ def peak_memory_mb() -> float:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # KiB on Linux
+
+
+def device_name(device: str | torch.device) -> str:
+    """What a device is called by its maker."""
+    device = torch.device(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,32 +1,30 @@
 """Run a config through MMEngine's test loop and turn it into a result."""
 
-import hashlib
 import inspect
 import logging
-import platform
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_tfovss.config import check_names, check_settings, config_hash
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
-from mmseg_tfovss.engine.distributed import is_first_process, join_processes, prepare_once
+from mmseg_tfovss.engine.distributed import join_processes, prepare_once, share_first
+from mmseg_tfovss.engine.identity import networks_of, unwrapped, weights_hash
+from mmseg_tfovss.engine.lock import locked
+from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.progress import ProgressHook
-from mmseg_tfovss.engine.provenance import git_commit, package_versions, peak_memory_mb
-from mmseg_tfovss.evaluation.metric import SegmentationMetric
-from mmseg_tfovss.evaluation.result import SCHEMA_VERSION, Result, class_scores, set_aside
-from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
+from mmseg_tfovss.engine.provenance import git_commit, package_versions
+from mmseg_tfovss.evaluation.result import SCHEMA_VERSION, Result, class_scores, set_aside, write_result
+from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 # torch's options and MMEngine's own
@@ -35,35 +33,49 @@ _NAMED = 3  # missing files named in a message
 _logger = logging.getLogger(__name__)
 
 
-def run_test(config: Config) -> Result | None:
-    """Evaluate a config on its test set.
+def run_test(config: Config, *, resume: bool = False) -> Result | None:
+    """Evaluate a config on its test set and write ``result.json`` into its ``work_dir``.
+
+    Until that file is there, the folder ``state`` beside it holds what has been counted. An earlier result is renamed,
+    and so is the state of an earlier run that is not resumed.
 
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`, with ``work_dir`` set.
+        resume: go on from the state that an interrupted run has left, if there is one.
 
     Returns:
         The result, on the main process; None on the others.
 
     Raises:
-        ValueError: a setting, file or label that cannot work.
+        ValueError: a setting, file or label that cannot work; the folder is in use; the state is of another run.
         FileNotFoundError: missing data or weights.
+        OSError: the folder cannot be written.
+        StoppedError: a signal has ended the run.
     """
     check_run(config)
     hashed = config_hash(config)
-    join_processes(config.launcher)
-    if is_first_process(config.launcher):  # the runner may make the process group only later
-        set_aside(Path(config.work_dir))
-    runner = Runner.from_cfg(config)
-    progress = ProgressHook()
-    runner.register_hook(progress)
-    prepare_once(runner.model)
-    started = time.perf_counter()
-    try:
-        runner.test()
-    finally:
-        progress.close()
-    seconds = time.perf_counter() - started
-    return _result(config, hashed, runner, seconds) if is_main_process() else None
+    folder = Path(config.work_dir)
+    join_processes(config.launcher, config.get("env_cfg", {}))
+    with ExitStack() as stack:
+        share_first(lambda: stack.enter_context(locked(folder)))
+        config.test_cfg.resume = resume
+        runner = Runner.from_cfg(config)
+        prepare_once(runner.model)
+        loop: ResumableTestLoop = runner.test_loop
+        loop.begin()
+        progress = ProgressHook()
+        runner.register_hook(progress)
+        share_first(lambda: set_aside(folder))
+        try:
+            runner.test()
+        finally:
+            progress.close()
+        if not is_main_process():
+            return None
+        result = _result(config, hashed, loop)
+        write_result(result, folder)
+        loop.state.forget()
+        return result
 
 
 def check_run(config: Config) -> None:
@@ -73,12 +85,15 @@ def check_run(config: Config) -> None:
         ValueError: see :func:`run_test`.
         FileNotFoundError: see :func:`run_test`.
     """
-    for key in ("dataset", "test_dataloader", "test_evaluator"):
+    for key in ("dataset", "test_dataloader", "test_evaluator", "test_cfg"):
         if key not in config:
             raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
+    check_settings(config.test_cfg, LOOPS, "test_cfg")
+    if LOOPS.get(config.test_cfg.type) is not ResumableTestLoop:
+        raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
@@ -159,50 +174,34 @@ def _first_missing(settings: Mapping[str, Any]) -> Path | None:
     return next((path for path in paths if not path.exists()), None)
 
 
-def _result(config: Config, hashed: str, runner: Runner, seconds: float) -> Result:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    metric = _segmentation_metric(runner.test_evaluator.metrics)
+def _result(config: Config, hashed: str, loop: ResumableTestLoop) -> Result:
+    metric, total = loop.metric, loop.total
+    model = unwrapped(loop.runner.model)
+    networks = networks_of(model)
     assert metric.scores is not None
     names = list(metric.dataset_meta["classes"])
-    further = [part for part in model.children() if part is not model.backbone and hasattr(part, "weights_hash")]
     return Result(
         schema_version=SCHEMA_VERSION,
         method=str(config.model.type),
-        backbone=" + ".join([model.backbone.name, *(network.name for network in further)]),
+        backbone=" + ".join(network.name for network in networks),
         dataset=config.dataset,
         protocol=config.protocol,
         setting=config.get("setting", ""),
         overrides=config.overrides,
         precision=config.model.get("precision", "fp32"),
-        device=_device_name(model.decode_head.query_class.device),
+        device=" + ".join(total.devices),
         metrics=metric.scores.summary,
         per_class=class_scores(names, metric.scores),
         num_images=metric.total_images,
         expected_images=FACTS[config.dataset].images if config.dataset in FACTS else None,
-        seconds_per_image=seconds / metric.total_images,
-        peak_memory_mb=peak_memory_mb(),
+        seconds_per_image=(total.earlier_seconds + total.seconds) / metric.total_images,
+        peak_memory_mb=total.peak_memory_mb,
         config_hash=hashed,
         vocabulary=model.decode_head.vocabulary.source,
         vocabulary_version=model.decode_head.vocabulary.version,
         vocabulary_hash=model.decode_head.vocabulary.hash,
-        weights_hash=_weights_hash([model.backbone.weights_hash, *(network.weights_hash for network in further)]),
+        weights_hash=weights_hash([network.weights_hash for network in networks]),
         git_commit=git_commit(),
         versions=package_versions(),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _weights_hash(hashes: Sequence[str]) -> str:
-    """CLIP's alone, or one of all networks' hashes."""
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-
-
-def _segmentation_metric(metrics: Sequence[object]) -> SegmentationMetric:
-    found = [metric for metric in metrics if isinstance(metric, SegmentationMetric)]
-    if not found:
-        raise ValueError("test_evaluator must contain a SegmentationMetric.")
-    return found[0]

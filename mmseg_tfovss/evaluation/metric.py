@@ -61,8 +61,12 @@ class SegmentationMetric(BaseMetric):
                 counts = confusion_counts(prediction, truth, num_classes, ignored)
             except ValueError as error:
                 raise ValueError(f"{sample.get('seg_map_path') or sample.get('img_path')}: {error}") from error
-            self.confusion = counts if self.confusion is None else self.confusion + counts
+            self.confusion = counts if self.confusion is None else self.confusion.to(counts.device) + counts
             self.num_images += 1
+
+    def restore(self, confusion: Tensor, num_images: int) -> None:
+        """Go on from the counts (C, C) of so many images, on any device."""
+        self.confusion, self.num_images = confusion, num_images
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Add up all processes' counts and compute the scores; ``size`` is not needed."""

@@ -138,9 +138,10 @@ class OpenVocabSegmentor(EncoderDecoder):
         plans = [self.window_plan((image.shape[-2], image.shape[-1])) for image in inputs]
         windows = [window for plan, image in zip(plans, inputs, strict=True) for window in plan.cut(image)]
         encoded = iter(self.encode_windows(windows))
+        by_image = [torch.stack([next(encoded) for _ in range(len(plan.tops) * len(plan.lefts))]) for plan in plans]
+        _check_finite(by_image, batch_img_metas)
         dense = []
-        for plan, image, meta in zip(plans, inputs, batch_img_metas, strict=True):
-            patch_logits = torch.stack([next(encoded) for _ in range(len(plan.tops) * len(plan.lefts))])
+        for plan, patch_logits, image, meta in zip(plans, by_image, inputs, batch_img_metas, strict=True):
             target = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
             dense.append(self.stitch(plan, patch_logits, image, target))
         return dense
@@ -243,6 +244,16 @@ def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
         raise ValueError(
             f"The image {meta.get('img_path', '(no path)')} of {height}x{width} pixels (height x width) is smaller than"
             f" one {patch_size}x{patch_size} patch: nothing can be told apart in it."
+        )
+
+
+def _check_finite(by_image: Sequence[Tensor], metas: Sequence[dict[str, Any]]) -> None:
+    finite = torch.stack([logits.isfinite().all() for logits in by_image]) if by_image else torch.ones(0)
+    if not finite.all():
+        meta = metas[int(finite.int().argmin())]
+        raise ValueError(
+            f"The logits of the image {meta.get('img_path', '(no path)')} are not numbers (NaN or infinite): the"
+            " weights are damaged, or too large for model.precision=fp16 (try fp32)."
         )
 
 

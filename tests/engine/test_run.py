@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.datasets.transforms import LoadImage
+from mmseg_tfovss.engine import identity, run
 from mmseg_tfovss.engine.run import check_run, run_test
-from mmseg_tfovss.evaluation.result import Result, write_result
+from mmseg_tfovss.evaluation.result import Result, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 CONFIG = Path(__file__).parents[2] / "configs" / "sclip" / "sclip_vit-b16_voc21.py"
@@ -105,13 +107,13 @@ def test_vocabulary_of_a_result_has_name_version_and_hash(config):
 
 def test_batch_size_changes_nothing_and_the_earlier_result_is_set_aside(config):
     first = run_test(config)
-    write_result(first, Path(config.work_dir))
+    assert read_result(Path(config.work_dir)) == first
     config.test_dataloader.batch_size = 3
     second = run_test(config)
     assert second["metrics"] == first["metrics"]
     assert second["per_class"] == first["per_class"]
-    assert (Path(config.work_dir) / "result.1.json").is_file()
-    assert not (Path(config.work_dir) / "result.json").exists()
+    assert read_result(Path(config.work_dir) / "result.1.json") == first
+    assert read_result(Path(config.work_dir)) == second
 
 
 def test_worker_errors_name_the_file(config, voc):
@@ -168,9 +170,55 @@ def test_unknown_names_are_refused_before_data_is_read(config):
         ("test_dataloader.bach_size", "test_dataloader.bach_size: unknown option 'bach_size'. Did you mean batch_size"),
         ("test_evaluator.ignore_indx", "Did you mean ignore_index"),
         ("test_dataloader.dataset.data_rot", "Did you mean data_root"),
+        ("test_cfg.save_image", "Did you mean save_images"),
     ],
 )
 def test_misspelt_options_are_refused(config, key, message):
     config.merge_from_dict({key: 8})
     with pytest.raises(ValueError, match=message):
         check_run(config)
+
+
+def test_only_a_loop_that_can_be_resumed_is_run(config):
+    config.test_cfg = {"type": "TestLoop"}
+    with pytest.raises(ValueError, match=r"test_cfg\.type must be ResumableTestLoop, but got 'TestLoop'"):
+        check_run(config)
+
+
+def test_a_finished_run_leaves_its_result_and_no_state(config):
+    run_test(config)
+    names = {path.name for path in Path(config.work_dir).iterdir() if path.is_file()}
+    assert names == {".lock", "result.json", CONFIG.name}
+    assert not (Path(config.work_dir) / "state").exists()
+
+
+def test_a_run_whose_result_could_not_be_written_is_resumed(config, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "result.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_result", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_test(config)
+    loaded = []
+    monkeypatch.setattr(LoadImage, "transform", lambda _, results: loaded.append(results))
+    assert run_test(config, resume=True)["num_images"] == len(SIZES)
+    assert loaded == []
+
+
+def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, tmp_path):
+    (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "check_files", lambda *_: None)  # it goes while the run is under way
+        patch.setattr(identity, "_files_hash", lambda _: "files")
+        with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
+            run_test(config)
+        state = Path(config.work_dir) / "state"
+        before = sorted(state.iterdir())
+        config.model.pamr_steps = 1
+        with pytest.raises(ValueError, match=r"cannot be resumed.*: model\.pamr_steps was absent and is 1"):
+            run_test(config, resume=True)
+        assert sorted(state.iterdir()) == before
+        del config.model["pamr_steps"]
+        (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
+        assert run_test(config, resume=True)["num_images"] == len(SIZES)

@@ -64,3 +64,12 @@ def test_second_run_starts_from_zero():
         evaluator.process(None, [sample(ones, truth)])
         assert evaluator.evaluate(1)["seg/pAcc"] == expected
         assert evaluator.total_images == 1
+
+
+def test_counting_goes_on_from_restored_counts():
+    evaluator, ones = metric(), torch.ones(2, 2, dtype=torch.int64)
+    evaluator.restore(torch.tensor([[4, 0], [0, 0]]), 1)
+    evaluator.process(None, [sample(ones, ones)])
+    assert evaluator.confusion.tolist() == [[4, 0], [0, 4]]
+    evaluator.evaluate(2)
+    assert evaluator.total_images == 2

@@ -24,6 +24,17 @@ MODES = {
 }
 
 
+@pytest.fixture(scope="session")
+def build_method(build_method):
+    """With what a method around another one needs: that other one, and no ranking of the mini CLIP's heads."""
+
+    def build(kind, **options):
+        around = {"base": {"type": "SCLIP"}, "k": 0} if kind == "LHTCLIP" else {}
+        return build_method(kind, **around, **options)
+
+    return build
+
+
 def random_images(*sizes, seed=0):
     """uint8 BGR images (3, h, w)."""
     draw = torch.Generator().manual_seed(seed)

@@ -1,6 +1,8 @@
 """The command lines as a user starts them."""
 
 import json
+import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,21 @@ def test_resume_shows_the_finished_result(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert "Already finished" in answer.stdout
     assert "59.12" in answer.stdout
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    """In this process: starting another takes seconds."""
+    from mmseg_tfovss.engine import run, signals
+
+    def stopped(*_, **options):
+        assert options == {"resume": True}
+        raise signals.StoppedError(signal.SIGTERM)
+
+    monkeypatch.setattr(run, "run_test", stopped)
+    monkeypatch.setattr(sys, "argv", ["test.py", str(SCLIP), "--work-dir", str(tmp_path), "--resume"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "tools/test.py"), run_name="__main__")
+    assert (end.value.code, capsys.readouterr().out) == (143, "")
 
 
 def test_leaderboard(tmp_path):

@@ -1,0 +1,196 @@
+"""A test loop that can be interrupted at any moment, and goes on where it was."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.dist import get_rank, is_main_process
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner, TestLoop
+from torch import Tensor
+
+from mmseg_tfovss.cli import sentence
+from mmseg_tfovss.engine.batches import FixedBatches
+from mmseg_tfovss.engine.distributed import share_first
+from mmseg_tfovss.engine.identity import run_identity
+from mmseg_tfovss.engine.peers import Peers
+from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
+from mmseg_tfovss.engine.signals import StoppedError, StopSignals
+from mmseg_tfovss.engine.state import Part, StateFolder
+from mmseg_tfovss.evaluation.metric import SegmentationMetric
+from mmseg_tfovss.registry import LOOPS
+
+_OWN_SHARING = ("sampler", "batch_sampler", "shuffle", "drop_last")  # settings that the loop replaces
+_Counted = tuple[Tensor | None, int, int]  # counts, images, and batches of this session: always in step
+_logger = logging.getLogger(__name__)
+
+
+@LOOPS.register_module()
+class ResumableTestLoop(TestLoop):
+    """MMEngine's test loop over fixed batches, whose counts are written every few images, and when it is stopped.
+
+    Args:
+        runner: its ``work_dir`` gets a folder ``state``.
+        dataloader: settings; every image is handed out once, whatever sampler they name.
+        evaluator: settings of a ``SegmentationMetric``, or the evaluator.
+        save_images: write the state after this many images of a process ...
+        save_seconds: ... or this much time, whichever is first.
+        resume: go on from the state that is there.
+        fp16: MMEngine's automatic mixed precision; ``model.precision`` is this package's own.
+
+    Attributes:
+        total: after :meth:`run`, on the first process: what all sessions took.
+
+    Raises:
+        ValueError: a setting out of range, or a metric that cannot be resumed.
+    """
+
+    total: Part
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: Mapping[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[dict[str, Any]],
+        save_images: int = 50,
+        save_seconds: float = 30.0,
+        resume: bool = False,
+        fp16: bool = False,
+    ) -> None:
+        if save_images < 1 or save_seconds < 0:
+            raise ValueError(
+                "test_cfg.save_images must be at least 1 and test_cfg.save_seconds at least 0, but got"
+                f" {save_images!r} and {save_seconds!r}."
+            )
+        settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
+        settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
+        super().__init__(runner, settings, evaluator, fp16)
+        self.save_images, self.save_seconds, self.resume = save_images, save_seconds, resume
+        self.metric = _only_metric(self.evaluator.metrics)
+        self.batches: FixedBatches = self.dataloader.batch_sampler
+        self.state = StateFolder(Path(runner.work_dir))
+        self.earlier_batches = 0  # that earlier sessions have counted, over all processes
+        self._part: Part | None = None  # at the beginning of this session
+        self._peers: Peers | None = None
+        self._counted: _Counted = (None, 0, 0)
+        self._saved = (0, 0.0)  # images in the last state, and when it was written or tried
+        self._started = time.perf_counter()
+
+    def begin(self) -> None:
+        """Find out what is done already; all processes call this, once, before :meth:`run`.
+
+        Raises:
+            ValueError: the state belongs to another run.
+            OSError: the state cannot be written.
+        """
+        self._peers = peers = Peers(self.state.path)
+        config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
+        num_classes = len(dataset.metainfo["classes"])
+
+        def start() -> Part:
+            peers.clear()
+            return self.state.begin(run_identity(config, dataset, model), num_classes, resume=self.resume)
+
+        self._part = part = share_first(start)
+        self.batches.leave_out(part.batches.tolist())
+        self.earlier_batches = len(part.batches)
+        if is_main_process():
+            self.metric.restore(torch.from_numpy(part.confusion), part.images)
+        else:
+            self._part = Part(part.session, get_rank(), part.identity, part.batches[:0], np.zeros_like(part.confusion))
+        self._counted = (self.metric.confusion, self.metric.num_images, 0)
+
+    @property
+    def part(self) -> Part:
+        """What this process has counted by now; the first one's includes earlier sessions."""
+        assert self._part is not None
+        confusion, images, done = self._counted
+        return replace(
+            self._part,
+            batches=np.concatenate([self._part.batches, np.array(self.batches.numbers[:done], np.int64)]),
+            confusion=self._part.confusion if confusion is None else confusion.cpu().numpy(),
+            images=images,
+            seconds=time.perf_counter() - self._started,
+            peak_memory_mb=max(self._part.peak_memory_mb, peak_memory_mb()),
+            devices=sorted({*self._part.devices, device_name(get_device())}),
+        )
+
+    def run(self) -> dict[str, float]:
+        """Test what is not done yet; the scores are of everything.
+
+        Raises:
+            StoppedError: by a signal; the state is kept.
+            PeerError: another process has failed.
+        """
+        if self._part is None:
+            self.begin()
+        assert self._peers is not None
+        self.runner.call_hook("before_test")
+        self.runner.call_hook("before_test_epoch")
+        self.runner.model.eval()
+        self.test_loss.clear()
+        self._started = time.perf_counter()
+        self._saved = (self._counted[1], self._started)
+        with StopSignals() as signals:
+            try:
+                self._iterate(signals, self._peers)
+                self._save()
+                signals.check()
+            except (Exception, KeyboardInterrupt) as error:
+                self._save()
+                self._peers.announce(error)
+                self._say_what_is_kept(error, self._peers)
+                raise
+        self._peers.wait()
+        self.total = self.part
+        metrics: dict[str, float] = self.evaluator.evaluate(len(self.dataloader.dataset))
+        self.runner.call_hook("after_test_epoch", metrics=metrics)
+        self.runner.call_hook("after_test")
+        return metrics
+
+    def _iterate(self, signals: StopSignals, peers: Peers) -> None:
+        if not len(self.batches):  # nor processes that load nothing
+            return
+        try:
+            for index, data_batch in enumerate(self.dataloader):
+                self.run_iter(index, data_batch)
+                self._counted = (self.metric.confusion, self.metric.num_images, index + 1)
+                signals.check()
+                peers.check()
+                self._save_if_due()
+        except RuntimeError:
+            signals.check()  # it went to the loading processes too, and torch reports their end as an error
+            raise
+
+    def _save_if_due(self) -> None:
+        images, moment = self._saved
+        if self._counted[1] - images >= self.save_images or time.perf_counter() - moment >= self.save_seconds:
+            self._save()
+
+    def _save(self) -> None:
+        """Write the state; a full disk is no reason to end a run that goes well."""
+        try:
+            self.state.write(self.part)
+        except OSError as error:
+            self._saved = (self._saved[0], time.perf_counter())
+            _logger.warning("warning: the state could not be written, the one before it stays: %s", sentence(error))
+        else:
+            self._saved = (self._counted[1], time.perf_counter())
+
+    def _say_what_is_kept(self, error: BaseException, peers: Peers) -> None:
+        if is_main_process():
+            reason = f"{error}; " if isinstance(error, StoppedError) else ""
+            images = "the counted images" if peers.several else f"{self._saved[0]} of {self.batches.images} images"
+            _logger.warning("%s%s are kept in %s: --resume goes on from there.", reason, images, self.state.path)
+
+
+def _only_metric(metrics: Sequence[object]) -> SegmentationMetric:
+    if len(metrics) != 1 or not isinstance(metrics[0], SegmentationMetric):
+        raise ValueError("test_evaluator must be one SegmentationMetric: the counts of others cannot be resumed.")
+    return metrics[0]

@@ -1,0 +1,200 @@
+"""What an unfinished run has counted so far, in files that survive any interruption."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_tfovss.whole_file import whole_file
+
+STATE_NAME = "state"
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+_FILE = re.compile(r"(\d{4})-(\d{4})(\.previous)?\.npz")
+_NAMED = 5  # changes named in a message
+_LONG = 60  # characters of a value in a message
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process has counted in one session, which is the time from a start or a resumption to the next end.
+
+    Attributes:
+        session: 0, 1, ...
+        process: 0, 1, ...; the first process's part includes all earlier sessions.
+        identity: what must be the same in all sessions, by name; see :func:`mmseg_tfovss.engine.identity.run_identity`.
+        batches: (N,) int64, numbers of the batches that are counted.
+        confusion: (C, C) int64, see :func:`mmseg_tfovss.evaluation.scores.confusion_counts`.
+        images: in those batches.
+        seconds: of this session.
+        earlier_seconds: of the earlier sessions that are included.
+        peak_memory_mb: the most so far.
+        devices: names of those used so far.
+    """
+
+    session: int
+    process: int
+    identity: Mapping[str, str]
+    batches: np.ndarray
+    confusion: np.ndarray
+    images: int = 0
+    seconds: float = 0.0
+    earlier_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    devices: Sequence[str] = field(default=())
+
+
+class StateFolder:
+    """The folder ``state`` in a run's folder: for each session and process the last part, and the one before it.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / STATE_NAME
+
+    def begin(self, identity: Mapping[str, str], num_classes: int, *, resume: bool) -> Part:
+        """Start a session: the first process calls this, once.
+
+        Args:
+            identity: of the run that is asked for.
+            num_classes: C.
+            resume: go on from what is there; otherwise it is renamed (``state.1``), and nothing is lost.
+
+        Returns:
+            The first process's part with everything that earlier sessions have counted; it has been written.
+
+        Raises:
+            ValueError: what is there belongs to another run; the differences are named.
+            OSError: the folder cannot be written.
+        """
+        if not resume:
+            self._set_aside()
+        found = self._parts()
+        for part in found:
+            self._check_same(part.identity, identity)
+        part = _merge(found, self._next_session(), identity, num_classes)
+        self.write(part)
+        for path in self.path.glob(".*.npz"):  # half-written by a process that was killed
+            path.unlink(missing_ok=True)
+        for path, session, _ in self._files():
+            if session < part.session - 1:
+                path.unlink(missing_ok=True)
+        return part
+
+    def write(self, part: Part) -> None:
+        """Write a part; the last one of this session and process becomes its predecessor.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written; the parts that are there stay.
+        """
+        arrays = {"batches", "confusion"}
+        facts = {name: value for name, value in vars(part).items() if name not in arrays}
+        text = np.frombuffer(json.dumps(facts, default=dict).encode(), np.uint8)
+        path = self.path / f"{part.session:04d}-{part.process:04d}.npz"
+        with whole_file(path) as scratch:
+            with scratch.open("wb") as file:
+                np.savez_compressed(file, facts=text, batches=part.batches, confusion=part.confusion)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                path.replace(path.with_suffix(".previous.npz"))
+
+    def forget(self) -> None:
+        """Remove everything: the result has been written."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _files(self) -> list[tuple[Path, int, str]]:
+        """Files of parts, with their session and the name that a part shares with its predecessor."""
+        paths = sorted(self.path.glob("*.npz")) if self.path.is_dir() else []
+        found = [(path, _FILE.fullmatch(path.name)) for path in paths]
+        return [(path, int(match[1]), f"{match[1]}-{match[2]}") for path, match in found if match]
+
+    def _next_session(self) -> int:
+        return max((session for _, session, _ in self._files()), default=-1) + 1
+
+    def _parts(self) -> list[Part]:
+        """The last part of each session and process that can be read."""
+        parts = []
+        for name in sorted({name for _, _, name in self._files()}):
+            paths = [self.path / f"{name}{suffix}" for suffix in (".npz", ".previous.npz")]
+            part = next((part for part in map(_read, filter(Path.exists, paths)) if part), None)
+            if part:
+                parts.append(part)
+        return parts
+
+    def _check_same(self, then: Mapping[str, str], now: Mapping[str, str]) -> None:
+        names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+        if not names:
+            return
+        changes = [f"{name} was {_short(then.get(name))} and is {_short(now.get(name))}" for name in names[:_NAMED]]
+        more = f"; and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        raise ValueError(
+            f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {'; '.join(changes)}{more}."
+            " Undo that, or start anew without --resume (what is there is kept under another name)."
+        )
+
+    def _set_aside(self) -> None:
+        if not self.path.exists():
+            return
+        if not any(len(part.batches) for part in self._parts()):
+            self.forget()
+            return
+        number = 1
+        while (kept := self.path.with_name(f"{STATE_NAME}.{number}")).exists():
+            number += 1
+        self.path.rename(kept)
+        _logger.warning("warning: an unfinished run was there; it is kept as %s (--resume would have gone on).", kept)
+
+
+def _read(path: Path) -> Part | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
+            return Part(batches=arrays["batches"], confusion=arrays["confusion"], **facts)
+    except _DAMAGE as error:
+        _logger.warning(
+            "warning: %s is damaged (%s): the state before it is used, or its images are counted anew.", path, error
+        )
+        return None
+
+
+def _merge(parts: Sequence[Part], session: int, identity: Mapping[str, str], num_classes: int) -> Part:
+    """All that is counted once: newer parts first, so that an older one whose batches they include is left out."""
+    kept: list[Part] = []
+    counted: set[int] = set()
+    for part in sorted(parts, key=lambda part: (-part.session, part.process)):
+        if counted.isdisjoint(part.batches.tolist()):
+            counted.update(part.batches.tolist())
+            kept.append(part)
+    seconds: dict[int, float] = defaultdict(float)  # processes of one session worked at the same time
+    for part in kept:
+        seconds[part.session] = max(seconds[part.session], part.seconds)
+    return Part(
+        session=session,
+        process=0,
+        identity=identity,
+        batches=np.array(sorted(counted), np.int64),
+        confusion=sum((part.confusion for part in kept), np.zeros((num_classes, num_classes), np.int64)),
+        images=sum(part.images for part in kept),
+        earlier_seconds=sum(seconds.values()) + sum(part.earlier_seconds for part in kept),
+        peak_memory_mb=max((part.peak_memory_mb for part in kept), default=0.0),
+        devices=sorted({name for part in kept for name in part.devices}),
+    )
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "absent"
+    return value if len(value) <= _LONG else f"{value[:_LONG]}..."

@@ -1,0 +1,59 @@
+"""What may not change while a run is interrupted."""
+
+import pytest
+
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.identity import run_identity
+from mmseg_tfovss.engine.run import _build_dataset
+from mmseg_tfovss.engine.single import build_method
+from tests.engine.test_run import CONFIG, make_voc, small_options
+
+
+@pytest.fixture
+def parts(tmp_path, mini_clip):
+    config = load_config(CONFIG, small_options(make_voc(tmp_path), mini_clip, tmp_path / "work"))
+    model = build_method(config, "cpu")
+    return config, _build_dataset(config), model
+
+
+def changed(parts, before):
+    after = run_identity(*parts)
+    return {name for name in {**before, **after} if before.get(name) != after.get(name)}
+
+
+def test_settings_are_named_one_by_one(parts):
+    config, *_ = parts
+    before = run_identity(*parts)
+    config.model.pamr_steps = 3
+    config.model.test_cfg.stride = 8
+    config.test_dataloader.dataset.pipeline[1].short_side = 100
+    names = {"model.pamr_steps", "model.test_cfg.stride", "test_dataloader.dataset.pipeline.1.short_side"}
+    assert changed(parts, before) == names
+    assert before["model.test_cfg.stride"] == "16"
+
+
+def test_what_cannot_change_a_number_is_left_out(parts):
+    config, *_ = parts
+    before = run_identity(*parts)
+    config.test_dataloader.num_workers = 9
+    config.test_cfg.save_images = 1
+    config.work_dir = "elsewhere"
+    assert changed(parts, before) == set()
+
+
+def test_files_of_the_dataset(parts, tmp_path):
+    before = run_identity(*parts)
+    path = tmp_path / "VOC2012/SegmentationClass/1.png"
+    path.write_bytes(path.read_bytes() + b"more")
+    assert changed(parts, before) == {"the dataset's files"}
+
+
+def test_weights_and_vocabulary_and_code_and_versions(parts):
+    _, _, model = parts
+    before = run_identity(*parts)
+    assert before["the weights"] == model.backbone.weights_hash
+    assert before["the vocabulary"] == model.decode_head.vocabulary.hash
+    assert len(before["the code"]) == 64
+    assert "the version of torch" in before
+    model.backbone.weights_hash = "other"
+    assert changed(parts, before) == {"the weights"}

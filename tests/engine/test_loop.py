@@ -1,0 +1,148 @@
+"""The test loop over images that cost nothing."""
+
+import errno
+import os
+import signal
+
+import numpy as np
+import pytest
+from mmengine.evaluator import Evaluator
+
+from mmseg_tfovss.engine.loop import ResumableTestLoop
+from mmseg_tfovss.engine.signals import StoppedError
+from mmseg_tfovss.evaluation import SegmentationMetric
+from mmseg_tfovss.registry import METRICS
+from tests.engine.fakes import FakeImages, scores_of
+
+
+@pytest.fixture
+def signalled(monkeypatch):
+    """Send this process a signal while the n-th image is counted."""
+
+    def arm(number, after):
+        process, calls = SegmentationMetric.process, []
+
+        def counting(self, *arguments):
+            process(self, *arguments)
+            calls.append(1)
+            if len(calls) == after:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(SegmentationMetric, "process", counting)
+
+    return arm
+
+
+def test_all_images_are_loaded_once(session):
+    loop = session()
+    loop.run()
+    assert loop.dataloader.dataset.loaded == list(range(41))
+    assert loop.total.images == loop.metric.total_images == 41
+
+
+def test_a_signal_keeps_everything_up_to_the_batch_and_the_rest_is_done_later(session, signalled, caplog):
+    whole = session(resume=False)
+    whole.run()
+    whole.state.forget()
+    signalled(signal.SIGUSR1, after=7)
+    stopped = session()
+    with pytest.raises(StoppedError, match="stopped by SIGUSR1"):
+        stopped.run()
+    assert f"stopped by SIGUSR1; 14 of 41 images are kept in {stopped.state.path}: --resume goes on" in caplog.text
+    rest = session()
+    rest.run()
+    assert rest.dataloader.dataset.loaded == list(range(14, 41))
+    assert rest.earlier_batches == 7
+    assert scores_of(rest) == scores_of(whole)
+    assert rest.total.earlier_seconds > 0
+
+
+def test_a_complete_state_loads_nothing(session):
+    first = session()
+    first.run()
+    again = session()
+    again.run()
+    assert again.dataloader.dataset.loaded == []
+    assert scores_of(again) == scores_of(first)
+    assert again.total.earlier_seconds == pytest.approx(first.total.seconds, rel=0.5)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_loading_processes_load_the_rest_only(session, signalled, workers):
+    signalled(signal.SIGTERM, after=10)
+    loop = session()
+    with pytest.raises(StoppedError):
+        loop.run()
+    rest = session(workers=workers)
+    rest.run()
+    assert (rest.total.images, len(rest.batches)) == (41, 11)
+
+
+def test_a_signal_that_ends_the_loading_processes_too_is_a_signal(session, monkeypatch):
+    """As from a terminal or a scheduler, to the whole process group; torch reports the others' end as an error."""
+
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+    monkeypatch.setattr(ResumableTestLoop, "run_iter", killed)
+    with pytest.raises(StoppedError, match="SIGTERM"):
+        session().run()
+
+
+def test_states_are_written_every_so_many_images_or_seconds(session, monkeypatch):
+    for options, expected in (({"save_images": 10, "save_seconds": 99}, 4), ({"save_seconds": 0}, 21)):
+        loop = session(resume=False, **options)
+        loop.begin()
+        written = []
+        monkeypatch.setattr(loop.state, "write", written.append)
+        loop.run()
+        assert len(written) == expected + 1  # and when all is done
+        counts = [part.images for part in written]
+        assert counts == sorted(counts)
+        assert counts[-1] == 41
+        assert all(part.confusion.sum() == 16 * part.images for part in written)
+
+
+def test_an_error_keeps_the_state_and_names_it(session, monkeypatch, caplog):
+    images = FakeImages(session().state.path.parent / "data", 41)
+    load = FakeImages.__getitem__
+
+    def vanished(self, idx):
+        if idx == 20:
+            raise FileNotFoundError("The image 20.png does not exist.")
+        return load(self, idx)
+
+    monkeypatch.setattr(FakeImages, "__getitem__", vanished)
+    with pytest.raises(FileNotFoundError, match=r"20\.png"):
+        session(images=images).run()
+    assert "20 of 41 images are kept" in caplog.text
+    monkeypatch.undo()
+    rest = session()
+    rest.run()
+    assert rest.dataloader.dataset.loaded == list(range(20, 41))
+
+
+def test_a_full_disk_is_a_warning_and_the_run_goes_on(session, monkeypatch, caplog):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    loop = session(save_images=4)
+    loop.begin()
+    monkeypatch.setattr(np, "savez_compressed", full)
+    loop.run()
+    assert loop.metric.total_images == 41
+    assert "warning: the state could not be written, the one before it stays" in caplog.text
+    assert "No space left on device" in caplog.text
+
+
+@pytest.mark.parametrize("option", [{"save_images": 0}, {"save_seconds": -1}])
+def test_settings_out_of_range_are_refused(session, option):
+    with pytest.raises(ValueError, match=r"test_cfg\.save_images must be at least 1"):
+        session(**option)
+
+
+def test_metrics_that_cannot_be_resumed_are_refused(session):
+    built = [METRICS.build({"type": "SegmentationMetric"}), METRICS.build({"type": "mmseg.IoUMetric"})]
+    with pytest.raises(ValueError, match="must be one SegmentationMetric"):
+        session(evaluator=Evaluator(built))
