@@ -2,37 +2,109 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmseg_tfovss.evaluation.leaderboard import Board, Collected
+
+_NOT_ALL_COUNT = 3
+_DAY = 86_400
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Write leaderboard.md, .csv, .tex and .html from result.json files.")
+    parser = argparse.ArgumentParser(
+        description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
+        epilog="Exit code 0: every result counts. 3: written, but results are left out or partial (they are named).",
+    )
     parser.add_argument("results", nargs="+", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=Path, required=True, help="folder of the leaderboard files")
     parser.add_argument("--published", action="store_true", help="add numbers printed in papers for the same datasets")
+    parser.add_argument(
+        "--watch",
+        type=seconds,
+        nargs="?",
+        const=10.0,
+        metavar="SECONDS",
+        help="write again when results change, looking every so many seconds (default 10), until Ctrl-C",
+    )
     return parser.parse_args()
 
 
-def main() -> None:
-    """Write and print the leaderboard."""
+def seconds(text: str) -> float:
+    """A number of seconds above 0, at most a day."""
+    number = float(text)
+    if not 0 < number <= _DAY:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most {_DAY}, but got {text}")
+    return number
+
+
+def write(collected: "Collected", arguments: argparse.Namespace) -> tuple["Board", list[Path]]:
+    """Write the files."""
+    from mmseg_tfovss.evaluation.leaderboard import make_board, published_numbers, write_leaderboard
+
+    datasets = {result["dataset"] for result in collected.results}
+    board = make_board(collected, published_numbers(datasets) if arguments.published else ())
+    return board, write_leaderboard(board, arguments.out)
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Write whenever results change, until Ctrl-C."""
+    try:
+        import time
+
+        from mmseg_tfovss.evaluation.leaderboard_watch import watch_results
+
+        def wait() -> None:
+            time.sleep(arguments.watch)
+
+        for line in watch_results(arguments.results, lambda found: write(found, arguments), wait):
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped watching; the leaderboard is in {arguments.out}.")
+
+
+def write_once(arguments: argparse.Namespace) -> int:
+    """Write and print the leaderboard.
+
+    Returns:
+        The exit code.
+    """
+    import sys
+
+    from rich.console import Console
+
+    from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, collect_results, refused
+    from mmseg_tfovss.evaluation.table import print_table, summary_table
+
+    collected = collect_results(arguments.results)
+    if not collected.runs:
+        reasons = " ".join(f"{item.path} {item.reason}" for item in collected.left_out)
+        raise ValueError(f"No result counts, so nothing is written: {reasons}")
+    board, paths = write(collected, arguments)
+    console = Console()
+    print_table(summary_table(collected.results))
+    if POCKET_NOTE in board.notes:
+        console.print(POCKET_NOTE)
+    console.print(f"Written: {', '.join(str(path) for path in paths)}", soft_wrap=True)
+    wrong = refused(board)
+    for path, reason in wrong:
+        sys.stderr.write(f"does not count: {path} {reason}\n")
+    return _NOT_ALL_COUNT if wrong else 0
+
+
+def main() -> int:
+    """Write the leaderboard once, or keep it up to date."""
     arguments = parse_arguments()
     from mmseg_tfovss.cli import user_errors
 
     with user_errors():
-        from rich.console import Console
-
-        from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, load_results, published_rows, write_leaderboard
-        from mmseg_tfovss.evaluation.table import print_table, summary_table
-
-        results = load_results(arguments.results)
-        published = published_rows({result["dataset"] for result in results}) if arguments.published else []
-        paths = write_leaderboard(results, arguments.out, published)
-        console = Console()
-        print_table(summary_table(results))
-        if any(result["dataset"].startswith("pocket") for result in results):
-            console.print(POCKET_NOTE)
-        console.print(f"Written: {', '.join(str(path) for path in paths)}", soft_wrap=True)
+        if arguments.watch:
+            watch(arguments)
+            return 0
+        return write_once(arguments)
+    return 1  # user_errors leaves by SystemExit
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""The leaderboard as Markdown and comma-separated values."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+
+from mmseg_tfovss.evaluation.leaderboard_board import PUBLISHED, Board, Cell, Line, Section
+from mmseg_tfovss.evaluation.leaderboard_published import Published
+from mmseg_tfovss.evaluation.leaderboard_results import SCORES, Run, changes, image_count
+from mmseg_tfovss.evaluation.result import Result
+
+COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
+NAMES = ("Method", "Backbone", "Setting", "Precision")
+PUBLISHED_NAMES = ("Method", "Backbone", "Setting", "Source")
+TITLES = {
+    "paper": "Protocol paper: the authors' settings",
+    "unified": "Protocol unified: the same settings for all",
+    PUBLISHED: "Published numbers",
+}
+Row = tuple[str, ...]
+_RUN_COLUMNS = (*COLUMNS, "Commit", "Finished", "File")
+_MARKDOWN_SPECIAL = re.compile(r"([\\|*`<>\[\]])")
+
+
+def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
+    """One row of text per result, in the order of :data:`COLUMNS`."""
+    return [
+        (
+            result["dataset"],
+            _protocol(result),
+            result["method"],
+            result["backbone"],
+            result["precision"],
+            *(f"{result['metrics'][name]:.2f}" for name in SCORES),
+            image_count(result),
+            f"{result['seconds_per_image']:.3f}",
+        )
+        for result in results
+    ]
+
+
+def published_rows(published: Sequence[Published]) -> list[Row]:
+    """One row of text per published number, in the order of :data:`COLUMNS`; its source stands for the protocol."""
+    return [
+        (
+            number.dataset,
+            f"published, {number.setting}: {'; '.join(filter(None, (number.source, number.note)))}",
+            number.method,
+            number.backbone,
+            "",
+            *(number.scores.get(name, "") for name in SCORES),
+            "",
+            "",
+        )
+        for number in published
+    ]
+
+
+def line_names(section: Section, line: Line) -> Row:
+    """The cells of a row that hold names, in the order of :func:`name_columns`."""
+    return (line.method, line.backbone, line.setting, line.source if section.name == PUBLISHED else line.precision)
+
+
+def name_columns(section: Section) -> Row:
+    """Titles of the columns that hold names."""
+    return PUBLISHED_NAMES if section.name == PUBLISHED else NAMES
+
+
+def beside(cell: Cell) -> str:
+    """The published value and the difference to it, or nothing."""
+    if not cell.published:
+        return ""
+    return f"paper {cell.published}" + (f", {cell.difference:+.2f}" if cell.difference is not None else "")
+
+
+def refused(board: Board) -> list[tuple[str, str]]:
+    """Files that do not count, or not fully, each with what is wrong with it."""
+    partial = [(str(run.path), f"is partial: {image_count(run.result)} images") for run in board.partial]
+    return [*((str(item.path), item.reason) for item in board.left_out), *partial]
+
+
+def to_markdown(board: Board) -> str:
+    """Tables, notes, every run, and what does not count."""
+    parts = ["# Leaderboard", "mIoU in percent.", *(_escape_markdown(note) for note in board.notes)]
+    for section in board.sections:
+        header = (*name_columns(section), *section.columns)
+        rows = [
+            (*map(_escape_markdown, line_names(section, line)), *cells_of(section, line, _markdown_cell))
+            for line in section.lines
+        ]
+        parts += [f"## {TITLES[section.name]}", _markdown_table(header, rows)]
+    rows = [tuple(map(_escape_markdown, row)) for row in leaderboard_rows([run.result for run in board.runs])]
+    if rows:
+        parts += ["## Every run", _markdown_table(COLUMNS, rows)]
+    wrong = [f"- {_escape_markdown(path)} {_escape_markdown(reason)}" for path, reason in refused(board)]
+    if wrong:
+        parts += ["## Does not count", "\n".join(wrong)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(board: Board) -> str:
+    """The tables of all protocols under one header.
+
+    A dataset of which a published number stands beside one of ours has two more columns, ``<dataset> published``
+    and ``<dataset> difference``. A partial result is in the column ``Partial`` only.
+    """
+    columns = list(dict.fromkeys(column for section in board.sections for column in section.columns))
+    lines = [line for section in board.sections for line in section.lines]
+    cells = [(column, cell) for line in lines for column, cell in line.cells.items()]
+    compared = [title for title in columns if any(name == title and cell.published for name, cell in cells)]
+    header = ["Protocol", *NAMES, "Kind", *columns]
+    header += [f"{column} {what}" for column in compared for what in ("published", "difference")]
+    rows = [[*header, "Partial", "Source"]]
+    for section in board.sections:
+        for line in section.lines:
+            row = [section.name, line.method, line.backbone, line.setting, line.precision, line.kind]
+            row += [_number(line.cells.get(column)) for column in columns]
+            for column in compared:
+                cell = line.cells.get(column)
+                row += [cell.published if cell else "", _difference(cell)]
+            partial = [f"{name} {cell.text} ({cell.partial})" for name, cell in line.cells.items() if cell.partial]
+            rows.append([*row, "; ".join(partial), line.source])
+    return _csv(rows)
+
+
+def to_runs_csv(board: Board) -> str:
+    """Every result with all scores and where it comes from, then every published number."""
+    return _csv([_RUN_COLUMNS, *(_run_row(run) for run in board.runs), *_published_run_rows(board.published)])
+
+
+def _protocol(result: Result) -> str:
+    """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
+    protocol = f"{result['protocol']}, {result['setting']}" if result["setting"] else result["protocol"]
+    return f"{protocol} ({changes(result)})" if result["overrides"] else protocol
+
+
+def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[str]:
+    """The cells of a row that hold numbers; empty where there is none."""
+    return [show(line.cells[column]) if column in line.cells else "" for column in section.columns]
+
+
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", one_line(text))
+
+
+def _markdown_cell(cell: Cell) -> str:
+    value = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}[cell.mark].format(cell.text)
+    value = f"({value})" if cell.partial else value
+    return f"{value} ({beside(cell)})" if cell.published else value
+
+
+def _markdown_table(header: Row, rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(cell: Cell | None) -> str:
+    return cell.text if cell and not cell.partial else ""
+
+
+def _difference(cell: Cell | None) -> str:
+    return f"{cell.difference:+.2f}" if cell and cell.difference is not None else ""
+
+
+def _run_row(run: Run) -> Row:
+    [row] = leaderboard_rows([run.result])
+    return (*row, str(run.result["git_commit"] or ""), run.result["finished_at"], str(run.path))
+
+
+def _published_run_rows(published: Sequence[Published]) -> list[Row]:
+    return [(*row, "", "", "") for row in published_rows(published)]
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks."""
+    return " ".join(text.split())

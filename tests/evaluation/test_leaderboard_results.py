@@ -1,0 +1,108 @@
+"""Which result files count."""
+
+import json
+
+import pytest
+
+from mmseg_tfovss.evaluation.leaderboard_results import collect_results
+from mmseg_tfovss.evaluation.result import write_result
+from tests.evaluation.test_result import make_result
+
+
+@pytest.fixture
+def runs(tmp_path):
+    vanilla = make_result(method="CLIP", metrics={"mIoU": 16.2, "pAcc": 80.0, "mAcc": 70.0, "fwIoU": 65.0})
+    write_result(vanilla, tmp_path / "clip_voc21")
+    write_result(make_result(), tmp_path / "sclip_voc21")
+    return tmp_path
+
+
+def test_best_first_and_the_same_file_named_twice_once(runs):
+    collected = collect_results([runs, runs / "clip_voc21", runs / "sclip_voc21/result.json"])
+    assert [result["method"] for result in collected.results] == ["SCLIP", "CLIP"]
+    assert collected.left_out == ()
+
+
+def test_of_two_results_of_one_run_none_counts(runs):
+    write_result(make_result(), runs / "again")
+    collected = collect_results([runs])
+    assert [result["method"] for result in collected.results] == ["CLIP"]
+    assert {item.path.parent.name for item in collected.left_out} == {"again", "sclip_voc21"}
+    assert collected.left_out[0].reason == (
+        f"is a duplicate: {runs / 'sclip_voc21/result.json'} holds the same run (voc21, paper, SCLIP, ViT-B-16/openai,"
+        " fp32); name or keep one of them."
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16"},
+        {"setting": "336 pixels"},
+        {"overrides": {"short_side": "448"}},
+        {"protocol": "unified"},
+        {"backbone": "ViT-L-14/openai"},
+    ],
+)
+def test_what_makes_another_run(runs, changes):
+    write_result(make_result(**changes), runs / "other")
+    assert len(collect_results([runs]).runs) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not a result file"),
+        ("[]", "does not have the schema version 1"),
+        (json.dumps(make_result(schema_version=0)), "does not have the schema version 1"),
+        (json.dumps({"schema_version": 1, "method": "SCLIP"}), "lacks backbone, "),
+        (json.dumps(make_result(metrics={"mIoU": 5.0})), "has no usable metrics.pAcc, metrics.mAcc, metrics.fwIoU"),
+        (json.dumps(make_result(metrics=[1])), "has no usable metrics.mIoU"),
+        (json.dumps(make_result(method=["SCLIP"])), "has no usable method"),
+        (json.dumps(make_result(method="\ud800")), "'utf-8' codec can't encode"),
+        (json.dumps(make_result(vocabulary_hash=[])), "has no usable vocabulary_hash"),
+        (json.dumps(make_result(overrides=None)), "has no usable overrides"),
+        (json.dumps(make_result(num_images="10")), "has no usable num_images"),
+        (json.dumps(make_result()).replace("59.1234", "NaN"), "has no usable metrics.mIoU"),
+        (json.dumps(make_result()).replace("59.1234", "159.1"), "has no usable metrics.mIoU"),
+        (
+            json.dumps(make_result(per_class={"cat": {"Acc": 1.0}})),
+            "has an IoU of the class 'cat' that is no percentage",
+        ),
+        (json.dumps(make_result(per_class={"cat": 3})), "has an IoU of the class 'cat' that is no percentage"),
+        (json.dumps(make_result(protocol="mine")), "has the protocol 'mine'; valid: paper, unified"),
+        (json.dumps(make_result(vocabulary_version="0")), "is stale: made with version 0 of the class list voc21"),
+    ],
+)
+def test_files_that_cannot_be_shown_are_left_out_with_a_reason(runs, content, reason):
+    (runs / "bad").mkdir()
+    (runs / "bad/result.json").write_text(content)
+    collected = collect_results([runs])
+    assert len(collected.runs) == 2
+    [left_out] = collected.left_out
+    assert left_out.path == runs / "bad/result.json"
+    assert left_out.reason.startswith(reason)
+
+
+def test_class_lists_that_are_not_bundled_have_no_version_to_be_stale_by(tmp_path):
+    write_result(make_result(vocabulary="/home/me/words.txt", vocabulary_version="0"), tmp_path / "a")
+    write_result(make_result(vocabulary="voc21 with background sclip", method="CLIP"), tmp_path / "b")
+    assert len(collect_results([tmp_path]).runs) == 2
+
+
+def test_overlays_of_a_run_are_found(runs):
+    (runs / "sclip_voc21/pictures").mkdir()
+    for name in ("b_overlay.png", "a_overlay.png", "a_mask.png"):
+        (runs / "sclip_voc21/pictures" / name).touch()
+    best, other = collect_results([runs]).runs
+    assert [path.name for path in best.overlays] == ["a_overlay.png", "b_overlay.png"]
+    assert other.overlays == ()
+
+
+def test_folders_without_results_are_named_with_what_to_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing does not exist"):
+        collect_results([tmp_path / "nothing"])
+    with pytest.raises(
+        FileNotFoundError, match=r"no run in it has finished\. Run one first, .* tools/test\.py configs/"
+    ):
+        collect_results([tmp_path])

@@ -1,0 +1,71 @@
+"""Segment images with several methods and put them side by side (README: "Compare methods on your images")."""
+
+import argparse
+from pathlib import Path
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="One row per image, one column per method, one legend.",
+        usage="%(prog)s IMAGE... CONFIG... --out GRID.png [options]",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, help="images, and configs (what ends in .py)")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write")
+    parser.add_argument(
+        "--ground-truth",
+        nargs="+",
+        metavar="FILE",
+        help="an annotation per image (class ids), or auto: that of the first config's dataset",
+    )
+    parser.add_argument("--classes", help='"cat; dog, puppy; grass" for all configs: classes by ";", synonyms by ","')
+    parser.add_argument("--short-side", type=int, help="resize the images to it first; default: each config's")
+    parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
+    parser.add_argument("--cell", type=int, default=480, help="long side of a picture in pixels (default 480)")
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    arguments = parser.parse_args()
+    arguments.configs = [path for path in arguments.paths if path.suffix == ".py"]
+    arguments.images = [path for path in arguments.paths if path.suffix != ".py"]
+    if not (arguments.configs and arguments.images):
+        parser.error("name at least one image and one config (a path that ends in .py)")
+    if arguments.cell < 1:
+        parser.error("--cell must be at least 1 pixel")
+    if arguments.classes is not None and arguments.ground_truth == ["auto"]:
+        parser.error("--ground-truth auto has the classes of its dataset: leave --classes, or name annotation files")
+    return arguments
+
+
+def main() -> None:
+    """Draw the picture."""
+    arguments = parse_arguments()
+    from mmseg_tfovss.cli import parse_options, user_errors
+
+    with user_errors():
+        from mmengine.device import get_device
+        from rich.console import Console
+
+        from mmseg_tfovss.analysis.compare import draw_comparison, find_truths, read_truths, set_classes, shared_names
+        from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.whole_file import whole_file
+
+        options = parse_options(arguments.cfg_options)
+        if arguments.short_side is not None:
+            options["short_side"] = arguments.short_side
+        configs = [load_config(path, options) for path in arguments.configs]
+        if arguments.classes is not None:
+            set_classes(configs, arguments.classes)
+        names = shared_names(configs, given=arguments.classes is not None)
+        truths = None
+        if arguments.ground_truth == ["auto"]:
+            truths = find_truths(arguments.images, configs[0])
+        elif arguments.ground_truth:
+            truths = read_truths([Path(file) for file in arguments.ground_truth], arguments.images, len(names))
+        device = arguments.device or str(get_device())
+        picture = draw_comparison(arguments.images, configs, device, names, truths=truths, cell=arguments.cell)
+        with whole_file(arguments.out) as scratch:
+            picture.save(scratch)
+        Console().print(f"Written: {arguments.out}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
