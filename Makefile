@@ -12,8 +12,8 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$
 .PHONY: benchmark test lint picture clean
 
 benchmark: $(STAMP)
-	@echo "Running $(words $(POCKET)) configs, $(JOBS) at a time ..."
-	@printf '%s\n' $(POCKET) | OMP_NUM_THREADS=1 xargs -P $(JOBS) -I{} sh -c '$(BIN)/python tools/test.py {} --resume > /dev/null'
+	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/slurm_array.py $(POCKET) --local $(JOBS)
 	@$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard
 
 test: $(STAMP)

@@ -97,7 +97,7 @@ class DSLO(OpenVocabSegmentor):
         cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
         self_attention: let C see how much a patch attends to itself. That is often far more than to any other patch, so
             that staying is cheap, all else dear, and the graph hardly counts.
-        cost_range: largest cost, in the units of ``epsilon``.
+        cost_range: largest cost, in the units of ``epsilon``; above 80 epsilon the solver needs logarithms and much longer.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
         iterations: Sinkhorn's.
@@ -146,7 +146,7 @@ class DSLO(OpenVocabSegmentor):
         top_k: int = 1,
         cost: str = "neg_log",
         self_attention: bool = False,
-        cost_range: float = 10.0,
+        cost_range: float = 8.0,
         marginal: str = "target",
         epsilon: float = 0.1,
         iterations: int = 50,

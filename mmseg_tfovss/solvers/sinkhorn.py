@@ -16,7 +16,7 @@ from mmseg_tfovss.solvers.checks import check_mass, check_positive, check_square
 MARGINALS = ("target", "source")
 _CHECK_EVERY = 5  # iterations between looks at the marginals: each look waits for the GPU
 _COLUMNS = 4  # products of an N x N with an N x C matrix are a third faster on CPUs when C is a multiple of it
-_LARGEST_EXPONENT = 60.0  # exp(-C / epsilon) and products with it stay normal float32 numbers below
+_LARGEST_EXPONENT = 80.0  # exp(-C / epsilon) is a normal float32 number up to 87
 
 
 def optimal_path(
@@ -40,7 +40,7 @@ def optimal_path(
             far patch j lies from the class); ``source``: D_i = sum_j C_ij pi_ij, by the patch that gives f_i.
         tolerance: iterations stop early once the rows of every class sum to its mass up to this sum of
             differences (the columns always do); float32 cannot tell much less than 1e-6.
-        log_domain: iterate on logarithms, slower, for costs above about 60 epsilon; ``None``: when needed.
+        log_domain: iterate on logarithms, slower, for costs above 80 epsilon; ``None``: when needed.
 
     Returns:
         D, (..., N, C), >= 0, float32 (float64 for float64); 0 for rejected classes, and where no mass can arrive.

@@ -132,7 +132,7 @@ def test_the_discrepancy_equals_the_formulas(mode, build_method):
             expected = np.array([x * np.log(patches * x) if x else 0.0 for x in f])
         elif mode == "optimal_path":
             others = graph.clone().fill_diagonal_(0)
-            cost = 10 * transport_cost(others + others.amax(1).diag(), "neg_log").numpy()
+            cost = 8 * transport_cost(others + others.amax(1).diag(), "neg_log").numpy()
             expected = -(cost * ot.sinkhorn(f, np.full(patches, 1 / patches), cost, 0.1, numItermax=5000)).sum(0)
         else:
             transition = iterative_proportional_fitting(graph).numpy()
