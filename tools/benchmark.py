@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Seconds per stage, images per second, memory, parameters and FLOPs.")
-    parser.add_argument("configs", nargs="+", metavar="config")
+    parser.add_argument("configs", nargs="*", metavar="config")
     parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--random-weights", action="store_true", help="no checkpoint, no text tower: timing only")
@@ -22,6 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
     )
+    parser.add_argument("--solvers", action="store_true", help="time DSLO's solvers beside POT, without a config")
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
@@ -35,6 +36,8 @@ def check(arguments: argparse.Namespace) -> None:
 
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
+    if bool(arguments.configs) == arguments.solvers:
+        raise ValueError("Name a config to time, or --solvers alone.")
     if arguments.out:
         check_suffix(arguments.out)
         if not arguments.complexity:
@@ -66,6 +69,10 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.evaluation.table import print_table
 
+    if arguments.solvers:
+        from mmseg_tfovss.analysis.solver_speed import time_solvers
+
+        print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
     rows = []

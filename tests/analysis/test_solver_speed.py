@@ -1,0 +1,13 @@
+"""The solvers' speed: the table holds what it says."""
+
+from mmseg_tfovss.analysis import solver_speed
+
+
+def test_every_size_has_its_row(monkeypatch):
+    monkeypatch.setattr(solver_speed, "SIZES", ((16, 3), (25, 2)))
+    table = solver_speed.time_solvers("cpu", 1)
+    sizes, ours, pot, ratio, chain = (list(column.cells) for column in table.columns)
+    assert sizes == ["16 x 3", "25 x 2"]
+    assert all(float(cell) > 0 for column in (ours, chain) for cell in column)
+    assert [len(column) for column in (pot, ratio)] == [2, 2]
+    assert "32 x 32 to 512 x 512" in table.caption
