@@ -1,0 +1,105 @@
+"""What a list of configs comes to: where each run goes, how heavy it is, and which have finished."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_tfovss.cli import parse_options
+from mmseg_tfovss.config import config_hash, input_files, load_config
+from mmseg_tfovss.datasets.facts import FACTS
+from mmseg_tfovss.engine.provenance import git_commit
+from mmseg_tfovss.evaluation import result as results
+from mmseg_tfovss.ops.windows import window_starts
+
+_ASPECT = 4 / 3  # of photographs; Cityscapes' are wider, below
+_WIDE = {"cityscapes": 2.0, "cityscapes27": 2.0}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One config to evaluate.
+
+    Attributes:
+        config: the file.
+        name: its ``run_name``.
+        folder: where its result and its log go.
+        pixels: that go through the network, about; infinite for a dataset of unknown size.
+    """
+
+    config: Path
+    name: str
+    folder: Path
+    pixels: float
+
+
+def plan_runs(
+    paths: Sequence[Path], pairs: Sequence[str] = (), work_dirs: Path | None = None
+) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """Read configs, and see which are still to do.
+
+    Args:
+        paths: the config files.
+        pairs: options for all of them, ``KEY=VALUE``.
+        work_dirs: the runs' folders are made in it; default: as tools/test.py does.
+
+    Returns:
+        The runs to do, the heaviest first (of equal ones the first named), and those that ``tools/test.py --resume``
+        would only show.
+
+    Raises:
+        ValueError: an unreadable config, one without a dataset, or two for one folder.
+        FileNotFoundError: no such config.
+    """
+    options, commit = parse_options(list(pairs)), git_commit()
+    unfinished: list[PlannedRun] = []
+    finished: list[PlannedRun] = []
+    owners: dict[Path, Path] = {}
+    for path in paths:
+        config = load_config(path, options)
+        run = _plan(path, config, work_dirs)
+        if run.folder in owners:
+            raise ValueError(f"{owners[run.folder]} and {path} would both write to {run.folder}: name one of them.")
+        owners[run.folder] = path
+        done = results.finished(run.folder, config_hash(config), commit, input_files(config))
+        (finished if done else unfinished).append(run)
+    return sorted(unfinished, key=lambda run: -run.pixels), finished
+
+
+def run_pixels(config: Config) -> float:
+    """Pixels that go through the network, about: images x windows x window size; infinite if nobody knows."""
+    images = _count_images(config.dataset, config.test_dataloader.dataset.get("indices"))
+    short = config.short_side
+    if not isinstance(short, int):
+        return math.inf
+    sides = short, round(short * _WIDE.get(config.dataset, _ASPECT))
+    rule = config.model.test_cfg
+    if rule.get("mode") != "slide":
+        return images * math.prod(sides)
+    crops, strides = _pair(rule.crop_size), _pair(rule.stride)
+    windows = [len(window_starts(*axis)) for axis in zip(sides, crops, strides, strict=True)]
+    return images * math.prod(windows) * math.prod(crops)
+
+
+def _plan(path: Path, config: Config, work_dirs: Path | None) -> PlannedRun:
+    for key in ("dataset", "test_dataloader"):
+        if key not in config:
+            raise ValueError(f"Config {path} has no {key!r}: tools/test.py needs a config with a dataset.")
+    own = Path(config.work_dir or f"work_dirs/{config.run_name}")
+    folder = work_dirs / config.run_name if work_dirs else own
+    return PlannedRun(path, config.run_name, folder, run_pixels(config))
+
+
+def _count_images(dataset: str, indices: int | Sequence[int] | None) -> float:
+    """Images of a set, or of the part of it that MMEngine's ``indices`` choose."""
+    images = FACTS[dataset].images if dataset in FACTS else math.inf
+    if isinstance(indices, int):
+        return min(images, abs(indices))
+    return images if indices is None else len(indices)
+
+
+def _pair(value: Any) -> tuple[int, int]:  # noqa: ANN401 - of a config
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
