@@ -17,7 +17,7 @@ benchmark: $(STAMP)
 	@$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,clip maskclip sclip clearclip naclip cliptrase,configs/$(m)/$(m)_vit-pocket_pocket_all.py) \

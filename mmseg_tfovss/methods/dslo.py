@@ -97,7 +97,7 @@ class DSLO(OpenVocabSegmentor):
         cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
         self_attention: let C see how much a patch attends to itself. That is often far more than to any other patch, so
             that staying is cheap, all else dear, and the graph hardly counts.
-        cost_range: largest cost, in the units of ``epsilon``; above 80 epsilon the solver needs logarithms and much longer.
+        cost_range: largest cost, in units of ``epsilon``; above 80 epsilon the solver takes logarithms, and far longer.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
         iterations: Sinkhorn's.

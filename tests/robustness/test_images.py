@@ -19,7 +19,7 @@ def config(tmp_path, mini_clip):
     return load_config(CONFIG, small_options(make_voc(tmp_path), mini_clip, tmp_path / "work"))
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_image_that_vanishes_is_named_and_comes_back(config, tmp_path, monkeypatch, workers):
     whole = run_test(config)
     image = tmp_path / "VOC2012/JPEGImages/2.jpg"
