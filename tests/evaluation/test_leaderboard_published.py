@@ -10,7 +10,7 @@ from tests.evaluation.test_result import make_result
 
 def test_published_numbers_are_complete_and_of_known_datasets():
     numbers = published.published_numbers(FACTS)
-    assert len(numbers) == 65 + 277 - 29  # without averages
+    assert len(numbers) == 65 + 277 - 29 + 48  # without averages
     assert len({(n.dataset, n.method, n.backbone, n.setting, n.source) for n in numbers}) == len(numbers)
     assert {n.dataset for n in numbers} <= set(FACTS)
     assert all("mIoU" in n.scores and 0 < float(score) <= 100 for n in numbers for score in n.scores.values())
@@ -174,3 +174,12 @@ def test_numbers_of_one_table_are_the_same_in_the_others():
             if any(part in setting[0] for part in row):
                 shared = {name for name in scores if name != AVERAGE}
                 assert {name: scores[name] for name in shared} == {name: expected[name] for name in shared}
+
+
+def test_lht_clips_numbers_are_the_preprints():
+    variants = by_variant("lht_clip", "method", "setting")
+    assert len(variants) == 6
+    assert variants["LHTCLIP", "SCLIP"]["voc21"] == 64.8
+    assert variants["ClearCLIP", "as quoted by LHT-CLIP"]["cityscapes"] == 32.8
+    for scores in variants.values():
+        assert sum(scores[name] for name in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)
