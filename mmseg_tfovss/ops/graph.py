@@ -85,7 +85,7 @@ class GraphMean:
 
 
 def without_self_attention(graph: Tensor) -> Tensor:
-    """The graph with every patch's affinity to itself lowered to the largest that it has to another one.
+    """The graph with the largest affinity that a patch has to another one in place of that to itself.
 
     Args:
         graph: A, (..., N, N), >= 0.
@@ -97,7 +97,7 @@ def without_self_attention(graph: Tensor) -> Tensor:
         return graph.clone()
     own = torch.eye(graph.shape[-1], dtype=torch.bool, device=graph.device)
     largest = graph.masked_fill(own, 0).amax(dim=-1, keepdim=True)
-    return torch.where(own, torch.minimum(graph, largest), graph)
+    return torch.where(own, largest, graph)
 
 
 def transport_cost(graph: Tensor, kind: str) -> Tensor:

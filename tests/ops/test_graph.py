@@ -190,9 +190,9 @@ def test_an_unknown_cost_is_refused():
         transport_cost(random_graph(1, (2, 2)), "log")
 
 
-def test_self_attention_falls_to_the_largest_other_one():
+def test_the_largest_other_affinity_takes_the_place_of_self_attention():
     graph = torch.tensor([[0.8, 0.15, 0.05], [0.1, 0.3, 0.6], [0.2, 0.3, 0.5]])
     found = without_self_attention(graph)
-    assert found.tolist() == torch.tensor([[0.15, 0.15, 0.05], [0.1, 0.3, 0.6], [0.2, 0.3, 0.3]]).tolist()
+    assert found.tolist() == torch.tensor([[0.15, 0.15, 0.05], [0.1, 0.6, 0.6], [0.2, 0.3, 0.3]]).tolist()
     assert torch.equal(without_self_attention(graph[None])[0], found)
     assert without_self_attention(torch.ones(1, 1)).tolist() == [[1.0]]
