@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Every method with a pocket config takes part.
-POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py))
+# Every method with a pocket config takes part, DSLO with both of its solvers.
+POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vit-pocket-op_pocket_*.py))
 
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
