@@ -95,8 +95,8 @@ class DSLO(OpenVocabSegmentor):
         normalisation: ``softmax`` over patches of the logits, or ``probabilities`` divided by their sum.
         top_k: a query is solved for if it is among this many heaviest ones at some patch; 0: all are.
         cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
-        self_attention: let C see how much a patch attends to itself. Without, that counts as the largest affinity that it
-            has to another one, so that staying is never dearer than leaving, nor much cheaper.
+        self_attention: let C see how much a patch attends to itself. Without, that counts as its largest affinity to
+            another one, so that staying is never dearer than leaving, nor much cheaper.
         cost_range: largest cost, in units of ``epsilon``; above 80 epsilon the solver takes logarithms, and far longer.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
