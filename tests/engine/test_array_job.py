@@ -42,13 +42,13 @@ def header(script):
 
 def test_the_header_asks_for_an_array_that_survives_preemption():
     script = make_script(
-        "/work/slurm/1", options={"partition": "gpu", "time": "1-0", "gres": "gpu:a100:1"}, parallelism=2
+        "/runs/slurm/1", options={"partition": "gpu", "time": "1-0", "gres": "gpu:a100:1"}, parallelism=2
     )
     assert script.startswith("#!/bin/bash\n")
     assert header(script) == [
         "--job-name=mmseg_tfovss",
         "--array=0-2%2",
-        "--output=/work/slurm/1/slurm-%A.out",
+        "--output=/runs/slurm/1/slurm-%A.out",
         "--open-mode=append",
         "--requeue",
         "--signal=B:USR1@120",
