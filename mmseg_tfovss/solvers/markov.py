@@ -103,6 +103,8 @@ def convergence_steps(
         raise ValueError(f"criterion must be one of {list(CRITERIA)}, but got {criterion!r}.")
     mass = check_mass(mass)
     transition = check_square("transition", transition, mass)
+    batch = torch.broadcast_shapes(mass.shape[:-2], transition.shape[:-2])
+    mass = mass.expand(*batch, *mass.shape[-2:])
     margins = CRITERIA[criterion](mass, transition, tau)
     before = next(margins)
     steps = torch.full_like(before, float(max_steps))

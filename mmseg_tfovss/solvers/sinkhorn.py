@@ -95,6 +95,8 @@ def _prepare(
     check_positive(epsilon=epsilon, iterations=iterations)
     mass = check_mass(mass)
     cost = check_square("cost", cost, mass)
+    batch = torch.broadcast_shapes(mass.shape[:-2], cost.shape[:-2])
+    mass, cost = mass.expand(*batch, *mass.shape[-2:]), cost.expand(*batch, *cost.shape[-2:])
     low, high = (value.item() for value in cost.aminmax())
     if not low >= 0:
         raise ValueError(f"cost must be >= 0 and defined everywhere, but its smallest entry is {low:.3g}.")
