@@ -50,25 +50,42 @@ def sentence(error: BaseException) -> str:
 def parse_options(pairs: list[str]) -> dict[str, object]:
     """Read ``KEY=VALUE`` pairs; later ones win.
 
-    Values are Python literals (``0.1``, ``None``, ``(224, 224)``, ``224,224``, ``[8, 16]``), ``true`` / ``false``, and
-    otherwise strings as they stand, so that paths need no quotes.
+    Values are Python literals (``0.1``, ``None``, ``(224, 224)``, ``224,224``, ``[8, 16]``), ``dict(type='SCLIP')`` as
+    configs have it, ``true`` / ``false``, and otherwise strings as they stand, so that paths need no quotes.
 
     Raises:
-        ValueError: a pair without ``=``.
+        ValueError: a pair without ``=``, or a ``dict(...)`` that is none.
     """
     options: dict[str, object] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise ValueError(f"--cfg-options takes KEY=VALUE pairs, but got {pair!r}.")
-        options[key] = _parse_value(value)
+        options[key] = _parse_value(value, pair)
     return options
 
 
-def _parse_value(text: str) -> object:
+def _parse_value(text: str, pair: str) -> object:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(_DictCalls().visit(ast.parse(text.strip(), mode="eval")))
     except (ValueError, SyntaxError):
+        if text.strip().startswith("dict("):
+            raise ValueError(
+                f"--cfg-options {pair} cannot be read: put it in double quotes, and the names inside in single ones, as"
+                " in \"model.base=dict(type='SCLIP')\"."
+            ) from None
         return text
+
+
+class _DictCalls(ast.NodeTransformer):
+    """``dict(a=1)`` -> ``{'a': 1}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Read the arguments first: they may hold more of them."""
+        self.generic_visit(node)
+        names = [argument.arg for argument in node.keywords]
+        if not (isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args and all(names)):
+            return node
+        return ast.Dict([ast.Constant(name) for name in names], [argument.value for argument in node.keywords])

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _NOT_HASHED = {
     "env_cfg",
     "test_cfg",  # of the loop: how often it saves
 }
+_NOT_HASHED_HEAD = {"cache_dir"}
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
 _NO_OVERRIDE = (
     "protocol",
@@ -124,18 +125,18 @@ def check_names(settings: Mapping[str, Any], valid: Iterable[str], where: str) -
 
 
 def input_files(config: Config) -> list[Path]:
-    """Existing files and folders that a config names as weights or vocabulary."""
-    parts = [part for part in config.model.values() if isinstance(part, Mapping)]
-    names = [part.get(key) for part in parts for key in ("pretrained", "vocabulary")]
-    return [Path(name) for name in names if isinstance(name, str) and Path(name).exists()]
+    """Existing files and folders that a config names anywhere in its ``model``: weights, words, rankings."""
+    return [Path(text).expanduser() for text in _texts(config.model) if _exists(text)]
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:
-    """Everything in a config that can change a number."""
-    content = {key: value for key, value in config.to_dict().items() if key not in _NOT_HASHED}
-    loader = dict(content.get("test_dataloader") or {})
-    content["test_dataloader"] = {key: value for key, value in loader.items() if key not in _NOT_HASHED_LOADER}
-    return content
+    """Everything in a config that can change a number, but where the dataset lies: its files are compared instead."""
+    content = _without(config.to_dict(), _NOT_HASHED)
+    loader = _without(content.get("test_dataloader") or {}, _NOT_HASHED_LOADER)
+    if isinstance(loader.get("dataset"), Mapping):
+        loader["dataset"] = _without(loader["dataset"], {"data_root"})
+    model = {**content["model"], "decode_head": _without(content["model"]["decode_head"], _NOT_HASHED_HEAD)}
+    return {**content, "model": model, "test_dataloader": loader}
 
 
 def config_hash(config: Config) -> str:
@@ -218,6 +219,28 @@ def _options(component: Callable[..., Any]) -> set[str] | None:
 def _registered(registry: Registry) -> list[str]:
     registry.import_from_location()
     return sorted(registry.module_dict)
+
+
+def _texts(settings: object) -> Iterator[str]:
+    """Strings anywhere in settings."""
+    if isinstance(settings, str):
+        yield settings
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from _texts(value)
+    elif isinstance(settings, Mapping):
+        yield from _texts(list(_without(settings, {"type", *_NOT_HASHED_HEAD}).values()))
+
+
+def _without(settings: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in keys}
+
+
+def _exists(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long for a path, or of no user
+        return False
 
 
 def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:

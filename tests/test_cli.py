@@ -58,6 +58,8 @@ def test_option_values():
         "h=/my data/a,b.pt",
         "i=",
         "j=k=v",
+        "k=dict(type='A', base=dict(type='B', n=1), c=[dict()])",
+        "l=dict",
     ]
     assert parse_options(pairs) == {
         "a": 1,
@@ -70,6 +72,11 @@ def test_option_values():
         "h": "/my data/a,b.pt",
         "i": "",
         "j": "k=v",
+        "k": {"type": "A", "base": {"type": "B", "n": 1}, "c": [{}]},
+        "l": "dict",
     }
     with pytest.raises(ValueError, match="KEY=VALUE pairs, but got 'x'"):
         parse_options(["x"])
+    for broken in ("a=dict(type=SCLIP)", "a=dict(open('x'))", "a=dict(type='x'"):
+        with pytest.raises(ValueError, match="cannot be read: put it in double quotes"):
+            parse_options([broken])

@@ -27,9 +27,9 @@ def main() -> None:
     with user_errors():
         from rich.console import Console
 
-        from mmseg_tfovss.config import config_hash, input_files, load_config
+        from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process
-        from mmseg_tfovss.engine.provenance import git_commit
+        from mmseg_tfovss.engine.finished import finished_result
         from mmseg_tfovss.engine.run import run_test
         from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
@@ -38,9 +38,7 @@ def main() -> None:
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
-        finished = None
-        if arguments.resume:
-            finished = results.finished(folder, config_hash(config), git_commit(), input_files(config))
+        finished = finished_result(config, folder) if arguments.resume else None
         try:
             result = finished or run_test(config, resume=arguments.resume)
         except StoppedError as stop:  # the loop has said so

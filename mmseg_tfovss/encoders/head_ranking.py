@@ -19,7 +19,7 @@ _REMEDY = (
 )
 
 
-def load_ranking(ranking: str | None, weights_hash: str) -> tuple[tuple[int, int], ...]:
+def load_ranking(ranking: str | None, weights_hash: str) -> tuple[Path, tuple[tuple[int, int], ...]]:
     """Read the ranked heads of a CLIP.
 
     Args:
@@ -28,7 +28,7 @@ def load_ranking(ranking: str | None, weights_hash: str) -> tuple[tuple[int, int
         weights_hash: of the CLIP whose heads are wanted.
 
     Returns:
-        (block number from 1, head from 0), best first; the last block has none.
+        The file, and (block number from 1, head from 0), best first; the last block has none.
 
     Raises:
         FileNotFoundError: there is no such file, or none for these weights.
@@ -44,12 +44,12 @@ def load_ranking(ranking: str | None, weights_hash: str) -> tuple[tuple[int, int
                 f"{path} ranks the heads of other weights ({content['arch']}, {content['weights_hash'][:12]}) than the"
                 f" model's ({weights_hash[:12]}): leave model.ranking=None, or {_REMEDY}."
             )
-        return _pairs(content)
+        return path, _pairs(content)
     for path in (*sorted(BUNDLED.glob("*.json")), own_ranking_path(weights_hash)):
         if path.is_file():
             content = read_ranking(path)
             if content["weights_hash"] == weights_hash:
-                return _pairs(content)
+                return path, _pairs(content)
     raise FileNotFoundError(f"There is no ranking of heads for these CLIP weights ({weights_hash[:12]}): {_REMEDY}.")
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.model import is_model_wrapper
 
 from mmseg_tfovss.config import deciding_settings
+from mmseg_tfovss.engine.code import PACKAGE, code_hash
 from mmseg_tfovss.engine.provenance import package_versions
-
-_PACKAGE = Path(__file__).parents[1]
-_NO_NUMBERS = {"analysis"}  # parts of the package that no test runs through
 
 
 def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, str]:  # noqa: ANN401
@@ -24,17 +22,18 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
     Args:
         config: of the run; every setting that can change a number enters under its dotted name.
         dataset: its file names and sizes enter.
-        model: a method or a wrapper around one; its weights and words enter.
+        model: a method or a wrapper around one; its weights, words and ``input_files`` enter.
     """
     networks = networks_of(model)
     head = getattr(unwrapped(model), "decode_head", None)
     return {
         **dict(_flat(deciding_settings(config))),
         "the dataset's images": str(len(dataset)),
-        "the dataset's files": _files_hash(dataset),
+        "the dataset's files": dataset_hash(dataset),
         "the weights": weights_hash([network.weights_hash for network in networks]) if networks else "none",
         "the vocabulary": head.vocabulary.hash if head is not None else "none",
-        "the code": _code_hash(),
+        **_contents(files_read(model)),
+        "the code": code_hash(config),
         **{f"the version of {name}": version for name, version in package_versions().items()},
     }
 
@@ -50,9 +49,33 @@ def networks_of(model: Any) -> list[Any]:  # noqa: ANN401
     return [part for _, part in parts if hasattr(part, "weights_hash")]
 
 
+def files_read(model: Any) -> list[Path]:  # noqa: ANN401
+    """What a method and those inside it have read besides weights and words; what comes with the package is code."""
+    found = {path for part in unwrapped(model).modules() for path in getattr(part, "input_files", ())}
+    return sorted(path for path in found if not path.is_relative_to(PACKAGE))
+
+
 def weights_hash(hashes: list[str]) -> str:
     """CLIP's alone, or one of all networks' hashes."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def dataset_hash(dataset: BaseDataset) -> str:
+    """sha256 of the names and sizes of images and annotations, wherever the dataset lies."""
+    digest = hashlib.sha256()
+    root = dataset.data_root or ""
+    for index in range(len(dataset)):
+        sample = dataset.get_data_info(index)
+        for key in ("img_path", "seg_map_path"):
+            path = Path(sample[key])
+            name = os.path.relpath(path, root) if root else str(path)
+            digest.update(f"{name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def fingerprints(paths: Iterable[str | Path]) -> dict[str, str]:
+    """What tells that a file, or any file of a folder, has changed: names, sizes and times; by path."""
+    return {str(path): _fingerprint(Path(path)) for path in sorted({str(path) for path in paths})}
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
@@ -68,20 +91,19 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         yield from _flat(item, f"{name}.{key}".lstrip("."))
 
 
-def _files_hash(dataset: BaseDataset) -> str:
+def _contents(paths: Sequence[Path]) -> dict[str, str]:
+    if not paths:
+        return {}
     digest = hashlib.sha256()
-    for index in range(len(dataset)):
-        sample = dataset.get_data_info(index)
-        for key in ("img_path", "seg_map_path"):
-            path = Path(sample[key])
-            digest.update(f"{path} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return {f"the content of {', '.join(path.name for path in paths)}": digest.hexdigest()}
 
 
-@cache
-def _code_hash() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        if path.relative_to(_PACKAGE).parts[0] not in _NO_NUMBERS:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _fingerprint(path: Path) -> str:
+    """Of weights of some gigabytes, which nobody wants to read just to see that they are the same."""
+    if not path.exists():
+        return "absent"
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    lines = [f"{os.path.relpath(file, path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

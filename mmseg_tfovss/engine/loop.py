@@ -42,7 +42,7 @@ class ResumableTestLoop(TestLoop):
         save_images: write the state after this many images of a process ...
         save_seconds: ... or this much time, whichever is first.
         resume: go on from the state that is there.
-        fp16: MMEngine's automatic mixed precision; ``model.precision`` is this package's own.
+        fp16: MMEngine's; must stay False, for ``model.precision`` says what a number was made with.
 
     Attributes:
         total: after :meth:`run`, on the first process: what all sessions took.
@@ -68,9 +68,11 @@ class ResumableTestLoop(TestLoop):
                 "test_cfg.save_images must be at least 1 and test_cfg.save_seconds at least 0, but got"
                 f" {save_images!r} and {save_seconds!r}."
             )
+        if fp16:
+            raise ValueError("test_cfg.fp16 is not recorded in results: set model.precision=fp16 instead.")
         settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
         settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
-        super().__init__(runner, settings, evaluator, fp16)
+        super().__init__(runner, settings, evaluator)
         self.save_images, self.save_seconds, self.resume = save_images, save_seconds, resume
         self.metric = _only_metric(self.evaluator.metrics)
         self.batches: FixedBatches = self.dataloader.batch_sampler

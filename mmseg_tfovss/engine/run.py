@@ -15,10 +15,16 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmseg_tfovss.config import check_names, check_settings, config_hash
+from mmseg_tfovss.config import check_names, check_settings, config_hash, input_files
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.distributed import join_processes, prepare_once, share_first
-from mmseg_tfovss.engine.identity import networks_of, unwrapped, weights_hash
+from mmseg_tfovss.engine.identity import (
+    files_read,
+    fingerprints,
+    networks_of,
+    unwrapped,
+    weights_hash,
+)
 from mmseg_tfovss.engine.lock import locked
 from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.progress import ProgressHook
@@ -59,6 +65,7 @@ def run_test(config: Config, *, resume: bool = False) -> Result | None:
     with ExitStack() as stack:
         share_first(lambda: stack.enter_context(locked(folder)))
         config.test_cfg.resume = resume
+        inputs = fingerprints(input_files(config))
         runner = Runner.from_cfg(config)
         prepare_once(runner.model)
         loop: ResumableTestLoop = runner.test_loop
@@ -72,7 +79,8 @@ def run_test(config: Config, *, resume: bool = False) -> Result | None:
             progress.close()
         if not is_main_process():
             return None
-        result = _result(config, hashed, loop)
+        inputs |= fingerprints(files_read(runner.model))
+        result = _result(config, hashed, inputs, loop)
         write_result(result, folder)
         loop.state.forget()
         return result
@@ -97,7 +105,7 @@ def check_run(config: Config) -> None:
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
-    dataset = _build_dataset(config)
+    dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
     _warn_of_another_count(len(dataset), config.dataset)
     classes = dataset.metainfo["classes"]
@@ -132,7 +140,12 @@ def check_files(dataset: BaseDataset, key: str) -> None:
             )
 
 
-def _build_dataset(config: Config) -> BaseDataset:
+def build_dataset(config: Config) -> BaseDataset:
+    """The dataset that a config names.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
     settings = config.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         try:
@@ -174,7 +187,7 @@ def _first_missing(settings: Mapping[str, Any]) -> Path | None:
     return next((path for path in paths if not path.exists()), None)
 
 
-def _result(config: Config, hashed: str, loop: ResumableTestLoop) -> Result:
+def _result(config: Config, hashed: str, inputs: dict[str, str], loop: ResumableTestLoop) -> Result:
     metric, total = loop.metric, loop.total
     model = unwrapped(loop.runner.model)
     networks = networks_of(model)
@@ -197,6 +210,9 @@ def _result(config: Config, hashed: str, loop: ResumableTestLoop) -> Result:
         seconds_per_image=(total.earlier_seconds + total.seconds) / metric.total_images,
         peak_memory_mb=total.peak_memory_mb,
         config_hash=hashed,
+        code_hash=total.identity["the code"],
+        dataset_hash=total.identity["the dataset's files"],
+        inputs=inputs,
         vocabulary=model.decode_head.vocabulary.source,
         vocabulary_version=model.decode_head.vocabulary.version,
         vocabulary_hash=model.decode_head.vocabulary.hash,

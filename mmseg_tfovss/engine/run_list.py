@@ -9,10 +9,9 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_tfovss.cli import parse_options
-from mmseg_tfovss.config import config_hash, input_files, load_config
+from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.facts import FACTS
-from mmseg_tfovss.engine.provenance import git_commit
-from mmseg_tfovss.evaluation import result as results
+from mmseg_tfovss.engine.finished import finished_result
 from mmseg_tfovss.ops.windows import window_starts
 
 _ASPECT = 4 / 3  # of photographs; Cityscapes' are wider, below
@@ -54,7 +53,7 @@ def plan_runs(
         ValueError: an unreadable config, one without a dataset, or two for one folder.
         FileNotFoundError: no such config.
     """
-    options, commit = parse_options(list(pairs)), git_commit()
+    options = parse_options(list(pairs))
     unfinished: list[PlannedRun] = []
     finished: list[PlannedRun] = []
     owners: dict[Path, Path] = {}
@@ -64,8 +63,7 @@ def plan_runs(
         if run.folder in owners:
             raise ValueError(f"{owners[run.folder]} and {path} would both write to {run.folder}: name one of them.")
         owners[run.folder] = path
-        done = results.finished(run.folder, config_hash(config), commit, input_files(config))
-        (finished if done else unfinished).append(run)
+        (finished if finished_result(config, run.folder) else unfinished).append(run)
     return sorted(unfinished, key=lambda run: -run.pixels), finished
 
 

@@ -3,9 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from mmseg_tfovss.evaluation.scores import Scores
 from mmseg_tfovss.whole_file import whole_file
@@ -16,7 +15,15 @@ PROTOCOLS = ("paper", "unified")
 
 
 # Keys that the first results lacked, and what they mean then.
-_LATER_KEYS = {"expected_images": None, "vocabulary": "not recorded", "vocabulary_version": None, "setting": ""}
+_LATER_KEYS: dict[str, Any] = {
+    "expected_images": None,
+    "vocabulary": "not recorded",
+    "vocabulary_version": None,
+    "setting": "",
+    "code_hash": "not recorded",
+    "dataset_hash": "not recorded",
+    "inputs": {},
+}
 
 
 class ClassScores(TypedDict):
@@ -45,6 +52,9 @@ class Result(TypedDict):
     seconds_per_image: float  # wall clock of the test loop / images: loading, network, labels, metric
     peak_memory_mb: float  # GPU memory allocated, or the resident memory of the process on a CPU
     config_hash: str  # sha256 of the resolved config, without what cannot change a number
+    code_hash: str  # sha256 of the source files that the run went through
+    dataset_hash: str  # sha256 of the names and sizes of images and annotations
+    inputs: dict[str, str]  # files and folders that were named or read, and a hash of their names, sizes and times
     vocabulary: str  # name of a bundled list, or the file
     vocabulary_version: str | None  # of a bundled list
     vocabulary_hash: str  # sha256 of classes and queries
@@ -112,28 +122,6 @@ def read_result(path: Path) -> Result:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: run the test again.")
     return result  # type: ignore[return-value]
-
-
-def finished(folder: Path, config_hash: str, commit: str | None, inputs: Sequence[Path]) -> Result | None:
-    """The folder's result, if running again would give it once more.
-
-    Args:
-        folder: the run's folder.
-        config_hash: of the run that is asked for.
-        commit: of the code now; code with uncommitted changes ("-dirty") never counts as unchanged.
-        inputs: files that the config names (weights, vocabulary); none may be younger than the result.
-
-    Returns:
-        The result, or None if there is none, or it is damaged or out of date.
-    """
-    try:
-        result = read_result(folder)
-    except (FileNotFoundError, ValueError):
-        return None
-    written = (folder / RESULT_NAME).stat().st_mtime
-    same_code = result["git_commit"] == commit and not (commit or "").endswith("-dirty")
-    same_inputs = all(path.stat().st_mtime <= written for path in inputs)
-    return result if result["config_hash"] == config_hash and same_code and same_inputs else None
 
 
 def set_aside(folder: Path) -> Path | None:

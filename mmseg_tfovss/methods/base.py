@@ -8,6 +8,7 @@ A paper overrides the smallest part that it changes, most often :meth:`OpenVocab
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -53,6 +54,7 @@ class OpenVocabSegmentor(EncoderDecoder):
     logit_factor = 1.0  # of exported logits, relative to cosines
     extra_networks: ClassVar[tuple[str, ...]] = ()  # required options that name a network beside CLIP
     timed_steps: ClassVar[tuple[str, ...]] = ()  # methods that tools/benchmark.py times by themselves
+    input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     label_options: ClassVar[frozenset[str]] = frozenset()  # attributes that in ``whole`` mode only ``label`` reads
 
     def __init__(

@@ -26,6 +26,7 @@ Deviations: none known. The class token takes part in SSR only. With all three o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import new_class
 from typing import Any, Self
 
@@ -171,11 +172,12 @@ class LHTCLIP(OpenVocabSegmentor):
         # From here on the base's constructor, of whatever class that is.
         super().__init__(**{**{key: value for key, value in base.items() if key != "type"}, **kwargs})
         count = len(self.backbone.blocks)
+        self.input_files, heads = _best_heads(k, ranking, self.backbone.weights_hash)
         self.plugins = TokenPlugins(
             tau=tau,
             layers=_read_layers(layers, count),
             alpha=alpha,
-            heads=_best_heads(k, ranking, self.backbone.weights_hash),
+            heads=heads,
             beta=beta,
             normalisation=normalisation,
             abnormal_set=abnormal_set,
@@ -208,15 +210,17 @@ def _read_layers(layers: Sequence[int] | None, count: int) -> range:
     return range(chosen[0], chosen[1] + 1)
 
 
-def _best_heads(k: int, ranking: str | None, weights_hash: str) -> dict[int, list[int]]:
-    """The best k heads, by number of their block."""
+def _best_heads(k: int, ranking: str | None, weights_hash: str) -> tuple[tuple[Path, ...], dict[int, list[int]]]:
+    """The files that were read, and the best k heads, by number of their block."""
     if not isinstance(k, int) or k < 0:
         raise ValueError(f"model.k must be a number of heads, at least 0, but got {k!r}.")
-    ranked = load_ranking(ranking, weights_hash) if k else ()
+    if k == 0:
+        return (), {}
+    path, ranked = load_ranking(ranking, weights_hash)
     if k > len(ranked):
         raise ValueError(f"model.k must be at most {len(ranked)}, the number of ranked heads, but got {k}.")
     best = sorted(ranked[:k])
-    return {number: [head for block, head in best if block == number] for number, _ in best}
+    return (path,), {number: [head for block, head in best if block == number] for number, _ in best}
 
 
 def _keep_attention_only(backbone: CLIPImageEncoder) -> None:

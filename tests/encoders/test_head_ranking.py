@@ -1,6 +1,7 @@
 """Finding, reading and refusing rankings of heads."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,12 +33,14 @@ def write(tmp_path):
 
 
 def test_a_named_file(write):
-    assert load_ranking(write(), HASH) == ((2, 1), (1, 0), (2, 0))
+    path = write()
+    assert load_ranking(path, HASH) == (Path(path), ((2, 1), (1, 0), (2, 0)))
 
 
 def test_the_pocket_clip_has_one_that_ships():
     backbone = CLIPImageEncoder("auto", "pocket")
-    heads = load_ranking(None, backbone.weights_hash)
+    path, heads = load_ranking(None, backbone.weights_hash)
+    assert path == BUNDLED / "pocket_clip.json"
     assert len(heads) == len(set(heads)) == 22
     assert {block for block, _ in heads} == set(range(1, 12))
     assert {head for _, head in heads} == {0, 1}
@@ -58,7 +61,7 @@ def test_one_made_on_this_machine_is_found(monkeypatch, tmp_path):
     path = own_ranking_path(HASH)
     path.parent.mkdir()
     path.write_text(json.dumps(RANKING))
-    assert load_ranking(None, HASH) == ((2, 1), (1, 0), (2, 0))
+    assert load_ranking(None, HASH) == (path, ((2, 1), (1, 0), (2, 0)))
 
 
 def test_none_for_these_weights_names_the_commands_and_the_options(monkeypatch, tmp_path):

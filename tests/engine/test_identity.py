@@ -4,7 +4,7 @@ import pytest
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.identity import run_identity
-from mmseg_tfovss.engine.run import _build_dataset
+from mmseg_tfovss.engine.run import build_dataset
 from mmseg_tfovss.engine.single import build_method
 from tests.engine.test_run import CONFIG, make_voc, small_options
 
@@ -13,7 +13,7 @@ from tests.engine.test_run import CONFIG, make_voc, small_options
 def parts(tmp_path, mini_clip):
     config = load_config(CONFIG, small_options(make_voc(tmp_path), mini_clip, tmp_path / "work"))
     model = build_method(config, "cpu")
-    return config, _build_dataset(config), model
+    return config, build_dataset(config), model
 
 
 def changed(parts, before):
@@ -57,3 +57,23 @@ def test_weights_and_vocabulary_and_code_and_versions(parts):
     assert "the version of torch" in before
     model.backbone.weights_hash = "other"
     assert changed(parts, before) == {"the weights"}
+
+
+def test_what_a_method_has_read_by_its_content(parts, tmp_path):
+    _, _, model = parts
+    before = run_identity(*parts)
+    ranking = tmp_path / "ranking.json"
+    ranking.write_text("[[1, 0]]")
+    model.backbone.input_files = (ranking,)  # of any part of it
+    read = run_identity(*parts)
+    assert changed(parts, before) == {"the content of ranking.json"}
+    ranking.write_text("[[1, 1]]")  # of the same size
+    assert changed(parts, read) == {"the content of ranking.json"}
+
+
+def test_the_place_of_the_dataset_is_left_out(parts, tmp_path):
+    config, _, model = parts
+    before = run_identity(*parts)
+    (tmp_path / "VOC2012").rename(tmp_path / "moved")
+    config.test_dataloader.dataset.data_root = str(tmp_path / "moved")
+    assert changed((config, build_dataset(config), model), before) == set()

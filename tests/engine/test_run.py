@@ -210,7 +210,7 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
     (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "check_files", lambda *_: None)  # it goes while the run is under way
-        patch.setattr(identity, "_files_hash", lambda _: "files")
+        patch.setattr(identity, "dataset_hash", lambda _: "files")
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)
         state = Path(config.work_dir) / "state"

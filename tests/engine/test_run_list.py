@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_tfovss.config import config_hash, load_config
-from mmseg_tfovss.engine import run_list
+from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.run_list import plan_runs, run_pixels
-from tests.evaluation.test_result import make_result
+from tests.engine.test_finished import result_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 POCKET = CONFIGS / "sclip/sclip_vit-pocket_pocket_all.py"
@@ -15,15 +14,9 @@ CITYSCAPES = CONFIGS / "sclip/sclip_vit-b16_cityscapes.py"
 ADE = CONFIGS / "sclip/sclip_vit-b16_ade20k.py"
 
 
-@pytest.fixture(autouse=True)
-def same_commit(monkeypatch):
-    monkeypatch.setattr(run_list, "git_commit", lambda: "0" * 40)
-
-
 def write_finished(folder, path, pairs=None, **changes):
     folder.mkdir(parents=True)
-    result = make_result(**{"config_hash": config_hash(load_config(path, pairs)), "git_commit": "0" * 40, **changes})
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result_of(load_config(path, pairs), **changes)))
 
 
 def test_heavier_datasets_come_first_and_equal_ones_as_named(tmp_path):
@@ -65,7 +58,7 @@ def test_finished_runs_are_apart(tmp_path):
 
 
 def test_results_of_other_code_are_not_finished(tmp_path):
-    write_finished(tmp_path / POCKET.stem, POCKET, git_commit="1" * 40)
+    write_finished(tmp_path / POCKET.stem, POCKET, code_hash="other")
     assert len(plan_runs([POCKET], work_dirs=tmp_path)[0]) == 1
 
 

@@ -1,7 +1,6 @@
 """result.json: complete or absent, and never lost."""
 
 import json
-import os
 
 import pytest
 import torch
@@ -28,6 +27,9 @@ def make_result(**changes):
         "seconds_per_image": 0.1234,
         "peak_memory_mb": 100.0,
         "config_hash": "c",
+        "code_hash": "s",
+        "dataset_hash": "d",
+        "inputs": {},
         "vocabulary": "voc21",
         "vocabulary_version": "1",
         "vocabulary_hash": "v",
@@ -46,11 +48,12 @@ def test_round_trip_and_no_leftovers(tmp_path):
 
 
 def test_results_from_before_a_key_was_added_are_read(tmp_path):
-    later = ("expected_images", "vocabulary", "vocabulary_version", "setting")
+    later = ("expected_images", "vocabulary", "vocabulary_version", "setting", "code_hash", "dataset_hash", "inputs")
     old = {key: value for key, value in make_result().items() if key not in later}
     (tmp_path / "result.json").write_text(json.dumps(old))
     read = results.read_result(tmp_path)
-    assert read == make_result(expected_images=None, vocabulary="not recorded", vocabulary_version=None)
+    none = dict.fromkeys(("vocabulary", "code_hash", "dataset_hash"), "not recorded")
+    assert read == make_result(expected_images=None, vocabulary_version=None, **none)
 
 
 def test_failed_write_keeps_the_earlier_result(tmp_path, monkeypatch):
@@ -78,22 +81,6 @@ def test_missing_damaged_and_foreign_files(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             results.read_result(path)
-
-
-def test_finished_needs_the_same_config_code_and_inputs(tmp_path):
-    assert results.finished(tmp_path, "c", None, []) is None
-    weights = tmp_path / "weights.pt"
-    weights.touch()
-    path = results.write_result(make_result(git_commit="abc"), tmp_path)
-    assert results.finished(tmp_path, "c", "abc", [weights])["method"] == "SCLIP"
-    assert results.finished(tmp_path, "other", "abc", []) is None
-    assert results.finished(tmp_path, "c", "def", []) is None
-    os.utime(weights, (path.stat().st_mtime + 5,) * 2)
-    assert results.finished(tmp_path, "c", "abc", [weights]) is None
-    results.write_result(make_result(git_commit="abc-dirty"), tmp_path)
-    assert results.finished(tmp_path, "c", "abc-dirty", []) is None
-    path.write_text("{")
-    assert results.finished(tmp_path, "c", "abc", []) is None
 
 
 def test_set_aside_keeps_every_earlier_result(tmp_path):

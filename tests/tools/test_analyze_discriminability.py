@@ -41,7 +41,7 @@ def test_from_images_to_a_ranking(analyze, small, tmp_path, monkeypatch):  # noq
     code, printed, _ = analyze("rank-heads", "out/discriminability.json", "--out", "mine.json", "--picture", "mine.png")
     assert (code, printed.splitlines()[1:]) == (0, ["Written: mine.json", "Written: mine.png"])
     assert (tmp_path / "mine.png").is_file()
-    assert len(load_ranking("mine.json", result["weights_hash"])) == 4
+    assert len(load_ranking("mine.json", result["weights_hash"])[1]) == 4
 
 
 @pytest.mark.parametrize(

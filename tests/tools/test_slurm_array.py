@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.test_result import make_result
+from tests.engine.test_finished import result_of
 
 ROOT = Path(__file__).parents[2]
 POCKET = ROOT / "configs/sclip/sclip_vit-pocket_pocket_all.py"
@@ -80,15 +80,12 @@ def test_submitted_jobs_are_named(start, no_slurm):
     assert f"list={job.absolute()}/runs.tsv" in (job / "job.sh").read_text()
 
 
-def test_finished_configs_are_left_out(start, monkeypatch):
-    from mmseg_tfovss.config import config_hash, load_config
-    from mmseg_tfovss.engine import run_list
+def test_finished_configs_are_left_out(start):
+    from mmseg_tfovss.config import load_config
 
-    monkeypatch.setattr(run_list, "git_commit", lambda: "0" * 40)
     done = Path("work_dirs", VOC.stem)
     done.mkdir(parents=True)
-    result = make_result(config_hash=config_hash(load_config(VOC)), git_commit="0" * 40)
-    (done / "result.json").write_text(json.dumps(result))
+    (done / "result.json").write_text(json.dumps(result_of(load_config(VOC))))
     code, out, _ = start(POCKET, VOC, "--local", 1, "--dry-run")
     assert (code, out.splitlines()) == (
         0,

@@ -1,0 +1,117 @@
+"""A finished run is not made again, unless anything that its numbers depend on has changed."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.engine import finished
+from mmseg_tfovss.engine.code import code_hash
+from mmseg_tfovss.engine.finished import finished_result
+from mmseg_tfovss.engine.identity import dataset_hash
+from mmseg_tfovss.engine.run import build_dataset, run_test
+from mmseg_tfovss.evaluation.result import set_aside
+from mmseg_tfovss.vocabulary import load_vocabulary
+from tests.engine.test_run import CONFIG, make_voc, small_options
+from tests.evaluation.test_result import make_result
+
+
+def result_of(config, **changes):
+    """A result that counts as that of a config."""
+    head = config.model.decode_head
+    hashes = {
+        "config_hash": config_hash(config),
+        "code_hash": code_hash(config),
+        "vocabulary_hash": load_vocabulary(head.vocabulary, head.get("background")).hash,
+    }
+    with suppress(FileNotFoundError):
+        hashes["dataset_hash"] = dataset_hash(build_dataset(config))
+    return make_result(**{**hashes, **changes})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, mini_clip):
+    """A run's options and folder; weights, words, ranking and dataset are files of its own."""
+    folder = tmp_path_factory.mktemp("finished")
+    weights = Path(shutil.copy(mini_clip, folder / "mini.pt"))
+    words = folder / "words.txt"
+    words.write_text("\n".join(load_vocabulary("voc21").names))
+    options = {
+        **small_options(make_voc(folder), weights, folder / "work"),
+        "model.decode_head.vocabulary": str(words),
+    }
+    run_test(load_config(CONFIG, options))
+    return options, folder
+
+
+def load(made, **changes):
+    return load_config(CONFIG, {**made[0], **{name.replace("__", "."): value for name, value in changes.items()}})
+
+
+def is_finished(made, **changes):
+    return finished_result(load(made, **changes), made[1] / "work") is not None
+
+
+def test_the_same_run_is_finished(made):
+    assert finished_result(load(made), made[1] / "work")["num_images"] == 3
+    assert is_finished(made, model__decode_head__cache_dir=str(made[1] / "cache"), test_dataloader__num_workers=1)
+    assert not is_finished(made, model__precision="bf16")
+    assert finished_result(load(made), made[1]) is None
+
+
+def test_a_dataset_may_move_or_be_away_but_not_change(made, tmp_path):
+    moved = tmp_path / "VOC2012"
+    shutil.copytree(made[1] / "VOC2012", moved)
+    where = {"test_dataloader__dataset__data_root": str(moved)}
+    assert is_finished(made, **where)
+    (moved / "JPEGImages/1.jpg").write_bytes(b"other")
+    assert not is_finished(made, **where)
+    (moved / "JPEGImages/1.jpg").unlink()
+    assert not is_finished(made, **where)
+    shutil.rmtree(moved)
+    assert is_finished(made, **where)
+
+
+@pytest.mark.parametrize("name", ["mini.pt", "words.txt"])
+def test_files_that_the_config_names(made, name):
+    path = made[1] / name
+    times = path.stat()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**9))  # an older file in its place
+    assert not is_finished(made)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert is_finished(made)
+
+
+def test_files_that_the_method_found_by_itself(made):
+    file = made[1] / "work/result.json"
+    text = file.read_text()
+    ranking = made[1] / "ranking.json"
+    file.write_text(json.dumps({**json.loads(text), "inputs": {**json.loads(text)["inputs"], str(ranking): "x"}}))
+    assert not is_finished(made)
+    file.write_text(text)
+    assert is_finished(made)
+
+
+def test_code_and_words(made, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(finished, "code_hash", lambda _: "other")
+        assert not is_finished(made)
+    with monkeypatch.context() as patch:
+        patch.setattr(finished, "load_vocabulary", lambda *_: load_vocabulary("voc20"))
+        assert not is_finished(made)
+    assert is_finished(made)
+
+
+def test_damaged_and_absent_results(made):
+    file = made[1] / "work/result.json"
+    text = file.read_text()
+    file.write_text("{")
+    assert not is_finished(made)
+    file.write_text(text)
+    kept = set_aside(file.parent)
+    assert not is_finished(made)
+    kept.rename(file)
