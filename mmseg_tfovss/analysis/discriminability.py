@@ -32,6 +32,7 @@ from mmseg_tfovss.analysis.discriminability_sums import Options, measure_image, 
 from mmseg_tfovss.analysis.patch_pairs import find_patch_classes
 from mmseg_tfovss.config import config_hash
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
+from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.run import check_run
 from mmseg_tfovss.engine.single import build_method
@@ -174,7 +175,7 @@ def _provenance(config: Config, model: OpenVocabSegmentor, options: Options, com
 
 
 def _fingerprint(config: Config, weights_hash: str, indices: Sequence[int], options: Options) -> str:
-    content = [SCHEMA_VERSION, config_hash(config), weights_hash, list(indices), asdict(options)]
+    content = [SCHEMA_VERSION, run_key(config, {}), weights_hash, list(indices), asdict(options)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

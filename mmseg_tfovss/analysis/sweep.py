@@ -62,7 +62,7 @@ def sweep(
 
     Returns:
         One row per combination, config by config, the last option changing fastest: its values, the scores, the number
-        of images, the error if there was one, and the config's hash.
+        of images, the error if there was one, and the hash of all that they depend on.
 
     Raises:
         ValueError: an unknown option, or no combination that works.

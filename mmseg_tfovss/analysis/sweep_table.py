@@ -1,4 +1,4 @@
-"""The table of a sweep: a row per combination, found again by the hash of its config; CSV, and Markdown for people."""
+"""The table of a sweep: a row per combination, found again by a hash of all that decides it; CSV, and Markdown."""
 
 import csv
 import itertools
@@ -12,7 +12,7 @@ from mmseg_tfovss.whole_file import whole_file
 TABLE_NAME, MARKDOWN_NAME = "sweep.csv", "sweep.md"
 CONFIG, DATASET = "config", "dataset"  # columns of a sweep over several configs
 ERROR = "error"  # column: why a combination has no scores
-HASH = "config_hash"  # column
+HASH = "run_hash"  # column
 Row = dict[str, str]
 
 

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmseg_tfovss.analysis.sweep_table import CONFIG, DATASET
 from mmseg_tfovss.analysis.sweep_values import value_label
 from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.run import check_run
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.registry import DATASETS
@@ -28,8 +29,8 @@ class Trial:
     Attributes:
         cells: by column of the table: config and dataset if there are several configs, and the swept values.
         config: with these values.
-        hash: the config's.
-        upstream: the hash without what only ``label`` reads: equal ones share inference.
+        hash: of all that its numbers depend on, see :func:`mmseg_tfovss.engine.finished.run_key`.
+        upstream: the config's hash without what only ``label`` reads: equal ones share inference.
         label_values: attributes of the method that only ``label`` reads.
     """
 
@@ -61,13 +62,14 @@ def make_trials(
         raise ValueError("There is nothing to sweep: name options and their values, KEY=VALUE,VALUE,..., or configs.")
     combinations = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
     trials = []
+    datasets: dict[str, str] = {}
     for path, name in zip(paths, _config_names(paths, options), strict=True):
         fixed = {**options, **_first_samples(path, options, samples)}
         for values in combinations:
             config = load_config(path, copy.deepcopy({**fixed, **values}))  # it may change what it is given
             where = {CONFIG: name, DATASET: str(config.get("dataset", ""))} if len(paths) > 1 else {}
             cells = {**where, **{key: value_label(value) for key, value in values.items()}}
-            trials.append(Trial(cells, config, config_hash(config)))
+            trials.append(Trial(cells, config, run_key(config, datasets)))
     return trials
 
 

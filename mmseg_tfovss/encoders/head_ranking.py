@@ -55,7 +55,12 @@ def load_ranking(ranking: str | None, weights_hash: str) -> tuple[Path, tuple[tu
 
 def own_ranking_path(weights_hash: str) -> Path:
     """Where a ranking made on this machine is found without being named."""
-    return cache_folder() / "rankings" / f"{weights_hash}.json"
+    return own_rankings() / f"{weights_hash}.json"
+
+
+def own_rankings() -> Path:
+    """The folder of the rankings that were made on this machine; it need not exist."""
+    return cache_folder() / "rankings"
 
 
 def read_ranking(path: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Whether a run has been made already."""
 
+import hashlib
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmseg_tfovss.config import config_hash, input_files
+from mmseg_tfovss.encoders.head_ranking import own_rankings
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.identity import dataset_hash, fingerprints
 from mmseg_tfovss.engine.run import build_dataset
@@ -27,18 +29,44 @@ def finished_result(config: Config, folder: Path) -> Result | None:
     """
     try:
         result = read_result(folder)
-        head = config.model.decode_head
-        words = load_vocabulary(head.vocabulary, head.get("background")).hash
     except (OSError, ValueError):
         return None
     inputs = fingerprints([*input_files(config), *result["inputs"]])
     # The cheap comparisons first: a list of runs asks this for each.
     same = (
-        (result["config_hash"], result["vocabulary_hash"], result["inputs"]) == (config_hash(config), words, inputs)
+        result["config_hash"] == config_hash(config)
+        and result["inputs"] == inputs
+        and result["vocabulary_hash"] == _words(config)
         and result["code_hash"] == code_hash(config)
         and _same_dataset(config, result)
     )
     return result if same else None
+
+
+def run_key(config: Config, datasets: dict[str, str]) -> str:
+    """One hash of all that :func:`finished_result` compares, known before the run: for tables with a row per run.
+
+    Args:
+        config: of :func:`mmseg_tfovss.config.load_config`.
+        datasets: hashes that are known already, by settings; new ones are added.
+    """
+    settings = str(config.get("test_dataloader", {}).get("dataset"))
+    if settings not in datasets:
+        try:
+            datasets[settings] = dataset_hash(build_dataset(config))
+        except (OSError, ValueError):  # the run will say so
+            datasets[settings] = "absent"
+    files = fingerprints([*input_files(config), own_rankings()])  # a method finds those without being told
+    parts = [config_hash(config), code_hash(config), _words(config), datasets[settings], *files.values()]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _words(config: Config) -> str:
+    head = config.model.decode_head
+    try:
+        return load_vocabulary(head.vocabulary, head.get("background")).hash
+    except (OSError, ValueError):
+        return "absent"
 
 
 def _same_dataset(config: Config, result: Result) -> bool:

@@ -6,7 +6,8 @@ from itertools import product
 import pytest
 
 from mmseg_tfovss.analysis.sweep import sweep
-from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
 from mmseg_tfovss.vocabulary import load_vocabulary
@@ -46,10 +47,10 @@ def tested():
         rows = []
         for values in combinations:
             config = load_config(CONFIG, {**options, **values})
-            hashed = config_hash(config)
+            hashed = run_key(config, {})
             results[hashed] = result = results.get(hashed) or run_test(config)
             scores = {name: str(result["metrics"][name]) for name in SCORES}
-            rest = {"images": str(result["num_images"]), "error": "", "config_hash": hashed}
+            rest = {"images": str(result["num_images"]), "error": "", "run_hash": hashed}
             cells = {key: str(value) for key, value in values.items()}
             rows.append({**cells, **scores, **rest})
         return rows
@@ -89,7 +90,7 @@ def test_rows_are_those_of_the_test_run_with_inference_shared(base, tmp_path, te
     assert lines[-1] == "sweep of cliptrase_vit-b16_voc21: 8/8 batches, 0:00:00 left"
     assert rows == table(tmp_path / "out") == tested(base, *COMBINATIONS)
     assert len({row["mIoU"] for row in rows}) == 4
-    assert list(rows[0]) == [*GRID, *SCORES, "images", "error", "config_hash"]
+    assert list(rows[0]) == [*GRID, *SCORES, "images", "error", "run_hash"]
 
 
 def test_methods_that_say_nothing_infer_for_each_combination(base, tmp_path, tested, inferences, monkeypatch):
@@ -264,7 +265,7 @@ def test_configs_are_rows_and_share_what_they_can(base, ablations, tmp_path, tes
     grid = {"model.min_samples": [2, 4]}
     rows = sweep([ablations["a"], ablations["b"]], base, grid, tmp_path / "out", "cpu")
     assert inferences == [2, 1]
-    assert list(rows[0]) == ["config", "dataset", *grid, *SCORES, "images", "error", "config_hash"]
+    assert list(rows[0]) == ["config", "dataset", *grid, *SCORES, "images", "error", "run_hash"]
     assert [(row["config"], row["model.min_samples"]) for row in rows] == [
         ("336 pixels", "2"),
         ("336 pixels", "4"),

@@ -12,8 +12,8 @@ def table(folder, name="sweep.csv"):
         return list(csv.DictReader(file))
 
 
-HEADER = ["model.eps", "mIoU", "config_hash"]
-A, B, C = ({"model.eps": eps, "mIoU": miou, "config_hash": eps * 3} for eps, miou in ("1a", "2b", "3c"))
+HEADER = ["model.eps", "mIoU", "run_hash"]
+A, B, C = ({"model.eps": eps, "mIoU": miou, "run_hash": eps * 3} for eps, miou in ("1a", "2b", "3c"))
 
 
 def test_a_table_with_other_rows_is_renamed_and_still_of_use(tmp_path):
@@ -42,7 +42,7 @@ def test_rows_with_other_columns_do_not_count(tmp_path):
     assert table(tmp_path, "sweep.1.csv") == [A]
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0\xff", "model.eps,mIoU,config_hash\n1,a"])
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0\xff", "model.eps,mIoU,run_hash\n1,a"])
 def test_a_damaged_table_is_renamed(tmp_path, text):
     (tmp_path / "sweep.csv").write_text(text, encoding="latin-1")
     assert adopt_rows(tmp_path / "sweep.csv", HEADER, ["111"]) == {}
@@ -65,7 +65,7 @@ def test_failed_rows_are_no_finished_ones_and_no_other_table(tmp_path):
 def row(miou, error="", **cells):
     score = f"{miou}" if miou else ""
     rest = {"mIoU": score, "pAcc": score, "mAcc": "50", "fwIoU": score, "images": "3", "error": error}
-    return {**cells, **rest, "config_hash": "123"}
+    return {**cells, **rest, "run_hash": "123"}
 
 
 def test_the_best_scores_are_bold():

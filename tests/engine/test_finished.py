@@ -11,7 +11,7 @@ import pytest
 from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
-from mmseg_tfovss.engine.finished import finished_result
+from mmseg_tfovss.engine.finished import finished_result, run_key
 from mmseg_tfovss.engine.identity import dataset_hash
 from mmseg_tfovss.engine.run import build_dataset, run_test
 from mmseg_tfovss.evaluation.result import set_aside
@@ -115,3 +115,32 @@ def test_damaged_and_absent_results(made):
     kept = set_aside(file.parent)
     assert not is_finished(made)
     kept.rename(file)
+
+
+def test_the_key_of_a_run_follows_all_of_it(made, monkeypatch, tmp_path):
+    monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path))
+    moved = tmp_path / "VOC2012"
+    shutil.copytree(made[1] / "VOC2012", moved)
+    config = load(made, test_dataloader__dataset__data_root=str(moved))
+    keys = [run_key(load(made), {}), run_key(config, {})]
+    assert keys[0] == keys[1]
+    keys.append(run_key(load(made, model__precision="bf16"), {}))
+    (moved / "SegmentationClass/1.png").write_bytes(b"other")
+    keys.append(run_key(config, {}))
+    shutil.rmtree(moved)
+    keys.append(run_key(config, {}))
+    (tmp_path / "rankings").mkdir()
+    (tmp_path / "rankings/mine.json").write_text("{}")
+    keys.append(run_key(config, {}))
+    monkeypatch.setattr(finished, "code_hash", lambda _: "other")
+    keys.append(run_key(config, {}))
+    monkeypatch.setattr(finished, "load_vocabulary", lambda *_: load_vocabulary("voc20"))
+    keys.append(run_key(config, {}))
+    assert len(set(keys)) == len(keys) - 1
+
+
+def test_a_dataset_is_looked_at_once_for_many_keys(made, monkeypatch):
+    datasets = {}
+    key = run_key(load(made), datasets)
+    monkeypatch.setattr(finished, "build_dataset", None)
+    assert run_key(load(made), datasets) == key

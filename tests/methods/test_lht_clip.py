@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets import CentreSquare
+from mmseg_tfovss.engine.identity import files_read
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.methods.lht_clip import LHTCLIP, _read_layers
 from mmseg_tfovss.registry import MODELS
@@ -132,11 +134,12 @@ def test_it_is_a_base_of_dslo(build, build_method, monkeypatch):
     inputs = torch.stack(images((32, 48), (32, 48)))
     model = build(test_cfg=WHOLE)
     options = {"k": 3, "tau": 0.22, "alpha": 0.1, "base": {"type": "SCLIP"}}
-    monkeypatch.setattr("mmseg_tfovss.methods.lht_clip.load_ranking", lambda *_: RANKED)
+    monkeypatch.setattr("mmseg_tfovss.methods.lht_clip.load_ranking", lambda *_: (Path("ranking.json"), RANKED))
     dslo = build_method("DSLO", mode="kl", theta=0, test_cfg=WHOLE, base={"type": "LHTCLIP", **options})
     assert torch.equal(patch_logits(dslo, inputs), patch_logits(model, inputs))
     labels = dslo.predict(inputs)[0].pred_sem_seg.data
     assert labels.shape == (1, 32, 48)
+    assert files_read(dslo) == [Path("ranking.json")]
 
 
 def test_a_copy_is_independent(build):
@@ -433,6 +436,12 @@ def test_without_a_ranking_the_way_to_one_is_told(build):
     with pytest.raises(FileNotFoundError, match=r"make it once with python tools/analyze\.py"):
         build(ranking=None)
     assert not build(ranking=None, k=0).plugins.heads
+
+
+def test_the_ranking_that_was_read_is_part_of_a_runs_identity(build):
+    [path] = files_read(build(k=1))
+    assert path.name == "mini.json"
+    assert files_read(build(k=0)) == []
 
 
 def test_a_base_that_replaces_a_selected_block_is_named(build):

@@ -42,7 +42,7 @@ def test_a_grid_of_two_options(sweep, small, tmp_path):
     assert " with model.eps=0." in first
     assert written == ["Written: out/sweep.csv", "Written: out/sweep.md", "Written: out/sweep.png"]
     rows = (tmp_path / "out/sweep.csv").read_text().splitlines()
-    assert rows[0] == "model.eps,model.min_samples,mIoU,pAcc,mAcc,fwIoU,images,error,config_hash"
+    assert rows[0] == "model.eps,model.min_samples,mIoU,pAcc,mAcc,fwIoU,images,error,run_hash"
     assert [row.split(",")[:2] for row in rows[1:]] == [["0.7", "2"], ["0.7", "4"], ["0.8", "2"], ["0.8", "4"]]
     assert "# cliptrase_vit-b16_voc21, 2 images" in (tmp_path / "out/sweep.md").read_text()
     with Image.open(tmp_path / "out/sweep.png") as picture:
