@@ -34,6 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
     for name, value in SBATCH_OPTIONS.items():
         slurm.add_argument(f"--{name}", metavar=value)
@@ -81,7 +82,8 @@ def resources(arguments: argparse.Namespace) -> "Resources":
 
 def test_arguments(arguments: argparse.Namespace) -> list[str]:
     """What tools/test.py gets beside config and folder."""
-    return ["--cfg-options", *arguments.cfg_options] if arguments.cfg_options else []
+    overlays = [] if arguments.overlays is None else ["--overlays", str(arguments.overlays)]
+    return [*overlays, *(["--cfg-options", *arguments.cfg_options] if arguments.cfg_options else [])]
 
 
 def show(runs: list["PlannedRun"]) -> None:

@@ -16,6 +16,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--resume", action="store_true", help="go on where an interrupted run has stopped; a finished one is only shown"
     )
+    parser.add_argument(
+        "--overlays",
+        type=int,
+        metavar="N",
+        help="also draw the labels of N images, evenly spread over the dataset, into WORK_DIR/overlays",
+    )
     return parser.parse_args()
 
 
@@ -27,6 +33,7 @@ def main() -> None:
     with user_errors():
         from rich.console import Console
 
+        from mmseg_tfovss.analysis.overlay_hook import OverlayHook
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process
         from mmseg_tfovss.engine.finished import finished_result
@@ -39,8 +46,9 @@ def main() -> None:
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
         finished = finished_result(config, folder) if arguments.resume else None
+        hooks = () if arguments.overlays is None else (OverlayHook(arguments.overlays),)
         try:
-            result = finished or run_test(config, resume=arguments.resume)
+            result = finished or run_test(config, resume=arguments.resume, hooks=hooks)
         except StoppedError as stop:  # the loop has said so
             raise SystemExit(stop.exit_code) from None
         if result is None or not is_first_process(arguments.launcher):

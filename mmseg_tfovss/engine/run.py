@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -39,7 +40,7 @@ _NAMED = 3  # missing files named in a message
 _logger = logging.getLogger(__name__)
 
 
-def run_test(config: Config, *, resume: bool = False) -> Result | None:
+def run_test(config: Config, *, resume: bool = False, hooks: Sequence[Hook] = ()) -> Result | None:
     """Evaluate a config on its test set and write ``result.json`` into its ``work_dir``.
 
     Until that file is there, the folder ``state`` beside it holds what has been counted. An earlier result is renamed,
@@ -48,6 +49,7 @@ def run_test(config: Config, *, resume: bool = False) -> Result | None:
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`, with ``work_dir`` set.
         resume: go on from the state that an interrupted run has left, if there is one.
+        hooks: MMEngine's; those with a ``close()`` are closed when the run ends, in whatever way.
 
     Returns:
         The result, on the main process; None on the others.
@@ -70,13 +72,15 @@ def run_test(config: Config, *, resume: bool = False) -> Result | None:
         prepare_once(runner.model)
         loop: ResumableTestLoop = runner.test_loop
         loop.begin()
-        progress = ProgressHook()
-        runner.register_hook(progress)
+        hooks = (ProgressHook(), *hooks)
+        for hook in hooks:
+            runner.register_hook(hook)
         share_first(lambda: set_aside(folder))
         try:
             runner.test()
         finally:
-            progress.close()
+            for hook in hooks:
+                getattr(hook, "close", lambda: None)()
         if not is_main_process():
             return None
         inputs |= fingerprints(files_read(runner.model))

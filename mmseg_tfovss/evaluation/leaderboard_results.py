@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from mmseg_tfovss.evaluation.result import PROTOCOLS, RESULT_NAME, Result, read_result
+from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME, PROTOCOLS, RESULT_NAME, Result, read_result
 
 SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 _KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
@@ -32,7 +32,7 @@ class Run:
     Attributes:
         result: its content.
         path: the file.
-        overlays: pictures below the run's folder whose name ends in ``_overlay.png``.
+        overlays: pictures ``*_overlay.png`` in the run's folder, or in ``overlays`` in it.
     """
 
     result: Result
@@ -194,7 +194,7 @@ def _duplicate(run: Run, twins: Sequence[Run]) -> LeftOut:
 
 
 def _find_overlays(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(folder.rglob("*_overlay.png"))[:_OVERLAYS])
+    return tuple(sorted([*folder.glob(OVERLAYS), *(folder / OVERLAYS_NAME).glob(OVERLAYS)])[:_OVERLAYS])
 
 
 def _member(mapping: object, name: str) -> object:

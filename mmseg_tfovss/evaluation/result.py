@@ -11,6 +11,7 @@ from mmseg_tfovss.whole_file import whole_file
 
 SCHEMA_VERSION = 1
 RESULT_NAME = "result.json"
+OVERLAYS_NAME, OVERLAYS = "overlays", "*_overlay.png"  # pictures of some images: a folder beside it, and their names
 PROTOCOLS = ("paper", "unified")
 
 
@@ -127,6 +128,8 @@ def read_result(path: Path) -> Result:
 def set_aside(folder: Path) -> Path | None:
     """Rename an earlier result so that ``result.json`` is absent while a new run is under way; nothing is lost.
 
+    Its overlays are renamed with it.
+
     Returns:
         The new name, or None if there was no result.
     """
@@ -136,6 +139,10 @@ def set_aside(folder: Path) -> Path | None:
     number = 1
     while (kept := folder / f"result.{number}.json").exists():
         number += 1
+    overlays = folder / OVERLAYS_NAME
+    aside = folder / f"{OVERLAYS_NAME}.{number}"
+    if overlays.is_dir() and not aside.exists():
+        overlays.rename(aside)
     return current.rename(kept)
 
 

@@ -91,9 +91,10 @@ def test_class_lists_that_are_not_bundled_have_no_version_to_be_stale_by(tmp_pat
 
 
 def test_overlays_of_a_run_are_found(runs):
-    (runs / "sclip_voc21/pictures").mkdir()
-    for name in ("b_overlay.png", "a_overlay.png", "a_mask.png"):
-        (runs / "sclip_voc21/pictures" / name).touch()
+    for folder in ("overlays", "overlays.1"):
+        (runs / "sclip_voc21" / folder).mkdir()
+    for name in ("overlays/b_overlay.png", "a_overlay.png", "overlays/a_mask.png", "overlays.1/old_overlay.png"):
+        (runs / "sclip_voc21" / name).touch()
     best, other = collect_results([runs]).runs
     assert [path.name for path in best.overlays] == ["a_overlay.png", "b_overlay.png"]
     assert other.overlays == ()

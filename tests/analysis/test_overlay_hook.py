@@ -1,0 +1,84 @@
+"""Overlays of a test run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_tfovss.analysis.overlay_hook import OverlayHook
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.run import run_test
+from mmseg_tfovss.evaluation.leaderboard_results import collect_results
+from tests.engine.test_run import CONFIG, SIZES, make_voc, small_options
+
+
+@pytest.fixture
+def config(mini_clip, tmp_path):
+    return load_config(CONFIG, small_options(make_voc(tmp_path), mini_clip, tmp_path / "work"))
+
+
+def drawn(config):
+    return sorted(path.name for path in Path(config.work_dir, "overlays").glob("*"))
+
+
+def test_some_images_evenly_spread(config):
+    plain = run_test(config)
+    assert not Path(config.work_dir, "overlays").exists()
+    result = run_test(config, hooks=[OverlayHook(2)])
+    assert result["metrics"] == plain["metrics"]
+    assert drawn(config) == ["0_overlay.png", "2_overlay.png"]
+    picture = np.asarray(Image.open(Path(config.work_dir, "overlays/2_overlay.png")))
+    assert picture.shape[0] >= SIZES[2][0]
+    assert picture.shape[1] > SIZES[2][1]
+    [run] = collect_results([Path(config.work_dir) / "result.json"]).runs
+    assert [path.name for path in run.overlays] == drawn(config)
+
+
+def test_more_than_there_are_and_pictures_of_earlier_runs(config):
+    run_test(config, hooks=[OverlayHook(99)])
+    assert len(drawn(config)) == len(SIZES)
+    run_test(config, hooks=[OverlayHook(1)])
+    assert drawn(config) == ["0_overlay.png"]
+    assert len(list(Path(config.work_dir, "overlays.1").iterdir())) == len(SIZES)
+    Path(config.work_dir, "result.json").unlink()
+    run_test(config, hooks=[OverlayHook(2)])
+    assert drawn(config) == ["0_overlay.png", "2_overlay.png"]
+    run_test(config)
+    assert not Path(config.work_dir, "overlays").exists()
+
+
+def test_an_interrupted_run_draws_what_it_has_and_a_resumed_one_the_rest(config, tmp_path):
+    gone = tmp_path / "VOC2012/JPEGImages/2.jpg"
+    kept = gone.read_bytes()
+    gone.write_bytes(b"broken".ljust(len(kept)))
+    with pytest.raises(ValueError, match=r"2\.jpg"):
+        run_test(config, hooks=[OverlayHook(3)])
+    assert drawn(config) == ["0_overlay.png", "1_overlay.png"]
+    gone.write_bytes(kept)
+    run_test(config, resume=True, hooks=[OverlayHook(3)])
+    assert drawn(config) == ["0_overlay.png", "1_overlay.png", "2_overlay.png"]
+
+
+def test_colours_are_the_images(config, tmp_path):
+    red = tmp_path / "VOC2012/JPEGImages/0.jpg"
+    Image.new("RGB", (60, 40), (250, 0, 0)).save(red)
+    run_test(config, hooks=[OverlayHook(1)])
+    picture = np.asarray(Image.open(Path(config.work_dir, "overlays/0_overlay.png")))[:40, :60]
+    labels = np.unique(picture.reshape(-1, 3), axis=0).astype(int)
+    assert (labels[:, 0] >= 100).all()  # 45 % of the image's red, and whatever the class has
+    assert (labels[:, 2] < labels[:, 0] + 45).all()
+
+
+def test_a_full_disk_costs_no_result(config, monkeypatch, caplog):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "overlays/0_overlay.png")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert run_test(config, hooks=[OverlayHook(1)])["num_images"] == len(SIZES)
+    assert "the overlays could not be written: overlays/0_overlay.png: No space left" in caplog.text
+
+
+def test_none_is_no_count():
+    with pytest.raises(ValueError, match="--overlays must be at least 1, but got 0"):
+        OverlayHook(0)
