@@ -34,6 +34,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument(
+        "--restart-changed",
+        action="store_true",
+        help="begin interrupted runs anew if their settings, code, data or files have changed, instead of refusing",
+    )
     parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
     for name, value in SBATCH_OPTIONS.items():
@@ -83,7 +88,8 @@ def resources(arguments: argparse.Namespace) -> "Resources":
 def test_arguments(arguments: argparse.Namespace) -> list[str]:
     """What tools/test.py gets beside config and folder."""
     overlays = [] if arguments.overlays is None else ["--overlays", str(arguments.overlays)]
-    return [*overlays, *(["--cfg-options", *arguments.cfg_options] if arguments.cfg_options else [])]
+    restart = ["--restart-changed"] if arguments.restart_changed else []
+    return [*restart, *overlays, *(["--cfg-options", *arguments.cfg_options] if arguments.cfg_options else [])]
 
 
 def show(runs: list["PlannedRun"]) -> None:

@@ -17,6 +17,12 @@ def parse_arguments() -> argparse.Namespace:
         "--resume", action="store_true", help="go on where an interrupted run has stopped; a finished one is only shown"
     )
     parser.add_argument(
+        "--restart-changed",
+        action="store_true",
+        help="with --resume: begin anew if the interrupted run had other settings, code, data or files, instead of"
+        " refusing",
+    )
+    parser.add_argument(
         "--overlays",
         type=int,
         metavar="N",
@@ -46,9 +52,10 @@ def main() -> None:
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
         finished = finished_result(config, folder) if arguments.resume else None
+        how = {"resume": arguments.resume, "restart_changed": arguments.restart_changed}
         hooks = () if arguments.overlays is None else (OverlayHook(arguments.overlays),)
         try:
-            result = finished or run_test(config, resume=arguments.resume, hooks=hooks)
+            result = finished or run_test(config, **how, hooks=hooks)
         except StoppedError as stop:  # the loop has said so
             raise SystemExit(stop.exit_code) from None
         if result is None or not is_first_process(arguments.launcher):

@@ -42,6 +42,7 @@ class ResumableTestLoop(TestLoop):
         save_images: write the state after this many images of a process ...
         save_seconds: ... or this much time, whichever is first.
         resume: go on from the state that is there.
+        restart_changed: begin anew if that state belongs to another run, instead of refusing.
         fp16: MMEngine's; must stay False, for ``model.precision`` says what a number was made with.
 
     Attributes:
@@ -61,6 +62,7 @@ class ResumableTestLoop(TestLoop):
         save_images: int = 50,
         save_seconds: float = 30.0,
         resume: bool = False,
+        restart_changed: bool = False,
         fp16: bool = False,
     ) -> None:
         if save_images < 1 or save_seconds < 0:
@@ -73,7 +75,8 @@ class ResumableTestLoop(TestLoop):
         settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
         settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
         super().__init__(runner, settings, evaluator)
-        self.save_images, self.save_seconds, self.resume = save_images, save_seconds, resume
+        self.save_images, self.save_seconds = save_images, save_seconds
+        self.resume, self.restart_changed = resume, restart_changed
         self.metric = _only_metric(self.evaluator.metrics)
         self.batches: FixedBatches = self.dataloader.batch_sampler
         self.state = StateFolder(Path(runner.work_dir))
@@ -97,7 +100,9 @@ class ResumableTestLoop(TestLoop):
 
         def start() -> Part:
             peers.clear()
-            return self.state.begin(run_identity(config, dataset, model), num_classes, resume=self.resume)
+            identity = run_identity(config, dataset, model)
+            how = {"resume": self.resume, "restart_changed": self.restart_changed}
+            return self.state.begin(identity, num_classes, **how)
 
         self._part = part = share_first(start)
         self.batches.leave_out(part.batches.tolist())

@@ -40,7 +40,9 @@ _NAMED = 3  # missing files named in a message
 _logger = logging.getLogger(__name__)
 
 
-def run_test(config: Config, *, resume: bool = False, hooks: Sequence[Hook] = ()) -> Result | None:
+def run_test(
+    config: Config, *, resume: bool = False, restart_changed: bool = False, hooks: Sequence[Hook] = ()
+) -> Result | None:
     """Evaluate a config on its test set and write ``result.json`` into its ``work_dir``.
 
     Until that file is there, the folder ``state`` beside it holds what has been counted. An earlier result is renamed,
@@ -49,6 +51,7 @@ def run_test(config: Config, *, resume: bool = False, hooks: Sequence[Hook] = ()
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`, with ``work_dir`` set.
         resume: go on from the state that an interrupted run has left, if there is one.
+        restart_changed: begin anew if that was another run (settings, code, data or files differ), instead of refusing.
         hooks: MMEngine's; those with a ``close()`` are closed when the run ends, in whatever way.
 
     Returns:
@@ -66,7 +69,7 @@ def run_test(config: Config, *, resume: bool = False, hooks: Sequence[Hook] = ()
     join_processes(config.launcher, config.get("env_cfg", {}))
     with ExitStack() as stack:
         share_first(lambda: stack.enter_context(locked(folder)))
-        config.test_cfg.resume = resume
+        config.test_cfg.update(resume=resume, restart_changed=restart_changed)
         inputs = fingerprints(input_files(config))
         runner = Runner.from_cfg(config)
         prepare_once(runner.model)

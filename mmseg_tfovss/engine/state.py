@@ -64,13 +64,16 @@ class StateFolder:
     def __init__(self, folder: Path) -> None:
         self.path = folder / STATE_NAME
 
-    def begin(self, identity: Mapping[str, str], num_classes: int, *, resume: bool) -> Part:
+    def begin(
+        self, identity: Mapping[str, str], num_classes: int, *, resume: bool, restart_changed: bool = False
+    ) -> Part:
         """Start a session: the first process calls this, once.
 
         Args:
             identity: of the run that is asked for.
             num_classes: C.
             resume: go on from what is there; otherwise it is renamed (``state.1``), and nothing is lost.
+            restart_changed: rename it, too, if it belongs to another run, instead of raising.
 
         Returns:
             The first process's part with everything that earlier sessions have counted; it has been written.
@@ -80,10 +83,18 @@ class StateFolder:
             OSError: the folder cannot be written.
         """
         if not resume:
-            self._set_aside()
+            self._set_aside("--resume would have gone on")
         found = self._parts()
-        for part in found:
-            self._check_same(part.identity, identity)
+        counted = (part for part in found if len(part.batches))
+        changes = next(filter(None, (_changes(part.identity, identity) for part in counted)), None)
+        if changes and not restart_changed:
+            raise ValueError(
+                f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {changes}. Undo that, or"
+                " start anew with --restart-changed (what is there is kept under another name)."
+            )
+        if changes:
+            self._set_aside(f"it was another one: {changes}")
+            found = []
         part = _merge(found, self._next_session(), identity, num_classes)
         self.write(part)
         for path in self.path.glob(".*.npz"):  # half-written by a process that was killed
@@ -134,18 +145,7 @@ class StateFolder:
                 parts.append(part)
         return parts
 
-    def _check_same(self, then: Mapping[str, str], now: Mapping[str, str]) -> None:
-        names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-        if not names:
-            return
-        changes = [f"{name} was {_short(then.get(name))} and is {_short(now.get(name))}" for name in names[:_NAMED]]
-        more = f"; and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        raise ValueError(
-            f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {'; '.join(changes)}{more}."
-            " Undo that, or start anew without --resume (what is there is kept under another name)."
-        )
-
-    def _set_aside(self) -> None:
+    def _set_aside(self, reason: str) -> None:
         if not self.path.exists():
             return
         if not any(len(part.batches) for part in self._parts()):
@@ -155,7 +155,15 @@ class StateFolder:
         while (kept := self.path.with_name(f"{STATE_NAME}.{number}")).exists():
             number += 1
         self.path.rename(kept)
-        _logger.warning("warning: an unfinished run was there; it is kept as %s (--resume would have gone on).", kept)
+        _logger.warning("warning: an unfinished run was there; it is kept as %s (%s).", kept, reason)
+
+
+def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What differs, for people; empty if nothing does."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    told = [f"{name} was {_short(then.get(name))} and is {_short(now.get(name))}" for name in names[:_NAMED]]
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return "; ".join([*told, *more])
 
 
 def _read(path: Path) -> Part | None:

@@ -11,6 +11,7 @@ from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
 from mmseg_tfovss.engine import identity, run
 from mmseg_tfovss.engine.run import check_run, run_test
+from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import Result, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
 
@@ -221,4 +222,10 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
         assert sorted(state.iterdir()) == before
         del config.model["pamr_steps"]
         (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
-        assert run_test(config, resume=True)["num_images"] == len(SIZES)
+        with pytest.MonkeyPatch.context() as unfinished:
+            unfinished.setattr(run, "write_result", lambda *_: None)
+            unfinished.setattr(StateFolder, "forget", lambda _: None)
+            run_test(config, resume=True)
+        config.model.pamr_steps = 1
+        assert run_test(config, resume=True, restart_changed=True)["num_images"] == len(SIZES)
+        assert (state.with_name("state.1")).is_dir()

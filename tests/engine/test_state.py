@@ -102,10 +102,27 @@ def test_another_run_is_refused_with_what_changed(state):
         'model.type was "SCLIP" and is "CLIP"',
         "the weights was abc and is absent",
         "model.sigma was absent and is 5",
-        "--resume",
+        "--restart-changed",
     ):
         assert words in str(error.value)
     assert resume(state).images == 2  # nothing is lost
+
+
+def test_another_run_can_be_begun_anew(state, caplog):
+    resume(state)
+    state.write(part(0, 0, [0]))
+    assert state.begin(IDENTITY, 2, resume=True, restart_changed=True).images == 2  # not if it is the same
+    assert state.begin({"model.type": '"CLIP"'}, 2, resume=True, restart_changed=True).images == 0
+    assert 'it was another one: model.type was "SCLIP" and is "CLIP"' in caplog.text
+    kept = StateFolder(state.path.parent)
+    kept.path = state.path.with_name("state.1")
+    assert sum(part.images for part in kept._parts()) == 2 + 2  # its second session's first part includes the first's
+    assert resume(state, {"model.type": '"CLIP"'}).session == 1
+
+
+def test_another_run_that_has_counted_nothing_is_no_obstacle(state):
+    resume(state)
+    assert resume(state, {"model.type": '"CLIP"'}).images == 0
 
 
 def test_many_changes_are_counted(state):

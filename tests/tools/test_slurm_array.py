@@ -57,13 +57,14 @@ def test_help_is_fast(tmp_path):
 
 
 def test_a_dry_run_shows_the_job_and_writes_nothing(start):
-    options = ("--partition", "gpu", "--cpus-per-task", 4, "--cfg-options", "model.backbone.pretrained=a b.pt")
+    options = ("--partition", "gpu", "--cpus-per-task", 4, "--restart-changed", "--overlays", 2)
+    options = (*options, "--cfg-options", "model.backbone.pretrained=a b.pt")
     code, out, _ = start(POCKET, VOC, "--work-dirs", "runs", "--dry-run", *options)
     assert code == 0
     assert "#SBATCH --array=0-1\n" in out
     assert "#SBATCH --cpus-per-task=4\n" in out
     assert f"{sys.executable} {ROOT}/tools/test.py" in out
-    assert "--resume --cfg-options 'model.backbone.pretrained=a b.pt' &" in out
+    assert "--resume --restart-changed --overlays 2 --cfg-options 'model.backbone.pretrained=a b.pt' &" in out
     listed = [line for line in out.splitlines() if " -> " in line]
     assert listed == [f"   0  {VOC} -> runs/{VOC.stem}", f"   1  {POCKET} -> runs/{POCKET.stem}"]
     assert list(Path().iterdir()) == []
