@@ -1,14 +1,5 @@
-# Maximum velocity on ADE20K: whole images; the paper names neither image size nor words [open], see docs/dslo.md.
-_base_ = ["../_base_/datasets/ade20k.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
-setting = "maximum velocity"
-short_side = 336
-model = dict(
-    type="DSLO",
-    mode="max_velocity",
-    graph=dict(type="StableDiffusionGraph"),
-    decode_head=dict(type="TextHead", vocabulary="ade20k"),
-    test_cfg=dict(mode="whole"),
-)
+# Maximum velocity on ADE20K.
+_base_ = ["../_base_/datasets/ade20k.py", "./_paper.py"]
+model = dict(decode_head=dict(type="TextHead", vocabulary="ade20k"))
 # No windows here either: "unified" concerns words, image size and threshold.
 unified = dict(model=dict(test_cfg=dict(_delete_=True, mode="whole")))

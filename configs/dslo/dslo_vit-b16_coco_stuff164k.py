@@ -1,14 +1,5 @@
-# Maximum velocity on COCO-Stuff: whole images; the paper names neither image size nor words [open], see docs/dslo.md.
-_base_ = ["../_base_/datasets/coco_stuff164k.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
-setting = "maximum velocity"
-short_side = 336
-model = dict(
-    type="DSLO",
-    mode="max_velocity",
-    graph=dict(type="StableDiffusionGraph"),
-    decode_head=dict(type="TextHead", vocabulary="coco_stuff164k"),
-    test_cfg=dict(mode="whole"),
-)
+# Maximum velocity on COCO-Stuff.
+_base_ = ["../_base_/datasets/coco_stuff164k.py", "./_paper.py"]
+model = dict(decode_head=dict(type="TextHead", vocabulary="coco_stuff164k"))
 # No windows here either: "unified" concerns words, image size and threshold.
 unified = dict(model=dict(test_cfg=dict(_delete_=True, mode="whole")))
