@@ -1,5 +1,5 @@
 # Maximum velocity on Cityscapes.
-_base_ = ["../_base_/datasets/cityscapes.py", "./_paper.py"]
+_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/methods/dslo.py"]
 short_side = 560
 model = dict(decode_head=dict(type="TextHead", vocabulary="cityscapes"))
 # No windows here either: "unified" concerns words, image size and threshold.

@@ -1,6 +1,6 @@
 # Maximum velocity over Stable Diffusion 2's attention: whole images; the paper names neither image size nor words [open],
 # see docs/dslo.md.
-_base_ = ["../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+_base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
 setting = "maximum velocity"
 model = dict(
