@@ -11,10 +11,9 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_tfovss.methods.dslo import DSLO, WITH_GRAPH
-from mmseg_tfovss.ops.graph import transport_cost
 from mmseg_tfovss.ops.windows import DenseLogits, Size
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers import convergence_steps, iterative_proportional_fitting, sinkhorn_plan_potentials
+from mmseg_tfovss.solvers import convergence_steps, iterative_proportional_fitting, sinkhorn_log_potentials
 
 
 @dataclass(frozen=True)
@@ -119,11 +118,11 @@ def capped_patches(model: DSLO, mass: Tensor, graph: Tensor) -> Tensor:
 
 def marginal_violation(model: DSLO, mass: Tensor, graph: Tensor) -> Tensor:
     """By how much the rows or the columns of Sinkhorn's plan miss the mass (N, K) or 1 / N, sums over patches: (K,)."""
-    cost = transport_cost(graph, model.cost)
-    potentials = sinkhorn_plan_potentials(mass, cost, epsilon=model.epsilon, iterations=model.iterations)
+    cost = model.path_cost(graph)
+    potentials = sinkhorn_log_potentials(mass, cost, epsilon=model.epsilon, iterations=model.iterations)
     missed = []
-    for f, mu, nu in zip(mass.T, *(potential.log().T for potential in potentials), strict=True):
-        plan = (cost / -model.epsilon + mu[:, None] + nu).exp()
+    for f, mu, nu in zip(mass.T, *(potential.T for potential in potentials), strict=True):
+        plan = (cost.double() / -model.epsilon + mu[:, None] + nu).exp()
         rows, columns = (plan.sum(dim=1) - f).abs().sum(), (plan.sum(dim=0) - 1 / len(f)).abs().sum()
         missed.append(torch.maximum(rows, columns))
     return torch.stack(missed)

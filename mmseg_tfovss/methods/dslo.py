@@ -14,13 +14,16 @@ Label, Eq. 9:               argmax_c JBU(D^c)
 [open] and chosen, with the evidence in docs/dslo.md: confidence = class probability at logit scale ``nms_scale``;
 ``mass_scale`` of the softmax over patches; ``cost`` = -log A in [0, ``cost_range``] without ``self_attention``, read by
 the patch that receives (``marginal``), for which the nearest class wins (argmin); ``criterion`` of convergence: share
-of the largest mass; JBU's widths.
-Deviations: masses belong to queries, whose synonyms share their class's confidence. An image in which no patch is
-confident keeps all of them. JBU is guided by the resized image at the original size.
+of the largest mass; fusion: mean of both maps, each scaled to [0, 1] over the patches of all kept classes, so that it
+alone depends on which are kept; JBU's widths.
+Deviations: l_i is interpolated between steps, and ``relative_mass`` tests f^c T^(l-1) at step l, so the mass itself at
+step 1: velocities go up to 1 / tau instead of 1. Masses belong to queries, whose synonyms share their class's
+confidence. An image in which no patch is confident keeps all of them. JBU is guided by the resized image at the
+original size.
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -47,6 +50,7 @@ from mmseg_tfovss.solvers import (
     max_velocity,
     optimal_path,
 )
+from mmseg_tfovss.solvers.checks import check_range
 
 MODES = ("max_velocity", "optimal_path", "fusion", "kl", "logits")
 WITH_GRAPH = MODES[:3]
@@ -63,14 +67,11 @@ _RANGES = {
     "theta": (0, 1),
     "nms_scale": (1e-3, 1e6),
     "mass_scale": (1e-3, 1e6),
-    "top_k": (0, math.inf),
     "cost_range": (1e-3, 1e6),
     "epsilon": (1e-6, 1e6),
-    "iterations": (1, 1e6),
     "tau": (1e-9, 1e6),
-    "max_steps": (1, 1e6),
-    "ipf_iterations": (1, 1e6),
 }
+_COUNTS = {"top_k": (0, math.inf), "iterations": (1, 1e6), "max_steps": (1, 1e6), "ipf_iterations": (1, 1e6)}
 
 
 @MODELS.register_module()
@@ -97,7 +98,8 @@ class DSLO(OpenVocabSegmentor):
         cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
         self_attention: let C see how much a patch attends to itself. Without, that counts as its largest affinity to
             another one, so that staying is never dearer than leaving, nor much cheaper.
-        cost_range: largest cost, in units of ``epsilon``; above 80 epsilon the solver takes logarithms, and far longer.
+        cost_range: largest cost; the default is 80 times the default ``epsilon``. Above that ratio the solver takes
+            float64 and twice the time, above 600 logarithms and more than a hundred times as long.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
         iterations: Sinkhorn's.
@@ -119,7 +121,7 @@ class DSLO(OpenVocabSegmentor):
     extra_networks = ("graph",)
     timed_steps = ("base_logits", "graph_attention", "distribution", "upsample")
     label_options = frozenset(
-        {*_CHOICES, *_RANGES, "self_attention", "sigma_space", "sigma_range", "radius"}
+        {*_CHOICES, *_RANGES, *_COUNTS, "self_attention", "sigma_space", "sigma_range", "radius"}
         - {"attention"}  # all but mode and the networks'
     )
     complexity_steps: ClassVar[dict[str, str]] = {
@@ -161,6 +163,8 @@ class DSLO(OpenVocabSegmentor):
         radius: int = 2,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        _check_part("base", base)
+        _check_part("graph", graph)
         test_cfg = test_cfg or {"mode": "whole"}
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
             method = None
@@ -241,11 +245,15 @@ class DSLO(OpenVocabSegmentor):
 
     def optimal_path(self, mass: Tensor, graph: Tensor) -> Tensor:
         """Length of the path from the mass to every patch; its negative where ``cost`` is a distance."""
-        graph = graph if self.self_attention else without_self_attention(graph)
-        cost = self.cost_range * transport_cost(graph, self.cost)
+        cost = self.path_cost(graph)
         path = optimal_path(mass, cost, epsilon=self.epsilon, iterations=self.iterations, marginal=self.marginal)
         nearest_wins = self.cost != "attention" and self.marginal == "target"
         return -path if nearest_wins else path
+
+    def path_cost(self, graph: Tensor) -> Tensor:
+        """C (N, N) of a graph (N, N)."""
+        graph = graph if self.self_attention else without_self_attention(graph)
+        return self.cost_range * transport_cost(graph, self.cost)
 
     def max_velocity(self, mass: Tensor, graph: Tensor) -> Tensor:
         """Velocity at which the mass reaches every patch."""
@@ -310,10 +318,8 @@ class DSLO(OpenVocabSegmentor):
         check_choice("mode", self.discrepancy, MODES)
         for name, valid in _CHOICES.items():
             check_choice(name, getattr(self, name), valid)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value <= high:
-                raise ValueError(f"model.{name} must lie in [{low:g}, {high:g}], but got {value!r}.")
+        for name, (low, high) in {**_RANGES, **_COUNTS}.items():
+            check_range(f"model.{name}", getattr(self, name), low, high, whole=name in _COUNTS)
         if self.mode != "whole" or self.pamr_steps:
             raise ValueError("DSLO takes whole images (model.test_cfg.mode='whole') and no PAMR (model.pamr_steps=0).")
         if self.discrepancy in WITH_GRAPH and self.graph is None:
@@ -322,6 +328,14 @@ class DSLO(OpenVocabSegmentor):
                 " 'DINOv2Graph', 'DINOGraph' or 'CLIPGraph'; or take model.mode='kl'."
             )
         check_jbu(self.sigma_space, self.sigma_range, self.radius)
+
+
+def _check_part(name: str, settings: object) -> None:
+    if settings and not (isinstance(settings, Mapping) and "type" in settings):
+        raise ValueError(
+            f"model.{name} must be settings with a type, as in \"model.{name}=dict(type='...')\", or None, but got"
+            f" {settings!r}."
+        )
 
 
 def _share(module: nn.Module) -> dict[str, Any]:

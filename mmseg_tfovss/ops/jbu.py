@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.solvers.checks import is_number, working_dtype
+
 _ELEMENTS = 1 << 22  # weights held at a time
 
 
@@ -38,6 +40,8 @@ def joint_bilateral_upsample(
     for one, image in zip(maps, guide, strict=True):
         strips = upsampled_strips(one, image, sigma_space=sigma_space, sigma_range=sigma_range, radius=radius)
         upsampled.append(torch.cat([strip for _, strip in strips]).transpose(0, 1))
+    if not upsampled:
+        return guide.new_empty((0, maps.shape[1], *guide.shape[-2:]), dtype=working_dtype(maps))
     return torch.stack(upsampled)
 
 
@@ -56,7 +60,7 @@ def upsampled_strips(
     Yields:
         Rows and their values (r, C, W), float32 (float64 for float64).
     """
-    maps = maps if maps.dtype == torch.float64 else maps.float()
+    maps = maps.to(working_dtype(maps))
     guide = guide.to(maps.dtype)
     channels, *grid = maps.shape
     size = (guide.shape[-2], guide.shape[-1])
@@ -64,20 +68,22 @@ def upsampled_strips(
     colours = guide[:, tops.centres][:, :, lefts.centres]  # (3, h, w)
     neighbours = (2 * radius + 1) ** 2
     values = _neighbourhood(maps, radius)  # (h, w, K, C)
-    colours = _neighbourhood(colours, radius)  # (h, w, K, 3)
+    colours = _neighbourhood(colours, radius).movedim(-1, 0).contiguous()  # (3, h, w, K)
     cells = max(1, _ELEMENTS // (neighbours * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
     across = lefts.log_weights(sigma_space)  # (w, v, k)
     for start in range(0, grid[0], cells):
         part = slice(start, min(start + cells, grid[0]))
         pixels = guide[:, tops.pixels[part]][..., lefts.pixels]  # (3, g, u, w, v): g cells of u x v pixels
-        pixels = pixels.permute(1, 3, 2, 4, 0).flatten(2, 3)  # (g, w, P, 3) with P = u v
-        # |I_p - I_q|^2 = |I_p|^2 - 2 I_p I_q + |I_q|^2, of which the first is the same for all cells q.
-        near = colours[part]
-        logs = (pixels @ near.mT).mul_(2).sub_(near.square().sum(dim=-1)[..., None, :]).div_(2 * sigma_range**2)
+        pixels = pixels.transpose(2, 3).flatten(3, 4)  # (3, g, w, P) with P = u v
         down = tops.log_weights(sigma_space)[part]  # (g, u, k)
         space = down[:, None, :, None, :, None] + across[None, :, None, :, None, :]  # (g, w, u, v, k, k)
-        logs += space.flatten(4, 5).flatten(2, 3)
-        weights = logs.softmax(dim=-1)  # (g, w, P, K); the softmax divides by k_p
+        logs = space.flatten(4, 5).flatten(2, 3)  # (g, w, P, K)
+        # Differences before squares: |I_p|^2 - 2 I_p I_q + |I_q|^2, a product, would leave few digits of near colours.
+        difference = torch.empty_like(logs)
+        for own, other in zip(pixels[..., None], colours[:, part, :, None], strict=True):
+            torch.sub(own, other, out=difference)
+            logs.addcmul_(difference, difference, value=-1 / (2 * sigma_range**2))
+        weights = torch.softmax(logs, dim=-1, out=difference)  # which divides by k_p
         out = (weights @ values[part]).unflatten(2, (tops.pixels.shape[1], lefts.pixels.shape[1]))  # (g, w, u, v, C)
         out = out.permute(0, 2, 4, 1, 3).flatten(3, 4).flatten(0, 1)  # (g u, C, w v)
         rows = tops.rows_of(part)
@@ -125,7 +131,7 @@ def _neighbourhood(maps: Tensor, radius: int) -> Tensor:
 
 
 def _check(maps: Tensor, guide: Tensor, sigma_space: float, sigma_range: float, radius: int) -> None:
-    if maps.ndim != 4 or guide.ndim != 4 or len(maps) != len(guide) or 0 in (*maps.shape, *guide.shape):
+    if maps.ndim != 4 or guide.ndim != 4 or len(maps) != len(guide) or 0 in (*maps.shape[1:], *guide.shape[1:]):
         raise ValueError(
             f"maps (B, C, h, w) and guide (B, 3, H, W) must agree in B, but got {tuple(maps.shape)} and"
             f" {tuple(guide.shape)}."
@@ -135,7 +141,8 @@ def _check(maps: Tensor, guide: Tensor, sigma_space: float, sigma_range: float, 
 
 def check_jbu(sigma_space: float, sigma_range: float, radius: int) -> None:
     """Raise ValueError unless both widths are positive and the radius is a number of cells."""
-    if not sigma_space > 0 or not sigma_range > 0 or not isinstance(radius, int) or radius < 0:
+    positive = all(is_number(sigma) and sigma > 0 for sigma in (sigma_space, sigma_range))
+    if not positive or not is_number(radius, whole=True) or radius < 0:
         raise ValueError(
             "sigma_space and sigma_range must be positive and radius an integer from 0 on, but got"
             f" {sigma_space!r}, {sigma_range!r} and {radius!r}."

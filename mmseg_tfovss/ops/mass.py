@@ -54,6 +54,10 @@ def winners(mass: Tensor, top_k: int) -> Tensor:
 
 
 def rescale(maps: Tensor) -> Tensor:
-    """Bring (N, C) to [0, 1], over all patches and queries together; zeros if it is constant."""
+    """Bring (N, C) to [0, 1], over all patches and all queries that are kept together; zeros if it is constant.
+
+    One scale for all queries leaves their order alone. But its ends belong to the most extreme query, so that a mean of
+    two maps depends on which queries are there.
+    """
     low, high = maps.aminmax()
     return (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)

@@ -2,7 +2,7 @@
 
 from mmseg_tfovss.solvers.kl import KL_DIRECTIONS, kl_discrepancy
 from mmseg_tfovss.solvers.markov import CRITERIA, convergence_steps, iterative_proportional_fitting, max_velocity
-from mmseg_tfovss.solvers.sinkhorn import MARGINALS, optimal_path, sinkhorn_plan_potentials
+from mmseg_tfovss.solvers.sinkhorn import MARGINALS, optimal_path, sinkhorn_log_potentials, sinkhorn_plan_potentials
 
 __all__ = [
     "CRITERIA",
@@ -13,5 +13,6 @@ __all__ = [
     "kl_discrepancy",
     "max_velocity",
     "optimal_path",
+    "sinkhorn_log_potentials",
     "sinkhorn_plan_potentials",
 ]

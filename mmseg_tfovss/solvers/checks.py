@@ -1,5 +1,8 @@
 """What all solvers ask of their input."""
 
+import math
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor
 
@@ -12,13 +15,14 @@ def working_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def check_mass(mass: Tensor) -> Tensor:
-    """The mass (..., N, C) in its working dtype.
+    """The mass (..., N, C) in its working dtype; no images at all (a leading axis of 0) are fine.
 
     Raises:
-        ValueError: fewer than two axes, a negative or undefined entry, or a column that sums to neither 1 nor 0.
+        ValueError: fewer than two axes, no patch or no class, a negative or undefined entry, or a column that sums to
+            neither 1 nor 0.
     """
-    if mass.ndim < 2 or not mass.shape[-2]:
-        raise ValueError(f"mass must have the shape (..., N, C) with N >= 1, but got {tuple(mass.shape)}.")
+    if mass.ndim < 2 or 0 in mass.shape[-2:]:
+        raise ValueError(f"mass must have the shape (..., N, C) with N, C >= 1, but got {tuple(mass.shape)}.")
     mass = mass.to(working_dtype(mass))
     sums = mass.sum(dim=-2)
     valid = ((sums - 1).abs() <= _SUM_TOLERANCE) | (sums == 0)
@@ -32,23 +36,50 @@ def check_mass(mass: Tensor) -> Tensor:
 
 
 def check_square(name: str, matrix: Tensor, mass: Tensor | None = None) -> Tensor:
-    """The matrix (..., N, N) in its working dtype.
+    """The matrix (..., N, N) in its working dtype, or in that of the mass.
 
     Raises:
-        ValueError: it is not square, or its N is not that of the mass (..., N, C).
+        ValueError: it is not square, or its N is 0 or not that of the mass (..., N, C).
     """
-    count = mass.shape[-2] if mass is not None else matrix.shape[-1]
-    if matrix.ndim < 2 or matrix.shape[-2:] != (count, count):
-        wanted = f"(..., {count}, {count})" if mass is not None else "(..., N, N)"
+    count = mass.shape[-2] if mass is not None else matrix.shape[-1] if matrix.ndim else 0
+    if matrix.ndim < 2 or not count or matrix.shape[-2:] != (count, count):
+        wanted = f"(..., {count}, {count})" if mass is not None else "(..., N, N) with N >= 1"
         raise ValueError(f"{name} must have the shape {wanted}, but got {tuple(matrix.shape)}.")
     return matrix.to(working_dtype(matrix) if mass is None else mass.dtype)
+
+
+def check_not_negative(name: str, matrix: Tensor) -> None:
+    """Raise ValueError if a matrix has a negative or undefined entry."""
+    smallest = matrix.amin().item() if matrix.numel() else 0.0
+    if not smallest >= 0:
+        raise ValueError(f"{name} must be >= 0 and defined everywhere, but its smallest entry is {smallest:.3g}.")
+
+
+def is_number(value: object, *, whole: bool = False) -> bool:
+    """Whether a value is a finite number, or a whole one; True and False are none."""
+    kind = Integral if whole else Real
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_positive(**values: float) -> None:
     """Raise ValueError unless every value is a positive number."""
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, but got {value!r}.")
+        if not is_number(value) or not value > 0:
+            raise ValueError(f"{name} must be positive and a number, but got {value!r}.")
+
+
+def check_count(**values: int) -> None:
+    """Raise ValueError unless every value is a whole number from 1 on."""
+    for name, value in values.items():
+        if not is_number(value, whole=True) or value < 1:
+            raise ValueError(f"{name} must be positive and a whole number, but got {value!r}.")
+
+
+def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise ValueError unless a value is a number (a whole one) in a closed range."""
+    if not is_number(value, whole=whole) or not low <= value <= high:
+        kind = " and be a whole number" if whole else ""
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]{kind}, but got {value!r}.")
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import check_mass, check_positive, check_square, divide
+from mmseg_tfovss.solvers.checks import (
+    check_count,
+    check_mass,
+    check_not_negative,
+    check_positive,
+    check_square,
+    divide,
+)
 
 
 def iterative_proportional_fitting(affinity: Tensor, *, iterations: int = 15) -> Tensor:
@@ -27,9 +34,8 @@ def iterative_proportional_fitting(affinity: Tensor, *, iterations: int = 15) ->
         ValueError: not square, a negative or undefined entry, or no iterations.
     """
     affinity = check_square("affinity", affinity)
-    check_positive(iterations=iterations)
-    if not affinity.amin().item() >= 0:
-        raise ValueError(f"affinity must be >= 0 and defined, but its smallest entry is {affinity.amin().item():.3g}.")
+    check_count(iterations=iterations)
+    check_not_negative("affinity", affinity)
     alone = (affinity.sum(dim=-1) == 0) | (affinity.sum(dim=-2) == 0)
     if bool(alone.any()):
         affinity = affinity + torch.diag_embed(alone.to(affinity.dtype))
@@ -60,7 +66,8 @@ def max_velocity(
         max_steps: patches that have not converged by then count as if they did at this step.
 
     Returns:
-        v, (..., N, C), float32 (float64 for float64), >= 1 / max_steps; 0 for rejected classes.
+        v, (..., N, C), float32 (float64 for float64), >= 1 / max_steps, and above 1 where a patch converges within the
+        first step; 0 for rejected classes.
 
     Raises:
         ValueError: wrong shapes or ranges, or an unknown criterion.
@@ -86,7 +93,8 @@ def convergence_steps(
         criterion: a patch i has converged once
 
             * ``relative_mass``: f_i / max_j f_j >= tau (M2N2's rule). The mass itself arrives in step 1, from nothing
-              at step 0, so that the patches that have enough of it at once are told apart;
+              at step 0, so that the patches that have enough of it at once are told apart: f^(l-1) is tested at step l,
+              and the heaviest patch converges at step tau, so that velocities go up to 1 / tau;
             * ``relative_change``: |f_i^(l) - f_i^(l-1)| / f_i^(l-1) <= tau, never while f_i^(l-1) = 0. At step 0, all
               of the mass (1) is change;
             * ``absolute``: |f_i^(l) - f_i^(l-1)| <= tau (Eq. 12 to the letter: with masses that sum to 1, at step 1).
@@ -98,7 +106,8 @@ def convergence_steps(
     Raises:
         ValueError: wrong shapes or ranges, or an unknown criterion.
     """
-    check_positive(tau=tau, max_steps=max_steps)
+    check_positive(tau=tau)
+    check_count(max_steps=max_steps)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {list(CRITERIA)}, but got {criterion!r}.")
     mass = check_mass(mass)

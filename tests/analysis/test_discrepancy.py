@@ -8,7 +8,6 @@ from PIL import Image
 
 from mmseg_tfovss.analysis.discrepancy import find_discrepancy_maps, marginal_violation, most_pixels_first
 from mmseg_tfovss.analysis.discrepancy_picture import Captions, draw_discrepancy, draw_maps
-from mmseg_tfovss.ops.graph import transport_cost
 from mmseg_tfovss.solvers import sinkhorn_plan_potentials
 from tests.methods.test_dslo import ColourGraph  # noqa: F401 - registers it
 from tests.mini import PATCH
@@ -108,11 +107,11 @@ def test_patches_that_hit_the_cap_are_counted(build, image):
     assert [int((row < 1.00001e-3).sum()) for row in slow.max_velocity] == slow.capped.tolist()
 
 
-@pytest.mark.parametrize("epsilon", [0.1, 0.01])
+@pytest.mark.parametrize("epsilon", [0.1, 0.02])
 def test_violation_of_the_marginals(epsilon, build, image):
     short, long = (build("optimal_path", iterations=count, epsilon=epsilon) for count in (1, 2000))
     _, graph, mass, own = parts_of(short, image)
-    cost = transport_cost(graph, "neg_log")
+    cost = short.path_cost(graph)
     mu, nu = sinkhorn_plan_potentials(mass.double(), cost.double(), epsilon=epsilon, iterations=1)
     expected = []
     for q in range(len(own)):
@@ -121,7 +120,7 @@ def test_violation_of_the_marginals(epsilon, build, image):
     found = marginal_violation(short, mass, graph)
     torch.testing.assert_close(found.double(), torch.tensor(expected).double(), rtol=1e-3, atol=1e-5)
     assert found.max() > 1e-3
-    assert marginal_violation(long, mass, graph).max() < 2e-5
+    assert marginal_violation(long, mass, graph).max() < 1e-4
     maps = find_discrepancy_maps(short, image, SIZE)
     for index, value in zip(maps.classes, maps.violation, strict=True):
         assert value == found[own == index].max()

@@ -285,8 +285,16 @@ def test_the_background_threshold_looks_at_the_bases_probability(build_method):
         ({"max_steps": "many"}, "model.max_steps must lie in"),
         ({"top_k": -1}, "model.top_k must lie in"),
         ({"cost_range": 0}, "model.cost_range must lie in"),
+        ({"cost_range": float("nan")}, "model.cost_range must lie in .* but got nan"),
+        ({"theta": True}, r"model.theta must lie in \[0, 1\], but got True"),
+        ({"max_steps": 10.5}, r"model.max_steps must lie in \[1, 1e\+06\] and be a whole number, but got 10.5"),
+        ({"iterations": True}, "model.iterations must lie in .* whole number, but got True"),
+        ({"ipf_iterations": 1.5}, "model.ipf_iterations must lie in .* whole number, but got 1.5"),
+        ({"top_k": 0.5}, "model.top_k must lie in .* whole number, but got 0.5"),
+        ({"radius": True}, "radius"),
         ({"sigma_range": 0}, "sigma_range"),
         ({"graph": None}, "model.mode='max_velocity' needs a graph"),
+        ({"base": {"k": 3}}, r"model\.base must be settings with a type"),
         ({"pamr_steps": 5}, "no PAMR"),
     ],
 )
@@ -298,3 +306,8 @@ def test_wrong_options_are_named(options, said, build_method):
 def test_sliding_windows_are_refused(build_method):
     with pytest.raises(ValueError, match="whole images"):
         build_method("DSLO", mode="kl")
+
+
+def test_parts_without_settings_are_refused(build_method):
+    with pytest.raises(ValueError, match=r"model\.graph must be settings with a type.* but got 'DINOv2Graph'"):
+        build_method("DSLO", graph="DINOv2Graph")

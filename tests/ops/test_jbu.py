@@ -44,6 +44,22 @@ def test_any_factor_equals_the_formula(sizes, radius):
     torch.testing.assert_close(single.double(), found, atol=2e-2, rtol=0)  # half a guide
 
 
+@pytest.mark.parametrize("brightness", [0.0, 0.7])
+def test_narrow_colour_weights_keep_their_digits(brightness):
+    """At sigma_range = 0.01, in smooth regions and on both sides of an edge within a cell, against float64."""
+    draw = torch.Generator().manual_seed(2)
+    guide = brightness + 0.05 * torch.rand(3, 15, 16, generator=draw)
+    guide[:, :, 7:] += 0.2
+    maps = torch.randn(2, 3, 4, generator=draw)
+    found = joint_bilateral_upsample(maps[None], guide[None], sigma_range=0.01, radius=1)[0]
+    expected = brute_force(maps.double(), guide.double(), 1.0, 0.01, 1)
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
+
+
+def test_no_images_are_upsampled_to_none():
+    assert joint_bilateral_upsample(torch.rand(0, 2, 4, 4), torch.rand(0, 3, 8, 9)).shape == (0, 2, 8, 9)
+
+
 def test_tiles_do_not_show(monkeypatch):
     maps, guide = torch.randn(1, 4, 9, 7), torch.rand(1, 3, 50, 31)
     whole = joint_bilateral_upsample(maps, guide)
@@ -79,6 +95,9 @@ def test_an_edge_of_the_guide_is_kept():
         ({"sigma_range": -1}, "sigma_range"),
         ({"radius": -1}, "radius"),
         ({"radius": 1.5}, "radius"),
+        ({"radius": True}, "radius"),
+        ({"sigma_range": math.nan}, "sigma_range"),
+        ({"sigma_space": True}, "sigma_space"),
         ({"guide": torch.rand(2, 3, 8, 8)}, "must agree in B"),
         ({"guide": torch.rand(3, 8, 8)}, "must agree in B"),
         ({"maps": torch.rand(1, 0, 4, 4)}, "must agree in B"),

@@ -29,6 +29,12 @@ def test_one_hot_and_rejected_masses_stay_finite(direction):
     assert (terms[:, 1] == 0).all()
 
 
+def test_no_images_give_no_terms_and_no_patches_are_refused():
+    assert kl_discrepancy(torch.zeros(0, 4, 3)).shape == (0, 4, 3)
+    with pytest.raises(ValueError, match="N, C >= 1"):
+        kl_discrepancy(torch.zeros(4, 0))
+
+
 def test_an_unknown_direction_is_named():
     with pytest.raises(ValueError, match="mass_to_uniform"):
         kl_discrepancy(random_mass(3, 1), direction="sideways")

@@ -132,11 +132,32 @@ def test_half_precision_comes_in_and_float32_goes_out():
     assert max_velocity(mass, transition).dtype == transition.dtype == torch.float32
 
 
+def test_the_heaviest_patch_converges_within_the_first_step():
+    """The mass itself is tested at step 1, and the crossing interpolated: velocities go up to 1 / tau."""
+    mass, transition = random_mass(20, 5), iterative_proportional_fitting(random_affinity(20))
+    velocity = max_velocity(mass, transition, tau=0.3)
+    assert torch.equal(velocity.argmax(0), mass.argmax(0))
+    torch.testing.assert_close(velocity.amax(0), torch.full((5,), 1 / 0.3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_no_images_give_no_velocities(criterion):
+    transition = iterative_proportional_fitting(torch.zeros(0, 5, 5))
+    assert transition.shape == (0, 5, 5)
+    for matrix in (transition, torch.eye(5)):
+        assert max_velocity(torch.zeros(0, 5, 2), matrix, criterion=criterion).shape == (0, 5, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"tau": 0}, "tau must be positive"),
+        ({"tau": torch.nan}, "tau must be positive and a number, but got nan"),
+        ({"tau": True}, "tau must be positive and a number, but got True"),
         ({"max_steps": 0}, "max_steps must be positive"),
+        ({"max_steps": 10.5}, "max_steps must be positive and a whole number, but got 10.5"),
+        ({"max_steps": True}, "max_steps must be positive and a whole number, but got True"),
+        ({"mass": torch.zeros(4, 0)}, r"mass must have the shape \(..., N, C\) with N, C >= 1"),
         ({"criterion": "speed"}, "relative_mass"),
         ({"transition": torch.ones(4, 5)}, "transition must have the shape"),
         ({"mass": torch.ones(4, 1)}, "sum to 1"),
@@ -150,7 +171,15 @@ def test_wrong_input_is_named(change, said):
 
 @pytest.mark.parametrize(
     ("affinity", "iterations", "said"),
-    [(-torch.eye(3), 15, ">= 0"), (torch.ones(2, 3), 15, "shape"), (torch.eye(3), 0, "iterations must be positive")],
+    [
+        (-torch.eye(3), 15, ">= 0"),
+        (torch.eye(3) * torch.nan, 15, ">= 0 and defined"),
+        (torch.ones(2, 3), 15, "shape"),
+        (torch.ones(0, 0), 15, "with N >= 1"),
+        (torch.tensor(1.0), 15, "with N >= 1"),
+        (torch.eye(3), 0, "iterations must be positive"),
+        (torch.eye(3), 2.5, "iterations must be positive and a whole number"),
+    ],
 )
 def test_fitting_refuses_what_is_no_affinity(affinity, iterations, said):
     with pytest.raises(ValueError, match=said):

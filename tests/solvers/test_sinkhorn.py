@@ -1,12 +1,14 @@
 """Optimal paths against POT, closed forms, and the properties that any transport has."""
 
+import logging
 import math
 
 import ot
 import pytest
 import torch
 
-from mmseg_tfovss.solvers import optimal_path, sinkhorn_plan_potentials
+from mmseg_tfovss.solvers import optimal_path, sinkhorn_log_potentials, sinkhorn_plan_potentials
+from mmseg_tfovss.solvers import sinkhorn as sinkhorn_module
 from tests.solvers.planted import random_affinity, random_mass
 
 EPSILON = 0.1
@@ -136,9 +138,82 @@ def test_a_small_epsilon_needs_and_gets_logarithms():
     path = optimal_path(mass, cost, epsilon=1e-3, iterations=500)
     exact = ot.emd2(mass[:, 0].double().numpy(), torch.full((16,), 1 / 16).double().numpy(), cost.double().numpy())
     assert path.sum().item() == pytest.approx(exact, rel=1e-2)
-    mu, nu = sinkhorn_plan_potentials(mass, cost, epsilon=5e-2, iterations=500, log_domain=True)
-    assert mu.isfinite().all()
-    assert nu.isfinite().all()
+
+
+def steep_cost(span, dtype):
+    """A cost in [0, 1], all but 10 / span of which is paid for leaving and arriving, and so changes no plan."""
+    draw = torch.Generator().manual_seed(5)
+    leaving, arriving = (torch.rand(shape, generator=draw, dtype=torch.float64) for shape in ((12, 1), (1, 12)))
+    moving = torch.rand(12, 12, generator=draw, dtype=torch.float64)
+    cost = (leaving + arriving) / 2 * (1 - 10 / span) + 10 / span * moving
+    return (cost / cost.max()).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("span", [20, 300, 1000, 10000])
+def test_plans_are_rebuilt_from_logarithms_for_any_epsilon(span, dtype):
+    mass, cost = random_mass(12, 3, dtype=torch.float64).to(dtype), steep_cost(span, dtype)
+    options = {"epsilon": 1 / span, "iterations": 100, "tolerance": 1e-9}
+    log_mu, log_nu = sinkhorn_log_potentials(mass, cost, **options)
+    plans = (log_mu.T[:, :, None] - cost.double() * span + log_nu.T[:, None, :]).exp()
+    near = {"atol": 1e-6 if span == 20 and dtype == torch.float32 else 1e-7, "rtol": 0}
+    torch.testing.assert_close(plans.sum(2).T, mass.double(), **near)
+    torch.testing.assert_close(plans.sum(1), torch.full((3, 12), 1 / 12, dtype=torch.float64), **near)
+    torch.testing.assert_close(optimal_path(mass, cost, **options).double(), (cost * plans).sum(1).T, **near)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("span", [20, 300, 590])
+def test_plans_are_rebuilt_from_scalings_up_to_600_epsilon(span, dtype):
+    mass, cost = random_mass(12, 3, dtype=torch.float64).to(dtype), steep_cost(span, dtype)
+    mu, nu = sinkhorn_plan_potentials(mass, cost, epsilon=1 / span, iterations=500)
+    assert mu.dtype == nu.dtype == (dtype if span == 20 else torch.float64)
+    plans = mu.T[:, :, None] * (cost.to(mu.dtype) * -span).exp() * nu.T[:, None, :]
+    torch.testing.assert_close(plans.sum(2).T.to(dtype), mass, atol=1e-5, rtol=0)
+    torch.testing.assert_close(plans.sum(1).double(), torch.full((3, 12), 1 / 12, dtype=torch.float64))
+
+
+def test_scalings_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"epsilon must be at least 0.00167, .* but got 0.001: take sinkhorn_log"):
+        sinkhorn_plan_potentials(random_mass(12, 3), steep_cost(1000, torch.float64), epsilon=1e-3)
+
+
+@pytest.mark.parametrize("marginal", ["target", "source"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_float64_kernel_equals_logarithms_up_to_600_epsilon(marginal, dtype, monkeypatch):
+    """On a line, where the far end's scalings are as large as they can be, and with masses of one patch."""
+    places = torch.linspace(0, 1, 40, dtype=torch.float64)
+    cost = (60 * (places[:, None] - places).abs()).to(dtype)
+    mass = random_mass(40, 3)
+    mass[:, 0] = 0
+    mass[0, 0] = 1
+    mass = mass.to(dtype)
+    exact = optimal_path(mass.double(), cost.double(), log_domain=True, marginal=marginal)
+    monkeypatch.setattr(sinkhorn_module, "scale_logs", None)  # they are not taken
+    found = optimal_path(mass, cost, marginal=marginal)
+    assert found.dtype == dtype
+    near = 1e-11 if dtype == torch.float64 else 1e-6
+    torch.testing.assert_close(found.double(), exact, atol=near, rtol=near)
+
+
+def test_slow_logarithms_are_announced_once(caplog):
+    sinkhorn_module._warn_of_logarithms.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        optimal_path(random_mass(12, 1), steep_cost(500, torch.float64), epsilon=1 / 500, iterations=1)
+        assert not caplog.messages
+        for _ in range(2):
+            optimal_path(random_mass(12, 1), steep_cost(5000, torch.float64), epsilon=1 / 5000, iterations=1)
+    assert len(caplog.messages) == 1
+    assert "epsilon = 0.0002 " in caplog.text
+    assert "costs up to 0.12 (600 epsilon)" in caplog.text
+
+
+@pytest.mark.parametrize("log_domain", [None, True])
+def test_no_images_give_no_paths(log_domain):
+    none, cost = torch.zeros(0, 5, 2), torch.rand(5, 5)
+    assert optimal_path(none, cost, log_domain=log_domain).shape == (0, 5, 2)
+    assert optimal_path(none, cost.expand(0, 5, 5), log_domain=log_domain).shape == (0, 5, 2)
+    assert [p.shape for p in sinkhorn_plan_potentials(none, cost, log_domain=log_domain)] == [(0, 5, 2)] * 2
 
 
 def test_iterations_stop_once_the_marginals_agree():
@@ -157,11 +232,17 @@ def test_iterations_stop_once_the_marginals_agree():
         ({"mass": 2 * random_mass(5, 2)}, "column must sum to 1"),
         ({"mass": torch.full((5, 2), torch.nan)}, "mass must be"),
         ({"mass": torch.ones(5)}, "shape"),
+        ({"mass": torch.ones(5, 0)}, r"N, C >= 1, but got \(5, 0\)"),
+        ({"mass": torch.ones(0, 5)}, "N, C >= 1"),
         ({"cost": cost_of(4)}, "cost must have the shape"),
         ({"cost": -cost_of(5)}, "cost must be >= 0"),
         ({"cost": cost_of(5) * torch.nan}, "cost must be >= 0"),
         ({"epsilon": 0}, "epsilon must be positive"),
+        ({"epsilon": math.nan}, "epsilon must be positive and a number, but got nan"),
+        ({"epsilon": True}, "epsilon must be positive and a number, but got True"),
         ({"iterations": 0}, "iterations must be positive"),
+        ({"iterations": 10.5}, "iterations must be positive and a whole number, but got 10.5"),
+        ({"iterations": True}, "whole number, but got True"),
         ({"marginal": "row"}, "target"),
     ],
 )
