@@ -70,7 +70,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"Config {path} not found.{_near_configs(path)}")
+        kind = "is a folder: name its files, as in a shell's *.py." if path.is_dir() else "not found."
+        raise FileNotFoundError(f"Config {path} {kind}{'' if path.is_dir() else _near_configs(path)}")
     try:
         config = Config.fromfile(path)
     # A config is Python code: it fails in as many ways as code does.
@@ -254,6 +255,7 @@ def _near_configs(path: Path) -> str:
     folder = next((parent for parent in path.parents if parent.is_dir() and parent != Path()), None)
     if folder is None:
         return " Give the path of a file such as configs/sclip/sclip_vit-pocket_pocket_all.py."
-    names = {file.name: file for file in folder.rglob("*.py") if not file.name.startswith("_")}
+    files = [file for file in folder.rglob("*.py") if "_base_" not in file.parts]
+    names = {file.name: file for file in files}
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(str(names[name]) for name in close)}?" if close else ""

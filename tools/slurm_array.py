@@ -104,14 +104,21 @@ def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
 
     from mmseg_tfovss.engine import array_job
 
-    asked = resources(arguments)
-    folder = array_job.job_folder(arguments.work_dirs or Path("work_dirs"), datetime.now())
+    asked, work_dirs = resources(arguments), arguments.work_dirs or Path("work_dirs")
+    queued = array_job.queued_folders(work_dirs)
+    for run in runs:
+        if run.folder in queued:
+            print(f"{run.config} is left out: task {queued[run.folder]} is waiting or running in {run.folder}.")
+    runs = [run for run in runs if run.folder not in queued]
+    if not runs:
+        return
+    folder = array_job.job_folder(work_dirs, datetime.now())
     text = array_job.list_text(runs)
     script = array_job.script_text(len(runs), folder, Path.cwd(), TEST, test_arguments(arguments), asked)
     if arguments.dry_run:
         print(script)
         show(runs)
-        print(f"Not submitted; otherwise: sbatch {folder / array_job.SCRIPT_NAME}")
+        print("Not submitted: --dry-run.")
         return
     job = array_job.submit(folder, script, text, list(asked.options))
     show(runs)

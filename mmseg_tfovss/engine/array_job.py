@@ -17,7 +17,8 @@ from pathlib import Path
 from mmseg_tfovss.engine.run_list import PlannedRun
 
 JOB_NAME = "mmseg_tfovss"
-SCRIPT_NAME, LIST_NAME = "job.sh", "runs.tsv"
+SCRIPT_NAME, LIST_NAME, ID_NAME = "job.sh", "runs.tsv", "job_id"
+_JOBS = "slurm"  # the folder of all jobs' folders
 _MOST_RESTARTS = 100  # of a task whose time is too short for any progress
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 _NO_LIMIT = ("UNLIMITED", "INFINITE")
@@ -134,7 +135,7 @@ def script_text(
 
 def job_folder(work_dirs: Path, now: datetime) -> Path:
     """A folder's name that no job has yet, absolute."""
-    first = (work_dirs / "slurm" / f"{now:%Y%m%d-%H%M%S}").absolute()
+    first = (work_dirs / _JOBS / f"{now:%Y%m%d-%H%M%S}").absolute()
     folder, number = first, 1
     while folder.exists():
         number += 1
@@ -167,7 +168,31 @@ def submit(folder: Path, script: str, runs: str, given: Sequence[str]) -> str:
     )
     if answer.returncode:
         raise ValueError(f"sbatch did not take {path}: {' '.join(answer.stderr.split())}")
-    return answer.stdout.strip().partition(";")[0]
+    job = answer.stdout.strip().partition(";")[0]
+    (folder / ID_NAME).write_text(f"{job}\n", encoding="utf-8")
+    return job
+
+
+def queued_folders(work_dirs: Path) -> dict[Path, str]:
+    """Runs that are waiting or running already: their folders, and the task that each belongs to.
+
+    Args:
+        work_dirs: whose jobs are looked at.
+    """
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%F %K"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):  # then a run's lock is what keeps a second one away
+        return {}
+    tasks = {tuple(line.split()) for line in answer.splitlines()}
+    found = {}
+    for path in (work_dirs / _JOBS).glob(f"*/{ID_NAME}"):
+        job = path.read_text(encoding="utf-8").strip()
+        lines = path.with_name(LIST_NAME).read_text(encoding="utf-8").splitlines()
+        found.update(
+            {Path(line.split("\t")[1]): f"{job}_{n}" for n, line in enumerate(lines) if (job, str(n)) in tasks}
+        )
+    return found
 
 
 def sbatch_environment(environment: Mapping[str, str], given: Sequence[str]) -> dict[str, str]:
@@ -219,7 +244,11 @@ while :; do
     [ -n "$caught" ] || break  # else a signal has ended the waiting
 done
 say "ended with exit code $code"
-if [ -n "$late" ] && [ "$code" -gt 128 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {most} ]; then
+if [ -n "$late" ] && [ "$code" -gt 128 ]; then
+    if [ "${{SLURM_RESTART_COUNT:-0}}" -ge {most} ]; then
+        say "the time is over for the {most}th time: given up; the next array resumes"
+        exit "$code"
+    fi
     say "the time is over: queued again"
     # Not SLURM_JOB_ID: in the last task that is the array's, and means all of its tasks.
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID" || exit

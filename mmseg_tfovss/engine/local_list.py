@@ -135,8 +135,8 @@ class RunningList:
         ahead = [run for run in self._runs if run.name not in self._busy]
         if not done or not ahead:
             return None
-        finite = all(run.pixels < float("inf") for run in self._runs)
-        work, pending = (sum(run.pixels if finite else 1.0 for run in part) for part in (done, ahead))
+        finite = all(run.cost < float("inf") for run in self._runs)
+        work, pending = (sum(run.cost if finite else 1.0 for run in part) for part in (done, ahead))
         now = time.monotonic()
         spent = sum(now - child.started for child in self._active.values())
         seconds = pending / work * sum(self._busy[run.name] for run in done) - spent

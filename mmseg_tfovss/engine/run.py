@@ -32,7 +32,7 @@ from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.evaluation.result import SCHEMA_VERSION, Result, class_scores, set_aside, write_result
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS
-from mmseg_tfovss.vocabulary import load_vocabulary
+from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
 
 # torch's options and MMEngine's own
 _LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters, "num_batch_per_epoch"} - {"self"}
@@ -93,8 +93,11 @@ def run_test(
         return result
 
 
-def check_run(config: Config) -> None:
-    """Refuse a run that cannot finish, before weights are loaded: unknown names, missing files, wrong vocabulary.
+def check_config(config: Config) -> Vocabulary:
+    """Refuse a config that cannot be tested on any machine: unknown names, wrong words. Data may lie elsewhere.
+
+    Returns:
+        Its vocabulary.
 
     Raises:
         ValueError: see :func:`run_test`.
@@ -111,7 +114,17 @@ def check_run(config: Config) -> None:
         raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
     head = config.model.decode_head
-    vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
+    return load_vocabulary(head.vocabulary, head.get("background"))
+
+
+def check_run(config: Config) -> None:
+    """Refuse a run that cannot finish, before weights are loaded: a config as above, missing files.
+
+    Raises:
+        ValueError: see :func:`run_test`.
+        FileNotFoundError: see :func:`run_test`.
+    """
+    vocabulary = check_config(config)
     dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
     _warn_of_another_count(len(dataset), config.dataset)

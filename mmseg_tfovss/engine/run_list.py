@@ -1,21 +1,24 @@
 """What a list of configs comes to: where each run goes, how heavy it is, and which have finished."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_tfovss.cli import parse_options
+from mmseg_tfovss.cli import parse_options, sentence
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.engine.finished import finished_result
+from mmseg_tfovss.engine.run import check_config
 from mmseg_tfovss.ops.windows import window_starts
 
 _ASPECT = 4 / 3  # of photographs; Cityscapes' are wider, below
 _WIDE = {"cityscapes": 2.0, "cityscapes27": 2.0}
+_OWN = {"backbone", "decode_head", "base", "data_preprocessor", "test_cfg"}  # parts that are no further network
+_LARGE, _NETWORK = 4, 10  # times a ViT-B/16: a ViT-L/14; SD2, SAM and the like, on larger images than CLIP's
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class PlannedRun:
         config: the file.
         name: its ``run_name``.
         folder: where its result and its log go.
-        pixels: that go through the network, about; infinite for a dataset of unknown size.
+        cost: pixels that go through a ViT-B/16, about; infinite for a dataset of unknown size.
     """
 
     config: Path
     name: str
     folder: Path
-    pixels: float
+    cost: float
 
 
 def plan_runs(
@@ -50,7 +53,7 @@ def plan_runs(
         would only show.
 
     Raises:
-        ValueError: an unreadable config, one without a dataset, or two for one folder.
+        ValueError: an unreadable config, one that cannot be tested, or two for one folder.
         FileNotFoundError: no such config.
     """
     options = parse_options(list(pairs))
@@ -64,7 +67,16 @@ def plan_runs(
             raise ValueError(f"{owners[run.folder]} and {path} would both write to {run.folder}: name one of them.")
         owners[run.folder] = path
         (finished if finished_result(config, run.folder) else unfinished).append(run)
-    return sorted(unfinished, key=lambda run: -run.pixels), finished
+    return sorted(unfinished, key=lambda run: -run.cost), finished
+
+
+def run_cost(config: Config) -> float:
+    """Pixels that would go through a ViT-B/16 in the same time, very roughly; infinite if nobody knows."""
+    large = "ViT-L" in str(config.model.backbone.get("arch"))
+    others = sum(
+        isinstance(part, Mapping) and "type" in part for name, part in config.model.items() if name not in _OWN
+    )
+    return run_pixels(config) * ((_LARGE if large else 1) + _NETWORK * others)
 
 
 def run_pixels(config: Config) -> float:
@@ -83,12 +95,13 @@ def run_pixels(config: Config) -> float:
 
 
 def _plan(path: Path, config: Config, work_dirs: Path | None) -> PlannedRun:
-    for key in ("dataset", "test_dataloader"):
-        if key not in config:
-            raise ValueError(f"Config {path} has no {key!r}: tools/test.py needs a config with a dataset.")
+    try:
+        check_config(config)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: {sentence(error)}") from error
     own = Path(config.work_dir or f"work_dirs/{config.run_name}")
     folder = work_dirs / config.run_name if work_dirs else own
-    return PlannedRun(path, config.run_name, folder, run_pixels(config))
+    return PlannedRun(path, config.run_name, folder, run_cost(config))
 
 
 def _count_images(dataset: str, indices: int | Sequence[int] | None) -> float:

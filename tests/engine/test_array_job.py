@@ -9,6 +9,7 @@ from mmseg_tfovss.engine.array_job import (
     Resources,
     job_folder,
     list_text,
+    queued_folders,
     sbatch_environment,
     script_text,
     submit,
@@ -234,3 +235,18 @@ def test_a_preempted_or_cancelled_task_saves_and_leaves_the_rest_to_slurm(task, 
     assert process.wait(10) == 143
     assert "saved" in log.read_text()
     assert not (fake_slurm / "scontrol.calls").exists()
+
+
+def test_runs_that_are_queued_already_are_known(tmp_path, monkeypatch):
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    for name, said in (("sbatch", "echo 77"), ("squeue", "echo '77 1'; echo '78 0'; echo '9 N/A'")):
+        (commands / name).write_text(f"#!/bin/bash\n{said}\n")
+        (commands / name).chmod(0o755)
+    assert queued_folders(tmp_path) == {}
+    monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
+    submit(job_folder(tmp_path, datetime(2026, 1, 2)), "script", list_text(make_runs("a", "b")), [])
+    assert queued_folders(tmp_path) == {Path("work_dirs/b"): "77_1"}
+    assert queued_folders(tmp_path / "others") == {}
+    (commands / "squeue").write_text("#!/bin/bash\nexit 1\n")
+    assert queued_folders(tmp_path) == {}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.engine.run_list import plan_runs, run_pixels
+from mmseg_tfovss.engine.run_list import plan_runs, run_cost, run_pixels
 from tests.engine.test_finished import result_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -34,6 +34,15 @@ def test_pixels_are_images_times_windows_times_their_area():
     assert run_pixels(whole) == 1449 * 336 * 448
     rectangles = {"model.test_cfg.crop_size": (336, 224), "model.test_cfg.stride": (336, 224)}
     assert run_pixels(load_config(VOC, rectangles)) == 1449 * 2 * 336 * 224
+
+
+def test_larger_networks_and_further_ones_cost_more(tmp_path):
+    large = CONFIGS / "sclip/sclip_vit-l14_voc21.py"
+    graph = CONFIGS / "dslo/dslo_vit-b16_voc21.py"
+    around = CONFIGS / "lht_clip/lht_clip_vit-b16_voc21.py"  # another method as its base is no further network
+    assert [run.config for run in plan_runs([VOC, large, graph], work_dirs=tmp_path)[0]] == [graph, large, VOC]
+    costs = [run_cost(load_config(path)) for path in (VOC, around)]
+    assert costs[0] == costs[1] == run_pixels(load_config(VOC))
 
 
 @pytest.mark.parametrize(("indices", "images"), [(8, 8), ([0, 5], 2), (5000, 1449)])
@@ -88,3 +97,18 @@ def test_a_config_without_a_dataset_is_refused(tmp_path):
 def test_an_unknown_config_is_refused():
     with pytest.raises(FileNotFoundError, match="Did you mean"):
         plan_runs([VOC.with_name("sclip_vit-b16_voc2.py")])
+    with pytest.raises(FileNotFoundError, match="is a folder: name its files"):
+        plan_runs([VOC.parent])
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("model.nonsense=1", r"sclip_vit-b16_voc21\.py: model\.nonsense: unknown option"),
+        ("model.decode_head.vocabulary=nosuch", "nosuch"),
+        ("test_cfg.save=1", r"test_cfg\.save"),
+    ],
+)
+def test_what_no_task_could_do_is_refused_before_any_is_queued(pair, message):
+    with pytest.raises(ValueError, match=message):
+        plan_runs([VOC], [pair])

@@ -81,6 +81,18 @@ def test_submitted_jobs_are_named(start, no_slurm):
     assert f"list={job.absolute()}/runs.tsv" in (job / "job.sh").read_text()
 
 
+def test_configs_that_are_queued_already_are_left_out(start, no_slurm):
+    for name, said in (("sbatch", "echo 77"), ("squeue", "echo '77 0'")):
+        (no_slurm / name).write_text(f"#!/bin/bash\n{said}\n")
+        (no_slurm / name).chmod(0o755)
+    assert "Submitted 1 tasks as job 77" in start(VOC)[1]
+    code, out, _ = start(POCKET, VOC, "--dry-run")
+    assert code == 0
+    assert f"{VOC} is left out: task 77_0 is waiting or running in work_dirs/{VOC.stem}." in out
+    assert [line for line in out.splitlines() if " -> " in line] == [f"   0  {POCKET} -> work_dirs/{POCKET.stem}"]
+    assert start(VOC)[:2] == (0, f"{VOC} is left out: task 77_0 is waiting or running in work_dirs/{VOC.stem}.\n")
+
+
 def test_finished_configs_are_left_out(start):
     from mmseg_tfovss.config import load_config
 
