@@ -42,7 +42,7 @@ def main() -> None:
         from mmseg_tfovss.analysis.overlay_hook import OverlayHook
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process
-        from mmseg_tfovss.engine.finished import finished_result
+        from mmseg_tfovss.engine.finished import finished_result, version_note
         from mmseg_tfovss.engine.run import run_test
         from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
@@ -64,7 +64,7 @@ def main() -> None:
         print_table(class_table(result))
         print_table(summary_table([result]))
         done = "Already finished" if finished else "Written"
-        console.print(f"{done}: {folder / results.RESULT_NAME}", soft_wrap=True)
+        console.print(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

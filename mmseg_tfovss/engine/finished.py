@@ -9,6 +9,7 @@ from mmseg_tfovss.config import config_hash, input_files
 from mmseg_tfovss.encoders.head_ranking import own_rankings
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.identity import dataset_hash, fingerprints
+from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.run import build_dataset
 from mmseg_tfovss.evaluation.result import Result, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
@@ -18,7 +19,7 @@ def finished_result(config: Config, folder: Path) -> Result | None:
     """The folder's result, if running the config again would give it once more.
 
     That is, if settings, words, code, input files and dataset are what they were, as far as can be seen without loading
-    weights. Versions of packages are not compared. A dataset that is not on this machine counts as unchanged.
+    weights. Versions of packages are not compared, see :func:`version_note`. A dataset that is not on this machine counts as unchanged.
 
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`.
@@ -41,6 +42,13 @@ def finished_result(config: Config, folder: Path) -> Result | None:
         and _same_dataset(config, result)
     )
     return result if same else None
+
+
+def version_note(result: Result) -> str:
+    """What was installed in other versions when a result was made, in brackets; empty if nothing was."""
+    then, now = result["versions"], package_versions()
+    changed = [f"{name} {then[name]}, now {now[name]}" for name in now if then.get(name, now[name]) != now[name]]
+    return f" (made with {'; '.join(changed)})" if changed else ""
 
 
 def run_key(config: Config, datasets: dict[str, str]) -> str:

@@ -11,8 +11,9 @@ import pytest
 from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
-from mmseg_tfovss.engine.finished import finished_result, run_key
+from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
 from mmseg_tfovss.engine.identity import dataset_hash
+from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.run import build_dataset, run_test
 from mmseg_tfovss.evaluation.result import set_aside
 from mmseg_tfovss.vocabulary import load_vocabulary
@@ -144,3 +145,11 @@ def test_a_dataset_is_looked_at_once_for_many_keys(made, monkeypatch):
     key = run_key(load(made), datasets)
     monkeypatch.setattr(finished, "build_dataset", None)
     assert run_key(load(made), datasets) == key
+
+
+def test_other_versions_are_told():
+    now = package_versions()
+    assert version_note(make_result(versions=now)) == ""
+    assert version_note(make_result(versions={"an old package": "1"})) == ""
+    note = version_note(make_result(versions={**now, "torch": "1.0", "numpy": "0.9"}))
+    assert note == f" (made with torch 1.0, now {now['torch']}; numpy 0.9, now {now['numpy']})"
