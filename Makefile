@@ -13,7 +13,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
-	@OMP_NUM_THREADS=1 $(BIN)/python tools/slurm_array.py $(POCKET) --local $(JOBS) --overlays 4; ran=$$?; \
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/slurm_array.py $(POCKET) --local $(JOBS) --overlays 4 --restart-changed; ran=$$?; \
 		$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard \
 		&& exit $$ran
 

@@ -27,7 +27,6 @@ _NOT_HASHED = {
     "env_cfg",
     "test_cfg",  # of the loop: how often it saves
 }
-_NOT_HASHED_HEAD = {"cache_dir"}
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
 _NO_OVERRIDE = (
     "protocol",
@@ -46,7 +45,11 @@ _NO_OVERRIDE = (
     "model.window_batch",
     "model.decode_head.cache_dir",
 )
-_NOT_HASHED_LOADER = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"}
+_NOT_HASHED_BELOW = {
+    "test_dataloader": {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"},
+    "test_dataloader.dataset": {"data_root"},
+    "model.decode_head": {"cache_dir"},
+}
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -133,11 +136,14 @@ def input_files(config: Config) -> list[Path]:
 def deciding_settings(config: Config) -> dict[str, Any]:
     """Everything in a config that can change a number, but where the dataset lies: its files are compared instead."""
     content = _without(config.to_dict(), _NOT_HASHED)
-    loader = _without(content.get("test_dataloader") or {}, _NOT_HASHED_LOADER)
-    if isinstance(loader.get("dataset"), Mapping):
-        loader["dataset"] = _without(loader["dataset"], {"data_root"})
-    model = {**content["model"], "decode_head": _without(content["model"]["decode_head"], _NOT_HASHED_HEAD)}
-    return {**content, "model": model, "test_dataloader": loader}
+    for path, names in _NOT_HASHED_BELOW.items():
+        parent = content
+        *above, last = path.split(".")
+        for key in above:
+            parent = parent.get(key) or {}
+        if isinstance(parent.get(last), Mapping):
+            parent[last] = _without(parent[last], names)
+    return content
 
 
 def config_hash(config: Config) -> str:
@@ -230,7 +236,7 @@ def _texts(settings: object) -> Iterator[str]:
         for value in settings:
             yield from _texts(value)
     elif isinstance(settings, Mapping):
-        yield from _texts(list(_without(settings, {"type", *_NOT_HASHED_HEAD}).values()))
+        yield from _texts(list(_without(settings, {"type", "cache_dir"}).values()))
 
 
 def _without(settings: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:

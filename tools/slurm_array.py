@@ -37,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--restart-changed",
         action="store_true",
-        help="begin interrupted runs anew if their settings, code, data or files have changed, instead of refusing",
+        help="begin anew what had other settings, or was interrupted and had other code or data, instead of refusing",
     )
     parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
@@ -153,7 +153,9 @@ def run(arguments: argparse.Namespace) -> bool:
     from mmseg_tfovss.engine.run_list import plan_runs
 
     resources(arguments)  # a mistake in them is told before configs are read
-    runs, finished = plan_runs(arguments.configs, arguments.cfg_options, arguments.work_dirs)
+    runs, finished = plan_runs(
+        arguments.configs, arguments.cfg_options, arguments.work_dirs, restart_changed=arguments.restart_changed
+    )
     if finished:
         print(f"{len(finished)} of {len(arguments.configs)} configs have finished already.")
     if not runs:

@@ -14,13 +14,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where an interrupted run has stopped; a finished one is only shown"
+        "--resume", action="store_true", help="go on where an interrupted run has stopped; show a finished one"
     )
     parser.add_argument(
         "--restart-changed",
         action="store_true",
-        help="with --resume: begin anew if the interrupted run had other settings, code, data or files, instead of"
-        " refusing",
+        help="with --resume: begin anew if the folder's run had other settings, or was interrupted and had other code,"
+        " data or files, instead of refusing",
     )
     parser.add_argument(
         "--overlays",
@@ -41,9 +41,9 @@ def main() -> None:
 
         from mmseg_tfovss.analysis.overlay_hook import OverlayHook
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.distributed import is_first_process
+        from mmseg_tfovss.engine.distributed import is_first_process, join_processes, share_first
         from mmseg_tfovss.engine.finished import finished_result, version_note
-        from mmseg_tfovss.engine.run import run_test
+        from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
         from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
         from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
@@ -51,18 +51,24 @@ def main() -> None:
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
-        finished = finished_result(config, folder) if arguments.resume else None
+        join_processes(config.launcher, config.get("env_cfg", {}))
+        finished = share_first(lambda: finished_result(config, folder)) if arguments.resume else None
         how = {"resume": arguments.resume, "restart_changed": arguments.restart_changed}
         hooks = () if arguments.overlays is None else (OverlayHook(arguments.overlays),)
+        unwritten = None
         try:
             result = finished or run_test(config, **how, hooks=hooks)
         except StoppedError as stop:  # the loop has said so
             raise SystemExit(stop.exit_code) from None
+        except UnwrittenResultError as error:  # hours of work: show it at least
+            result, unwritten = error.result, error
         if result is None or not is_first_process(arguments.launcher):
             return
         console = Console()
         print_table(class_table(result))
         print_table(summary_table([result]))
+        if unwritten:
+            raise unwritten
         done = "Already finished" if finished else "Written"
         console.print(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}", soft_wrap=True, markup=False)
 

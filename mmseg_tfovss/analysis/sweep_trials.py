@@ -15,7 +15,7 @@ from mmseg_tfovss.analysis.sweep_table import CONFIG, DATASET
 from mmseg_tfovss.analysis.sweep_values import value_label
 from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.engine.finished import run_key
-from mmseg_tfovss.engine.run import check_run
+from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.registry import DATASETS
 

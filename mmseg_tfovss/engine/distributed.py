@@ -13,6 +13,7 @@ from torch import nn
 
 Value = TypeVar("Value")
 _FIRST_PORT, _PORTS = 20_000, 20_000
+_STEP = 997  # between the ports of a job's steps
 
 
 def join_processes(launcher: str, env_cfg: Mapping[str, Any]) -> None:
@@ -28,14 +29,15 @@ def join_processes(launcher: str, env_cfg: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the launcher's environment variables are missing.
     """
-    wanted = {"none": (), "pytorch": ("RANK", "WORLD_SIZE"), "slurm": ("SLURM_PROCID", "SLURM_NTASKS")}[launcher]
+    slurm = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NODELIST")
+    wanted = {"none": (), "pytorch": ("RANK", "WORLD_SIZE"), "slurm": slurm}[launcher]
     missing = [name for name in wanted if name not in os.environ]
     if missing:
         start = {"pytorch": "tools/dist_test.sh", "slurm": "srun"}[launcher]
         raise ValueError(f"--launcher {launcher} needs {', '.join(missing)} in the environment: start it with {start}.")
     if launcher == "slurm":
-        job = int(os.environ.get("SLURM_JOB_ID", 0))
-        os.environ.setdefault("MASTER_PORT", str(_FIRST_PORT + job % _PORTS))
+        job, step = (int(os.environ.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        os.environ.setdefault("MASTER_PORT", str(_FIRST_PORT + (job + _STEP * step) % _PORTS))
     if launcher == "none" or torch.distributed.is_initialized():
         return
     if torch.cuda.is_available():  # as the runner does it
@@ -44,7 +46,10 @@ def join_processes(launcher: str, env_cfg: Mapping[str, Any]) -> None:
         return
     if launcher == "slurm":
         command = ["scontrol", "show", "hostname", os.environ["SLURM_NODELIST"]]
-        hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        try:
+            hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ValueError(f"--launcher slurm needs slurm's {' '.join(command)}, which failed: {error}") from error
         os.environ.setdefault("MASTER_ADDR", hosts[0])
         os.environ["RANK"], os.environ["WORLD_SIZE"] = os.environ["SLURM_PROCID"], os.environ["SLURM_NTASKS"]
         os.environ["LOCAL_RANK"] = os.environ.get("SLURM_LOCALID", "0")
@@ -59,14 +64,19 @@ def is_first_process(launcher: str) -> bool:
 
 
 def share_first(work: Callable[[], Value]) -> Value:
-    """Do something on the first process; all of them get its value, or its ValueError or OSError."""
+    """Do something on the first process; all of them get its value, or its ValueError or OSError, or word of a bug."""
     answer: list[Any] = [None, None]
+    bug: Exception | None = None
     if is_main_process():
         try:
             answer[0] = work()
         except (ValueError, OSError) as error:
             answer[1] = error
+        except Exception as error:
+            bug, answer[1] = error, ValueError(f"The first process has failed: {type(error).__name__}: {error}")
     broadcast_object_list(answer)
+    if bug is not None:
+        raise bug
     if answer[1] is not None:
         raise answer[1]
     return answer[0]

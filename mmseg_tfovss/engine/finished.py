@@ -1,6 +1,7 @@
 """Whether a run has been made already."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
@@ -8,9 +9,9 @@ from mmengine.config import Config
 from mmseg_tfovss.config import config_hash, input_files
 from mmseg_tfovss.encoders.head_ranking import own_rankings
 from mmseg_tfovss.engine.code import code_hash
-from mmseg_tfovss.engine.identity import dataset_hash, fingerprints
+from mmseg_tfovss.engine.identity import dataset_hash, differences, fingerprints, settings_of
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
-from mmseg_tfovss.engine.run import build_dataset
 from mmseg_tfovss.evaluation.result import Result, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
 
@@ -19,7 +20,8 @@ def finished_result(config: Config, folder: Path) -> Result | None:
     """The folder's result, if running the config again would give it once more.
 
     That is, if settings, words, code, input files and dataset are what they were, as far as can be seen without loading
-    weights. Versions of packages are not compared, see :func:`version_note`. A dataset that is not on this machine counts as unchanged.
+    weights. Versions of packages are not compared, see :func:`version_note`. A dataset that is not on this machine
+    counts as unchanged.
 
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`.
@@ -28,20 +30,30 @@ def finished_result(config: Config, folder: Path) -> Result | None:
     Returns:
         The result, or None if there is none, or it is damaged or out of date.
     """
-    try:
-        result = read_result(folder)
-    except (OSError, ValueError):
-        return None
-    inputs = fingerprints([*input_files(config), *result["inputs"]])
-    # The cheap comparisons first: a list of runs asks this for each.
-    same = (
-        result["config_hash"] == config_hash(config)
-        and result["inputs"] == inputs
-        and result["vocabulary_hash"] == _words(config)
-        and result["code_hash"] == code_hash(config)
-        and _same_dataset(config, result)
+    result = _read(folder)
+    return result if result and next(_changes(config, result), None) is None else None
+
+
+def out_of_date(config: Config, folder: Path) -> list[str]:
+    """What has changed since the folder's result was made; empty if nothing has, or there is none."""
+    result = _read(folder)
+    return list(_changes(config, result)) if result else []
+
+
+def check_settings_of(config: Config, folder: Path, *, restart_changed: bool) -> None:
+    """Refuse to take a folder's finished run of other settings for this one's.
+
+    Raises:
+        ValueError: the settings differ, and ``restart_changed`` is not given.
+    """
+    result = _read(folder)
+    if result is None or restart_changed or result["config_hash"] == config_hash(config):
+        return
+    told = differences(result["settings"], settings_of(config)) if result["settings"] else "its settings differ"
+    raise ValueError(
+        f"The finished run in {folder} is not this one: {told}. Choose another --work-dir, or begin anew with"
+        " --restart-changed (the result is kept under another name)."
     )
-    return result if same else None
 
 
 def version_note(result: Result) -> str:
@@ -67,6 +79,27 @@ def run_key(config: Config, datasets: dict[str, str]) -> str:
     files = fingerprints([*input_files(config), own_rankings()])  # a method finds those without being told
     parts = [config_hash(config), code_hash(config), _words(config), datasets[settings], *files.values()]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _read(folder: Path) -> Result | None:
+    try:
+        return read_result(folder)
+    except (OSError, ValueError):
+        return None
+
+
+def _changes(config: Config, result: Result) -> Iterator[str]:
+    """What is no longer as it was for a result, what is found out fastest first."""
+    if result["config_hash"] != config_hash(config):
+        yield "the settings"
+    if result["vocabulary_hash"] != _words(config):
+        yield "the vocabulary"
+    inputs = fingerprints([*input_files(config), *result["inputs"]])
+    yield from (f"the file {path}" for path in inputs if inputs[path] != result["inputs"].get(path))
+    if result["code_hash"] != code_hash(config):
+        yield "the code"
+    if not _same_dataset(config, result):
+        yield "the dataset's files"
 
 
 def _words(config: Config) -> str:

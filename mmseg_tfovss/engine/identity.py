@@ -15,6 +15,9 @@ from mmseg_tfovss.config import deciding_settings
 from mmseg_tfovss.engine.code import PACKAGE, code_hash
 from mmseg_tfovss.engine.provenance import package_versions
 
+_NAMED = 5  # differences in a message
+_LONG = 60  # characters of a value in a message
+
 
 def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, str]:  # noqa: ANN401
     """What must stay the same while a run is interrupted and resumed, by name.
@@ -27,7 +30,7 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
     networks = networks_of(model)
     head = getattr(unwrapped(model), "decode_head", None)
     return {
-        **dict(_flat(deciding_settings(config))),
+        **settings_of(config),
         "the dataset's images": str(len(dataset)),
         "the dataset's files": dataset_hash(dataset),
         "the weights": weights_hash([network.weights_hash for network in networks]) if networks else "none",
@@ -36,6 +39,25 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
         "the code": code_hash(config),
         **{f"the version of {name}": version for name, version in package_versions().items()},
     }
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    """Every setting that can change a number, as JSON, by its dotted name."""
+    return dict(_flat(deciding_settings(config)))
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str], form: str = "{name} was {one} and is {other}") -> str:
+    """What differs between two identities, for people; empty if nothing does.
+
+    Args:
+        one: an identity, or part of one.
+        other: another one.
+        form: how each difference is said.
+    """
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    told = [form.format(name=n, one=_short(one.get(n)), other=_short(other.get(n))) for n in names[:_NAMED]]
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return "; ".join([*told, *more])
 
 
 def unwrapped(model: Any) -> Any:  # noqa: ANN401
@@ -107,3 +129,9 @@ def _fingerprint(path: Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     lines = [f"{os.path.relpath(file, path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "absent"
+    return value if len(value) <= _LONG else f"{value[:_LONG]}..."

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LOCK_NAME = ".lock"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_HELD = (errno.EACCES, errno.EAGAIN)
 _logger = logging.getLogger(__name__)
 
 
@@ -30,14 +30,18 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by loading processes
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno in _HELD:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise ValueError(
                     f"The folder {folder} is in use by {holder}: wait for that run, end it, or choose another"
                     " --work-dir."
                 ) from error
-            _logger.warning("warning: the file system of %s has no locks: start one run at a time there.", folder)
+            _logger.warning(
+                "warning: the file system of %s has no locks (%s): start one run at a time there.",
+                folder,
+                error.strerror,
+            )
         file.truncate(0)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n")

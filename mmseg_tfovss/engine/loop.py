@@ -1,5 +1,6 @@
 """A test loop that can be interrupted at any moment, and goes on where it was."""
 
+import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,8 @@ class ResumableTestLoop(TestLoop):
         restart_changed: bool = False,
         fp16: bool = False,
     ) -> None:
-        if save_images < 1 or save_seconds < 0:
+        numbers = isinstance(save_images, int) and isinstance(save_seconds, int | float)
+        if not numbers or save_images < 1 or save_seconds < 0:
             raise ValueError(
                 "test_cfg.save_images must be at least 1 and test_cfg.save_seconds at least 0, but got"
                 f" {save_images!r} and {save_seconds!r}."
@@ -84,23 +86,29 @@ class ResumableTestLoop(TestLoop):
         self._part: Part | None = None  # at the beginning of this session
         self._peers: Peers | None = None
         self._counted: _Counted = (None, 0, 0)
-        self._saved = (0, 0.0)  # images in the last state, and when it was written or tried
+        self._tried = (0, 0.0)  # images when a state was last written, or could not be, and the moment
+        self._kept = 0  # images in the last state that was written
+        self._save_failed = False
         self._started = time.perf_counter()
 
-    def begin(self) -> None:
+    def begin(self, peers: Peers | None = None) -> None:
         """Find out what is done already; all processes call this, once, before :meth:`run`.
 
+        Args:
+            peers: the other processes, if they have met already.
+
         Raises:
-            ValueError: the state belongs to another run.
+            ValueError: the state belongs to another run, or the processes would not do the same.
             OSError: the state cannot be written.
         """
-        self._peers = peers = Peers(self.state.path)
+        self._peers = peers = peers or Peers(Path(self.runner.work_dir))
         config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
         num_classes = len(dataset.metainfo["classes"])
+        identity = run_identity(config, dataset, model)
+        peers.agree(identity)
 
         def start() -> Part:
             peers.clear()
-            identity = run_identity(config, dataset, model)
             how = {"resume": self.resume, "restart_changed": self.restart_changed}
             return self.state.begin(identity, num_classes, **how)
 
@@ -143,19 +151,22 @@ class ResumableTestLoop(TestLoop):
         self.runner.model.eval()
         self.test_loss.clear()
         self._started = time.perf_counter()
-        self._saved = (self._counted[1], self._started)
-        with StopSignals() as signals:
-            try:
-                self._iterate(signals, self._peers)
-                self._save()
-                signals.check()
-            except (Exception, KeyboardInterrupt) as error:
-                self._save()
-                self._peers.announce(error)
-                self._say_what_is_kept(error, self._peers)
-                raise
-        self._peers.wait()
-        self.total = self.part
+        self._tried, self._kept = (self._counted[1], self._started), self._counted[1]
+        with self._peers.together():
+            with StopSignals() as signals:
+                try:
+                    self._iterate(signals, self._peers)
+                    self.save()
+                    signals.check()
+                except (Exception, KeyboardInterrupt) as error:
+                    self._peers.announce(error)  # first, for nothing else is sure to work
+                    self._keep(error, self._peers)
+                    raise
+            self._peers.wait()
+            self.total = self._total(self._peers)
+            return self._evaluate()
+
+    def _evaluate(self) -> dict[str, float]:
         metrics: dict[str, float] = self.evaluator.evaluate(len(self.dataloader.dataset))
         self.runner.call_hook("after_test_epoch", metrics=metrics)
         self.runner.call_hook("after_test")
@@ -171,29 +182,47 @@ class ResumableTestLoop(TestLoop):
                 signals.check()
                 peers.check()
                 self._save_if_due()
-        except RuntimeError:
+        except RuntimeError as error:
             signals.check()  # it went to the loading processes too, and torch reports their end as an error
+            if str(error).startswith("DataLoader worker"):
+                raise ValueError(
+                    f"A process that loads images has ended ({error}), most often for lack of memory: set"
+                    " test_dataloader.num_workers=0, or give more memory; --resume goes on."
+                ) from error
             raise
 
     def _save_if_due(self) -> None:
-        images, moment = self._saved
+        images, moment = self._tried
         if self._counted[1] - images >= self.save_images or time.perf_counter() - moment >= self.save_seconds:
-            self._save()
+            self.save()
 
-    def _save(self) -> None:
-        """Write the state; a full disk is no reason to end a run that goes well."""
+    def save(self) -> None:
+        """Write the state; a full disk, which is told once, is no reason to end a run that goes well."""
         try:
             self.state.write(self.part)
         except OSError as error:
-            self._saved = (self._saved[0], time.perf_counter())
-            _logger.warning("warning: the state could not be written, the one before it stays: %s", sentence(error))
+            if not self._save_failed:
+                _logger.warning("warning: the state could not be written, the one before it stays: %s", sentence(error))
+            self._save_failed = True
         else:
-            self._saved = (self._counted[1], time.perf_counter())
+            self._save_failed, self._kept = False, self._counted[1]
+        self._tried = (self._counted[1], time.perf_counter())
 
-    def _say_what_is_kept(self, error: BaseException, peers: Peers) -> None:
+    def _total(self, peers: Peers) -> Part:
+        """The first process's part, with what only all of them together know."""
+        own = self.part
+        memories, devices = zip(*peers.gather((own.peak_memory_mb, own.devices)), strict=True)
+        return replace(own, peak_memory_mb=max(memories), devices=sorted({*itertools.chain(*devices)}))
+
+    def _keep(self, error: BaseException, peers: Peers) -> None:
+        """Write the state after an error, and say what is kept; a broken GPU must not hide the error itself."""
+        try:
+            self.save()
+        except RuntimeError as broken:
+            _logger.warning("warning: the state could not be written, the one before it stays: %s", sentence(broken))
         if is_main_process():
             reason = f"{error}; " if isinstance(error, StoppedError) else ""
-            images = "the counted images" if peers.several else f"{self._saved[0]} of {self.batches.images} images"
+            images = "the counted images" if peers.several else f"{self._kept} of {self.batches.images} images"
             _logger.warning("%s%s are kept in %s: --resume goes on from there.", reason, images, self.state.path)
 
 

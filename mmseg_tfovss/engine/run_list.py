@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmseg_tfovss.cli import parse_options, sentence
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.facts import FACTS
-from mmseg_tfovss.engine.finished import finished_result
-from mmseg_tfovss.engine.run import check_config
+from mmseg_tfovss.engine.finished import check_settings_of, finished_result
+from mmseg_tfovss.engine.preflight import check_config
 from mmseg_tfovss.ops.windows import window_starts
 
 _ASPECT = 4 / 3  # of photographs; Cityscapes' are wider, below
@@ -39,7 +39,7 @@ class PlannedRun:
 
 
 def plan_runs(
-    paths: Sequence[Path], pairs: Sequence[str] = (), work_dirs: Path | None = None
+    paths: Sequence[Path], pairs: Sequence[str] = (), work_dirs: Path | None = None, *, restart_changed: bool = False
 ) -> tuple[list[PlannedRun], list[PlannedRun]]:
     """Read configs, and see which are still to do.
 
@@ -47,13 +47,15 @@ def plan_runs(
         paths: the config files.
         pairs: options for all of them, ``KEY=VALUE``.
         work_dirs: the runs' folders are made in it; default: as tools/test.py does.
+        restart_changed: a finished run of other settings may be in a run's folder.
 
     Returns:
         The runs to do, the heaviest first (of equal ones the first named), and those that ``tools/test.py --resume``
         would only show.
 
     Raises:
-        ValueError: an unreadable config, one that cannot be tested, or two for one folder.
+        ValueError: an unreadable config, one that cannot be tested, two for one folder, or a folder with a finished run
+            of other settings.
         FileNotFoundError: no such config.
     """
     options = parse_options(list(pairs))
@@ -66,6 +68,7 @@ def plan_runs(
         if run.folder in owners:
             raise ValueError(f"{owners[run.folder]} and {path} would both write to {run.folder}: name one of them.")
         owners[run.folder] = path
+        check_settings_of(config, run.folder, restart_changed=restart_changed)
         (finished if finished_result(config, run.folder) else unfinished).append(run)
     return sorted(unfinished, key=lambda run: -run.cost), finished
 

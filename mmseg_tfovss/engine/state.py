@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from mmseg_tfovss.engine.identity import differences
 from mmseg_tfovss.whole_file import whole_file
 
 STATE_NAME = "state"
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
-_FILE = re.compile(r"(\d{4})-(\d{4})(\.previous)?\.npz")
-_NAMED = 5  # changes named in a message
-_LONG = 60  # characters of a value in a message
+# RuntimeError: what zipfile says of an archive that claims to be encrypted, or of a version to come.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_FILE = re.compile(r"(\d{4,})-(\d{4,})(\.previous)?\.npz")
 _logger = logging.getLogger(__name__)
 
 
@@ -86,7 +86,7 @@ class StateFolder:
             self._set_aside("--resume would have gone on")
         found = self._parts()
         counted = (part for part in found if len(part.batches))
-        changes = next(filter(None, (_changes(part.identity, identity) for part in counted)), None)
+        changes = next(filter(None, (differences(part.identity, identity) for part in counted)), None)
         if changes and not restart_changed:
             raise ValueError(
                 f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {changes}. Undo that, or"
@@ -148,7 +148,9 @@ class StateFolder:
     def _set_aside(self, reason: str) -> None:
         if not self.path.exists():
             return
-        if not any(len(part.batches) for part in self._parts()):
+        parts = self._parts()
+        readable = len(parts) == len({name for _, _, name in self._files()})
+        if readable and not any(len(part.batches) for part in parts):
             self.forget()
             return
         number = 1
@@ -156,14 +158,6 @@ class StateFolder:
             number += 1
         self.path.rename(kept)
         _logger.warning("warning: an unfinished run was there; it is kept as %s (%s).", kept, reason)
-
-
-def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What differs, for people; empty if nothing does."""
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    told = [f"{name} was {_short(then.get(name))} and is {_short(now.get(name))}" for name in names[:_NAMED]]
-    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return "; ".join([*told, *more])
 
 
 def _read(path: Path) -> Part | None:
@@ -200,9 +194,3 @@ def _merge(parts: Sequence[Part], session: int, identity: Mapping[str, str], num
         peak_memory_mb=max((part.peak_memory_mb for part in kept), default=0.0),
         devices=sorted({name for part in kept for name in part.devices}),
     )
-
-
-def _short(value: str | None) -> str:
-    if value is None:
-        return "absent"
-    return value if len(value) <= _LONG else f"{value[:_LONG]}..."

@@ -24,6 +24,7 @@ _LATER_KEYS: dict[str, Any] = {
     "code_hash": "not recorded",
     "dataset_hash": "not recorded",
     "inputs": {},
+    "settings": {},
 }
 
 
@@ -61,6 +62,7 @@ class Result(TypedDict):
     vocabulary_hash: str  # sha256 of classes and queries
     weights_hash: str  # sha256 of all CLIP tensors; of several networks' hashes where there are more
     git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
+    settings: dict[str, str]  # of the config, without what cannot change a number: JSON by dotted name
     versions: dict[str, str]  # python and the packages that numbers depend on
     finished_at: str  # UTC, ISO 8601
 

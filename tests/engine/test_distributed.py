@@ -33,11 +33,12 @@ def launch(tmp_path, mini_clip):
     """Run a config with several processes: ``launch(2, "folder", resume=True)``."""
     root = make_voc(tmp_path)
 
-    def start(world, name, *, resume=False, before=lambda rank: None):
+    def start(world, name, *, resume=False, before=lambda rank: None, options=lambda rank: {}):
         def work(rank):
             before(rank)
             launcher = "none" if world == 1 else "pytorch"
-            config = load_config(CONFIG, {**small_options(root, mini_clip, tmp_path / name), "launcher": launcher})
+            where = {**small_options(root, mini_clip, tmp_path / name), "launcher": launcher}
+            config = load_config(CONFIG, {**where, **options(rank)})
             with user_errors():
                 run_test(config, resume=resume)
 
@@ -106,6 +107,27 @@ def test_a_killed_process_ends_the_others(launch):
     codes, errors, result = launch(2, "two", before=die)
     assert (codes, result) == ([1, 9], None)
     assert "error: Another process of this run has ended before its images were done." in errors[0]
+
+
+@pytest.mark.slow
+def test_processes_that_differ_are_refused(launch):
+    """As with other weights, or other code, on one of the machines."""
+    codes, errors, result = launch(2, "two", options=lambda rank: {"short_side": 48 + 8 * rank})
+    assert (codes, result) == ([1, 1], None)
+    assert all("short_side is 48 in the one and 56 in the other" in text for text in errors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_before_any_image_is_explained_to_the_others(launch, tmp_path, failing):
+    weights = str(tmp_path / "none.pt")
+    options = {"model.backbone.pretrained": weights}
+    (tmp_path / "two").mkdir()
+    codes, errors, _ = launch(2, "two", options=lambda rank: options if rank == failing else {})
+    assert codes == [1, 1]
+    assert "error: " in errors[failing]
+    assert weights in errors[failing]
+    assert f"error: Process {failing} of this run has failed: " in errors[1 - failing]
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
 from mmseg_tfovss.engine.identity import dataset_hash
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
-from mmseg_tfovss.engine.run import build_dataset, run_test
+from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.evaluation.result import set_aside
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import CONFIG, make_voc, small_options

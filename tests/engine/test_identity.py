@@ -4,7 +4,7 @@ import pytest
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.identity import run_identity
-from mmseg_tfovss.engine.run import build_dataset
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method
 from tests.engine.test_run import CONFIG, make_voc, small_options
 

@@ -59,4 +59,4 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
 
     monkeypatch.setattr(fcntl, "lockf", absent)
     with locked(tmp_path):
-        assert "has no locks: start one run at a time" in caplog.text
+        assert "has no locks (No locks available): start one run at a time" in caplog.text

@@ -9,8 +9,9 @@ from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
-from mmseg_tfovss.engine import identity, run
-from mmseg_tfovss.engine.run import check_run, run_test
+from mmseg_tfovss.engine import identity, preflight, run
+from mmseg_tfovss.engine.preflight import check_run
+from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
 from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import Result, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
@@ -207,10 +208,51 @@ def test_a_run_whose_result_could_not_be_written_is_resumed(config, monkeypatch)
     assert loaded == []
 
 
+def test_a_result_that_could_not_be_written_is_in_the_error(config, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "result.json")
+
+    monkeypatch.setattr(run, "write_result", full)
+    with pytest.raises(UnwrittenResultError, match="No space left") as caught:
+        run_test(config)
+    assert caught.value.result["num_images"] == len(SIZES)
+    assert caught.value.filename == "result.json"
+
+
+def test_what_is_left_of_a_finished_run_is_not_an_unfinished_one(config, monkeypatch, caplog):
+    with monkeypatch.context() as killed:
+        killed.setattr(StateFolder, "forget", lambda _: None)
+        run_test(config)
+    config.model.pamr_steps = 1
+    run_test(config)
+    assert "an unfinished run" not in caplog.text
+    assert not (Path(config.work_dir) / "state.1").exists()
+
+
+def test_a_finished_run_of_other_settings_is_not_resumed(config):
+    first = run_test(config)
+    assert run_test(config, resume=True) == first
+    config.model.pamr_steps = 1
+    with pytest.raises(ValueError, match=r"is not this one: model\.pamr_steps was absent and is 1\. Choose another"):
+        run_test(config, resume=True)
+    assert read_result(Path(config.work_dir)) == first
+    second = run_test(config, resume=True, restart_changed=True)
+    assert second["config_hash"] != first["config_hash"]
+    assert read_result(Path(config.work_dir) / "result.1.json") == first
+
+
+def test_a_finished_run_that_is_out_of_date_is_made_again(config, voc, caplog):
+    first = run_test(config)
+    (voc / "SegmentationClass/1.png").write_bytes((voc / "SegmentationClass/1.png").read_bytes() + b"more")
+    again = run_test(config, resume=True)
+    assert again["dataset_hash"] != first["dataset_hash"]
+    assert "is out of date (the dataset's files): it is kept under another name" in caplog.text
+
+
 def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, tmp_path):
     (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "check_files", lambda *_: None)  # it goes while the run is under way
+        patch.setattr(preflight, "check_files", lambda *_: None)  # it goes while the run is under way
         patch.setattr(identity, "dataset_hash", lambda _: "files")
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)

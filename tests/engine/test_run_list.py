@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.identity import settings_of
 from mmseg_tfovss.engine.run_list import plan_runs, run_cost, run_pixels
 from tests.engine.test_finished import result_of
 
@@ -62,8 +63,14 @@ def test_finished_runs_are_apart(tmp_path):
     runs, finished = plan_runs([POCKET, VOC], work_dirs=tmp_path)
     assert [run.config for run in runs] == [VOC]
     assert [run.config for run in finished] == [POCKET]
-    runs, finished = plan_runs([POCKET], ["model.precision=bf16"], tmp_path)
-    assert len(runs) == 1  # of another config
+
+
+def test_a_finished_run_of_other_settings_is_not_overwritten_unasked(tmp_path):
+    write_finished(tmp_path / POCKET.stem, POCKET, settings=settings_of(load_config(POCKET)))
+    with pytest.raises(ValueError, match=r"is not this one: model\.precision was absent and is \"bf16\"\. Choose"):
+        plan_runs([POCKET], ["model.precision=bf16"], tmp_path)
+    runs, _ = plan_runs([POCKET], ["model.precision=bf16"], tmp_path, restart_changed=True)
+    assert len(runs) == 1
 
 
 def test_results_of_other_code_are_not_finished(tmp_path):

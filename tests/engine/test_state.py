@@ -1,5 +1,7 @@
 """Parts of a run: written whole, found again, added up once each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,14 @@ def test_another_run_is_refused_with_what_changed(state):
     assert resume(state).images == 2  # nothing is lost
 
 
+def test_every_part_must_be_of_this_run(state):
+    resume(state)
+    state.write(part(0, 0, [0]))
+    state.write(replace(part(0, 1, [1]), identity={"the weights": "others"}))
+    with pytest.raises(ValueError, match="the weights was others and is abc"):
+        resume(state)
+
+
 def test_another_run_can_be_begun_anew(state, caplog):
     resume(state)
     state.write(part(0, 0, [0]))
@@ -143,6 +153,30 @@ def test_a_run_that_is_not_resumed_is_kept_under_another_name(state, caplog):
     resume(state)
     state.begin({}, 2, resume=False)  # nothing had been counted
     assert not (state.path.parent / "state.3").exists()
+
+
+def test_what_cannot_be_read_is_not_thrown_away(state):
+    resume(state)
+    (state.path / "0000-0000.npz").write_bytes(b"of a disk that is away")
+    state.begin(IDENTITY, 2, resume=False)
+    assert (state.path.parent / "state.1" / "0000-0000.npz").is_file()
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("zip file version 21.0"), RuntimeError("is encrypted")])
+def test_damage_that_looks_like_another_kind_of_file(state, error, monkeypatch):
+    """Single bytes of a zip file, changed, say that."""
+    resume(state)
+    for batches in ([0], [0, 1]):
+        state.write(part(0, 0, batches))
+    load = np.load
+
+    def damaged(path, **kwargs):
+        if path.name == "0000-0000.npz":
+            raise error
+        return load(path, **kwargs)
+
+    monkeypatch.setattr(np, "load", damaged)
+    assert resume(state).batches.tolist() == [0]
 
 
 def test_forgetting_removes_everything(state):

@@ -73,3 +73,16 @@ def test_counting_goes_on_from_restored_counts():
     assert evaluator.confusion.tolist() == [[4, 0], [0, 4]]
     evaluator.evaluate(2)
     assert evaluator.total_images == 2
+
+
+def test_the_counts_of_all_processes_are_added_up(monkeypatch):
+    """Of another one, here, that has six wrong pixels of one image; tests/engine/test_distributed.py has real ones."""
+    others = torch.tensor([[0, 0], [6, 0]])
+    monkeypatch.setattr(
+        "mmseg_tfovss.evaluation.metric.all_reduce", lambda counts: counts.add_(others if counts.ndim else 1)
+    )
+    evaluator = metric()
+    ones = torch.ones(2, 3, dtype=torch.int64)
+    evaluator.process(None, [sample(ones, ones)])
+    assert evaluator.evaluate(size=1)["seg/pAcc"] == 50.0
+    assert evaluator.total_images == 2

@@ -30,6 +30,7 @@ def make_result(**changes):
         "code_hash": "s",
         "dataset_hash": "d",
         "inputs": {},
+        "settings": {},
         "vocabulary": "voc21",
         "vocabulary_version": "1",
         "vocabulary_hash": "v",
@@ -48,7 +49,16 @@ def test_round_trip_and_no_leftovers(tmp_path):
 
 
 def test_results_from_before_a_key_was_added_are_read(tmp_path):
-    later = ("expected_images", "vocabulary", "vocabulary_version", "setting", "code_hash", "dataset_hash", "inputs")
+    later = (
+        "expected_images",
+        "vocabulary",
+        "vocabulary_version",
+        "setting",
+        "code_hash",
+        "dataset_hash",
+        "inputs",
+        "settings",
+    )
     old = {key: value for key, value in make_result().items() if key not in later}
     (tmp_path / "result.json").write_text(json.dumps(old))
     read = results.read_result(tmp_path)

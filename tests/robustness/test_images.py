@@ -26,7 +26,9 @@ def test_an_image_that_vanishes_is_named_and_comes_back(config, tmp_path, monkey
     config.test_dataloader.num_workers = workers
     begin = run.ResumableTestLoop.begin
     monkeypatch.setattr(
-        run.ResumableTestLoop, "begin", lambda loop: (begin(loop), image.rename(image.with_suffix(".gone")))
+        run.ResumableTestLoop,
+        "begin",
+        lambda loop, peers: (begin(loop, peers), image.rename(image.with_suffix(".gone"))),
     )
     with pytest.raises(FileNotFoundError, match=r"The image .*2\.jpg does not exist"):
         run_test(config)

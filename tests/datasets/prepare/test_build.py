@@ -18,7 +18,7 @@ from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.datasets.prepare import build
 from mmseg_tfovss.datasets.prepare.build import Prepared, prepare
 from mmseg_tfovss.datasets.prepare.recipes import RECIPES
-from mmseg_tfovss.engine.run import check_files
+from mmseg_tfovss.engine.preflight import check_files
 from tests.datasets.prepare import official
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])

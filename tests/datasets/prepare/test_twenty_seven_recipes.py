@@ -14,7 +14,7 @@ from mmseg_tfovss.datasets.prepare.build import Prepared, prepare
 from mmseg_tfovss.datasets.prepare.check import check
 from mmseg_tfovss.datasets.prepare.layout import LAYOUTS
 from mmseg_tfovss.datasets.prepare.recipes import RECIPES
-from mmseg_tfovss.engine.run import check_files
+from mmseg_tfovss.engine.preflight import check_files
 from tests.datasets.prepare import official
 
 BOTH = ("coco27", "cityscapes27")
