@@ -91,12 +91,14 @@ def run_methods(arguments: argparse.Namespace) -> None:
     """Several methods on the same samples."""
     from mmseg_tfovss.analysis.method_grid import draw_method_grid
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.whole_file import whole_file
+    from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
+    check_target(arguments.out, "--out", PICTURE_ENDINGS)
     configs = [load_config(path) for path in arguments.configs]
     picture = draw_method_grid(configs, arguments.samples, arguments.device)
     with whole_file(arguments.out) as scratch:
         picture.save(scratch)
+    print(f"Written: {arguments.out}")
 
 
 def run_global_patches(arguments: argparse.Namespace) -> None:
@@ -104,12 +106,13 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.analysis.global_patches_picture import draw_global_patches
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.whole_file import whole_file
+    from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
+    out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_global_patches.png")
+    check_target(out, "--out", PICTURE_ENDINGS)
     config = load_config(arguments.config, parse_options(arguments.cfg_options))
     patch = tuple(arguments.patch) if arguments.patch else None
     figure = draw_global_patches(config, arguments.image, arguments.device, arguments.layers, patch)
-    out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_global_patches.png")
     with whole_file(out) as scratch:
         figure.savefig(scratch)
     print(f"Written: {out}")
@@ -150,8 +153,10 @@ def run_rank_heads(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.analysis.discriminability_picture import draw_comparison
     from mmseg_tfovss.analysis.rank_heads import rank_heads, read_results, write_ranking
     from mmseg_tfovss.encoders.head_ranking import own_ranking_path
-    from mmseg_tfovss.whole_file import whole_file
+    from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
+    if arguments.picture:
+        check_target(arguments.picture, "--picture", PICTURE_ENDINGS)
     results = read_results(arguments.results)
     ranking = rank_heads(results, command_line())
     out = arguments.out or own_ranking_path(ranking["weights_hash"])
@@ -170,14 +175,15 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.analysis.discrepancy_picture import draw_discrepancy
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.whole_file import whole_file
+    from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
+    out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_discrepancy.png")
+    check_target(out, "--out", PICTURE_ENDINGS)
     options = parse_options(arguments.cfg_options)
     if arguments.short_side is not None:
         options["short_side"] = arguments.short_side
     config = load_config(arguments.config, options)
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
-    out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_discrepancy.png")
     with whole_file(out) as scratch:
         figure.savefig(scratch)
     print(f"Written: {out}")

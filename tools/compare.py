@@ -11,7 +11,7 @@ def parse_arguments() -> argparse.Namespace:
         usage="%(prog)s IMAGE... CONFIG... --out GRID.png [options]",
     )
     parser.add_argument("paths", nargs="+", type=Path, help="images, and configs (what ends in .py)")
-    parser.add_argument("--out", type=Path, required=True, help="picture to write")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write: .png, .jpg, .pdf, ...")
     parser.add_argument(
         "--ground-truth",
         nargs="+",
@@ -28,6 +28,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments.images = [path for path in arguments.paths if path.suffix != ".py"]
     if not (arguments.configs and arguments.images):
         parser.error("name at least one image and one config (a path that ends in .py)")
+    if arguments.out in arguments.images:
+        parser.error(f"--out {arguments.out} is one of the images, which it would replace: choose another name")
     if arguments.cell < 1:
         parser.error("--cell must be at least 1 pixel")
     if arguments.classes is not None and arguments.ground_truth == ["auto"]:
@@ -41,27 +43,34 @@ def main() -> None:
     from mmseg_tfovss.cli import parse_options, user_errors
 
     with user_errors():
+        from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
+
+        check_target(arguments.out, "--out", PICTURE_ENDINGS)
         from mmengine.device import get_device
         from rich.console import Console
 
-        from mmseg_tfovss.analysis.compare import draw_comparison, find_truths, read_truths, set_classes, shared_names
+        from mmseg_tfovss.analysis import compare
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
             options["short_side"] = arguments.short_side
         configs = [load_config(path, options) for path in arguments.configs]
         if arguments.classes is not None:
-            set_classes(configs, arguments.classes)
-        names = shared_names(configs, given=arguments.classes is not None)
+            compare.set_classes(configs, arguments.classes)
+        given = arguments.classes is not None
+        names = compare.shared_names(configs, given=given)
+        colours = compare.shared_colours(configs, names, given=given)
         truths = None
         if arguments.ground_truth == ["auto"]:
-            truths = find_truths(arguments.images, configs[0])
+            truths = compare.find_truths(arguments.images, configs[0])
         elif arguments.ground_truth:
-            truths = read_truths([Path(file) for file in arguments.ground_truth], arguments.images, len(names))
+            files = [Path(file) for file in arguments.ground_truth]
+            truths = compare.read_truths(files, arguments.images, len(names))
         device = arguments.device or str(get_device())
-        picture = draw_comparison(arguments.images, configs, device, names, truths=truths, cell=arguments.cell)
+        picture = compare.draw_comparison(
+            arguments.images, configs, device, names, colours, truths=truths, cell=arguments.cell
+        )
         with whole_file(arguments.out) as scratch:
             picture.save(scratch)
         Console().print(f"Written: {arguments.out}", soft_wrap=True)

@@ -51,7 +51,7 @@ def main() -> None:
         from mmengine.device import get_device
         from rich.console import Console
 
-        from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay, save_mask
+        from mmseg_tfovss.analysis.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
         from mmseg_tfovss.whole_file import whole_file
@@ -68,7 +68,7 @@ def main() -> None:
         resize = config_resize(config)
         result = segment_file(model, arguments.image, resize, keep_logits=arguments.save_logits, window=window)
 
-        colours = class_colours(len(result.names))
+        colours = named_colours(result.names)
         overlay = draw_overlay(result.image, result.pred, result.names, colours)
         writers = {"_mask.png": lambda path: save_mask(result.pred, colours, path), "_overlay.png": overlay.save}
         if arguments.save_logits:

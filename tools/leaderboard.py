@@ -15,10 +15,11 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
-        epilog="Exit code 0: every result counts. 3: written, but results are left out or partial (they are named).",
+        epilog="Exit code 0: every result counts. 3: written, but results are left out or partial, or runs have not"
+        " finished (all are named). 1: no result counts.",
     )
     parser.add_argument("results", nargs="+", type=Path, help="result folders, or folders of result folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the leaderboard files")
+    parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")
     parser.add_argument("--published", action="store_true", help="add numbers printed in papers for the same datasets")
     parser.add_argument(
         "--watch",
@@ -26,42 +27,72 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const=10.0,
         metavar="SECONDS",
-        help="write again when results change, looking every so many seconds (default 10), until Ctrl-C",
+        help="write again when results change, looking every so many seconds (default 10), until Ctrl-C; the page"
+        " loads itself again meanwhile",
     )
     return parser.parse_args()
 
 
+def folder(text: str) -> Path:
+    """A folder that is there or can be made."""
+    path = Path(text)
+    file = next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
+    if not text or file:
+        what = f"{file} is a file" if file else "got an empty name"
+        raise argparse.ArgumentTypeError(f"must name a folder, which is made if needed, but {what}: name another")
+    return path
+
+
 def seconds(text: str) -> float:
     """A number of seconds above 0, at most a day."""
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= _DAY:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most {_DAY}, but got {text}")
+        raise argparse.ArgumentTypeError(
+            f"takes a number of seconds above 0 and at most {_DAY}, but got {text!r}: name result folders before it"
+        )
     return number
 
 
-def write(collected: "Collected", arguments: argparse.Namespace) -> tuple["Board", list[Path]]:
-    """Write the files."""
+def write(
+    collected: "Collected", arguments: argparse.Namespace, reload_seconds: float | None = None
+) -> tuple["Board", list[Path]]:
+    """Write the files.
+
+    Returns:
+        The tables, and the files.
+    """
     from mmseg_tfovss.evaluation.leaderboard import make_board, published_numbers, write_leaderboard
 
     datasets = {result["dataset"] for result in collected.results}
     board = make_board(collected, published_numbers(datasets) if arguments.published else ())
-    return board, write_leaderboard(board, arguments.out)
+    return board, write_leaderboard(board, arguments.out, reload_seconds)
 
 
 def watch(arguments: argparse.Namespace) -> None:
     """Write whenever results change, until Ctrl-C."""
-    try:
-        import time
+    import time
 
+    written: list[Collected] = []
+
+    def keep(found: "Collected") -> None:
+        write(found, arguments, arguments.watch)
+        written[:] = [found]
+
+    try:
+        from mmseg_tfovss.evaluation.leaderboard import printable
         from mmseg_tfovss.evaluation.leaderboard_watch import watch_results
 
-        def wait() -> None:
-            time.sleep(arguments.watch)
-
-        for line in watch_results(arguments.results, lambda found: write(found, arguments), wait):
-            print(line, flush=True)
+        for line in watch_results(arguments.results, keep, lambda: time.sleep(arguments.watch)):
+            print(printable(line), flush=True)
     except KeyboardInterrupt:
-        print(f"Stopped watching; the leaderboard is in {arguments.out}.")
+        if not written:
+            print("Stopped watching; no result has counted, so nothing is written.")
+            return
+        write(written[0], arguments)  # without loading itself again: nothing changes any more
+        print(f"Stopped watching; the leaderboard is in {printable(arguments.out)}.")
 
 
 def write_once(arguments: argparse.Namespace) -> int:
@@ -74,19 +105,20 @@ def write_once(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, collect_results, refused
+    from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, collect_results, printable, refused
     from mmseg_tfovss.evaluation.table import print_table, summary_table
 
     collected = collect_results(arguments.results)
     if not collected.runs:
-        reasons = " ".join(f"{item.path} {item.reason}" for item in collected.left_out)
+        reasons = " ".join(f"{printable(item.path)} {item.reason}" for item in collected.left_out)
         raise ValueError(f"No result counts, so nothing is written: {reasons}")
     board, paths = write(collected, arguments)
     console = Console()
     print_table(summary_table(collected.results))
     if POCKET_NOTE in board.notes:
         console.print(POCKET_NOTE)
-    console.print(f"Written: {', '.join(str(path) for path in paths)}", soft_wrap=True)
+    written = ", ".join(map(printable, paths))
+    console.print(f"Written: {written}", soft_wrap=True, markup=False)
     wrong = refused(board)
     for path, reason in wrong:
         sys.stderr.write(f"does not count: {path} {reason}\n")

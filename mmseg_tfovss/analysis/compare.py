@@ -1,21 +1,21 @@
 """Several methods on any images, side by side, in one set of colours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmseg_tfovss.analysis.overlay import class_colours
-from mmseg_tfovss.analysis.picture_grid import Column, draw_grid, tint
+from mmseg_tfovss.analysis.overlay import BACKGROUND, dataset_colours, named_colours
+from mmseg_tfovss.analysis.picture_grid import Column, draw_grid, shrink, tint
 from mmseg_tfovss.datasets.files import read_image, read_labels
 from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
 from mmseg_tfovss.registry import DATASETS, TRANSFORMS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
-_BACKGROUND = "background"
 _NO_CLASS = (255, 65535)  # in label files of 8 and 16 bits
 
 
@@ -24,6 +24,7 @@ def draw_comparison(
     configs: Sequence[Config],
     device: str,
     names: Sequence[str],
+    colours: np.ndarray,
     *,
     truths: Sequence[np.ndarray] | None = None,
     cell: int = 480,
@@ -37,6 +38,7 @@ def draw_comparison(
         configs: one column each.
         device: where the methods run.
         names: of :func:`shared_names`.
+        colours: of :func:`shared_colours`.
         truths: an annotation (H, W) per image; ids that are no class stay uncoloured.
         cell: long side in pixels that larger pictures are shrunk to.
 
@@ -47,19 +49,18 @@ def draw_comparison(
         ValueError: a model or image that cannot be used.
         FileNotFoundError: missing images or weights.
     """
-    colours = class_colours(len(names))
     originals = [read_image(path)[..., ::-1] for path in images]
-    columns = [Column("image", [_shrink(image, cell) for image in originals])]
+    columns = [Column("image", [shrink(image, cell) for image in originals])]
     present: set[int] = set()
     if truths is not None:
         cells = [tint(image, truth, colours) for image, truth in zip(originals, truths, strict=True)]
-        columns.append(Column("annotation", [_shrink(picture, cell) for picture in cells]))
+        columns.append(Column("annotation", [shrink(picture, cell) for picture in cells]))
         present.update(*(np.unique(truth).tolist() for truth in truths))
     for title, config in zip(_titles(configs), configs, strict=True):
         model = build_method(config, device)
         results = [segment_file(model, path, config_resize(config)) for path in images]
         cells = [tint(result.image, result.pred, colours) for result in results]
-        columns.append(Column(title, [_shrink(picture, cell) for picture in cells]))
+        columns.append(Column(title, [shrink(picture, cell) for picture in cells]))
         present.update(*(np.unique(result.pred).tolist() for result in results))
     return draw_grid(columns, [(names[index], colours[index]) for index in sorted(present) if index < len(names)])
 
@@ -92,17 +93,32 @@ def shared_names(configs: Sequence[Config], *, given: bool = False) -> tuple[str
         ValueError: the configs have different classes, or a vocabulary cannot be used.
     """
     lists = [_names(config) for config in configs]
-    datasets = {config.get("dataset") for config in configs}
-    one_dataset = len(datasets) == 1 and None not in datasets and len({len(names) for names in lists}) == 1
+    one_dataset = _share_dataset(configs) and len({len(names) for names in lists}) == 1
     if not (given or one_dataset or len(set(lists)) == 1):
         described = "; ".join(map(_describe, configs, lists))
         raise ValueError(
             f"The configs have different classes, so their colours cannot be compared ({described}): name configs of"
             ' one dataset, or the classes for all of them with --classes "cat; dog; grass".'
         )
-    with_background = [names for names in lists if names[0] == _BACKGROUND]
-    without = [names for names in lists if names[0] != _BACKGROUND]
+    with_background = [names for names in lists if names[0] == BACKGROUND]
+    without = [names for names in lists if names[0] != BACKGROUND]
     return (without or with_background)[0] if given else (with_background or without)[0]
+
+
+def shared_colours(configs: Sequence[Config], names: Sequence[str], *, given: bool = False) -> np.ndarray:
+    """The colours of all columns: the palette of the dataset that the configs share, if they do.
+
+    Args:
+        configs: of all columns.
+        names: of :func:`shared_names`.
+        given: the words are the user's, not the dataset's.
+
+    Returns:
+        (C, 3) uint8.
+    """
+    if given or not _share_dataset(configs) or "test_dataloader" not in configs[0]:
+        return named_colours(names)
+    return dataset_colours(configs[0].test_dataloader.dataset, names)
 
 
 def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> list[np.ndarray]:
@@ -153,26 +169,50 @@ def find_truths(images: Sequence[Path], config: Config) -> list[np.ndarray]:
     """
     if "test_dataloader" not in config:
         raise ValueError(f"--ground-truth auto: the config {config.run_name} has no dataset; name annotation files.")
+    infos = list_samples(config)
+    known = {Path(info["img_path"]).resolve(): info for info in infos}
+    for image in images:
+        if image.resolve() not in known:
+            raise ValueError(f"--ground-truth auto: {image} is none of the {len(known)} images of {config.dataset}.")
+    return read_annotations([known[image.resolve()] for image in images], config)
+
+
+def list_samples(config: Config) -> list[dict[str, Any]]:
+    """What MMSeg knows of each sample of a config's dataset.
+
+    Raises:
+        FileNotFoundError: the dataset is not there.
+    """
     settings = config.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         try:
             dataset = DATASETS.build(dict(settings))
         except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
             raise FileNotFoundError(
-                f"--ground-truth auto: the dataset {config.dataset} is not in {settings.get('data_root')}: prepare it"
-                " (tools/prepare_data.py), set test_dataloader.dataset.data_root, or name annotation files."
+                f"The dataset {config.dataset} is not in {settings.get('data_root')}: prepare it"
+                " (tools/prepare_data.py), or set test_dataloader.dataset.data_root."
             ) from error
-        steps = [TRANSFORMS.build(dict(step)) for step in settings.pipeline if _reads(step)]
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    known = {Path(info["img_path"]).resolve(): info for info in infos}
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
+
+
+def read_annotations(samples: Sequence[Mapping[str, Any]], config: Config) -> list[np.ndarray]:
+    """Annotations changed as for the evaluation, but neither resized nor cut.
+
+    Args:
+        samples: of :func:`list_samples`.
+        config: its pipeline reads and relabels.
+
+    Returns:
+        (H, W) int64 per sample.
+    """
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        steps = [TRANSFORMS.build(dict(step)) for step in config.test_dataloader.dataset.pipeline if _reads(step)]
     truths = []
-    for image in images:
-        if image.resolve() not in known:
-            raise ValueError(f"--ground-truth auto: {image} is none of the {len(known)} images of {config.dataset}.")
-        sample = dict(known[image.resolve()])
+    for sample in samples:
+        changed = dict(sample)
         for step in steps:
-            sample = step(sample)
-        truths.append(sample["gt_seg_map"])
+            changed = step(changed)
+        truths.append(changed["gt_seg_map"])
     return truths
 
 
@@ -181,10 +221,15 @@ def _reads(step: Config) -> bool:
     return step["type"] in ("LoadImage", "LoadLabels", "Relabel")
 
 
+def _share_dataset(configs: Sequence[Config]) -> bool:
+    datasets = {config.get("dataset") for config in configs}
+    return len(datasets) == 1 and None not in datasets
+
+
 def _names(config: Config) -> tuple[str, ...]:
     head = config.model.decode_head
     names = load_vocabulary(head.vocabulary, head.get("background")).names
-    return (_BACKGROUND, *names[1:]) if head.get("prob_threshold", 0) > 0 else names
+    return (BACKGROUND, *names[1:]) if head.get("prob_threshold", 0) > 0 else names
 
 
 def _describe(config: Config, names: Sequence[str]) -> str:
@@ -200,11 +245,3 @@ def _titles(configs: Sequence[Config]) -> list[str]:
         method if methods.count(method) == 1 else str(config.run_name)
         for method, config in zip(methods, configs, strict=True)
     ]
-
-
-def _shrink(picture: np.ndarray, longest: int) -> np.ndarray:
-    factor = longest / max(picture.shape[:2])
-    if factor >= 1:
-        return np.ascontiguousarray(picture)
-    height, width = (max(1, round(side * factor)) for side in picture.shape[:2])
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), Image.Resampling.LANCZOS))

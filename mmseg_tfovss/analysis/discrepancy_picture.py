@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmseg_tfovss.analysis.discrepancy import DiscrepancyMaps, find_discrepancy_maps, require_dslo
-from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay
+from mmseg_tfovss.analysis.overlay import draw_overlay, named_colours
 from mmseg_tfovss.engine.single import build_method, config_resize, load_image
 from mmseg_tfovss.methods.dslo import DSLO
 
@@ -131,7 +131,7 @@ def _draw_labels(axis: Axes, maps: DiscrepancyMaps, image: np.ndarray, captions:
     resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     labels = Image.fromarray(maps.labels.numpy().astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     names = [_short(name) for name in captions.names]
-    axis.imshow(np.asarray(draw_overlay(resized, np.asarray(labels), names, class_colours(len(names)))))
+    axis.imshow(np.asarray(draw_overlay(resized, np.asarray(labels), names, named_colours(captions.names))))
     axis.set_title("final labels", fontsize=9)
     axis.set_anchor("N")
     axis.axis("off")

@@ -33,8 +33,8 @@ from mmseg_tfovss.analysis.patch_pairs import find_patch_classes
 from mmseg_tfovss.config import config_hash
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
 from mmseg_tfovss.engine.finished import run_key
-from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.preflight import check_run
+from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.registry import DATASETS

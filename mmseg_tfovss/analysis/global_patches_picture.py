@@ -12,7 +12,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_tfovss.analysis.global_patches import PatchMaps, find_patch_maps
-from mmseg_tfovss.analysis.overlay import class_colours
+from mmseg_tfovss.analysis.overlay import class_colours, named_colours
+from mmseg_tfovss.analysis.picture_grid import MID_GREY, tint
 from mmseg_tfovss.engine.single import Segmentation, build_method, config_resize, load_image, segment_file
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
 from mmseg_tfovss.ops.clustering import NOISE
@@ -147,12 +148,12 @@ def _draw_clusters(axis: Axes, image: np.ndarray, clusters: Tensor, title: str) 
 
 
 def _draw_labels(axis: Axes, legend: Axes, result: Segmentation) -> None:
-    colours = class_colours(len(result.names))
-    axis.imshow(result.image)
-    axis.imshow(colours[result.pred], alpha=_OPACITY, interpolation="nearest")
+    colours = named_colours(result.names)
+    axis.imshow(tint(result.image, result.pred, colours))
     areas = np.bincount(result.pred.flatten(), minlength=len(colours))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
-    shown = [Patch(color=colours[i] / 255, label=_short(result.names[i])) for i in present[:_NAMED]]
+    swatches = tint(np.full((1, len(colours), 3), MID_GREY, np.uint8), np.arange(len(colours))[None], colours)[0] / 255
+    shown = [Patch(color=swatches[i], label=_short(result.names[i])) for i in present[:_NAMED]]
     if len(present) > _NAMED:
         shown.append(Patch(color="white", label=f"and {len(present) - _NAMED} more"))
     legend.axis("off")

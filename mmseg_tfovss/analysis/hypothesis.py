@@ -37,8 +37,8 @@ from mmseg_tfovss.analysis.hypothesis_maps import (
 from mmseg_tfovss.analysis.hypothesis_report import write_report
 from mmseg_tfovss.analysis.hypothesis_tally import Tally
 from mmseg_tfovss.config import config_hash
-from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.preflight import check_run
+from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.methods.dslo import DSLO
 from mmseg_tfovss.ops.labels import label_pixels

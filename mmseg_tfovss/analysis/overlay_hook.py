@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmseg_tfovss.analysis.overlay import class_colours, draw_overlay
+from mmseg_tfovss.analysis.overlay import dataset_colours, draw_overlay
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME
 
@@ -64,10 +64,11 @@ class OverlayHook(Hook):
             return
         folder = Path(self._runner.work_dir) / OVERLAYS_NAME
         names = self._runner.test_dataloader.dataset.metainfo["classes"]
+        colours = dataset_colours(self._runner.cfg.test_dataloader.dataset, names)
         try:
             for path, image, labels in self._kept:
                 folder.mkdir(exist_ok=True)
-                picture = draw_overlay(_at_size(image, labels), labels.numpy(), names, class_colours(len(names)))
+                picture = draw_overlay(_at_size(image, labels), labels.numpy(), names, colours)
                 picture.save(folder / f"{Path(path).stem}{OVERLAYS.removeprefix('*')}")
         except OSError as error:  # the numbers are worth more
             _logger.warning("warning: the overlays could not be written: %s", sentence(error))

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import math
 import pickle
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from mmseg_tfovss.encoders.text import CLIPTextEncoder
 _HEAD_WIDTH = 64  # OpenAI derives the number of heads as width / 64
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".safetensors"}
 _CONNECT_SECONDS = 5.0
+_SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
+_SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
 _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 POCKET_WEIGHTS = Path(__file__).parents[1] / "datasets" / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
@@ -37,7 +40,10 @@ class LoadedCLIP:
     Attributes:
         model: open_clip's CLIP, evaluation mode, float32, on the CPU.
         text: the text tower, ready to turn strings into features.
-        name: architecture and weights, e.g. ``ViT-B-16/openai``.
+        name: architecture and weights, e.g. ``ViT-B-16/openai``. A local file gives its own name to the weights, save
+            for the files that OpenAI distributes (``ViT-B-16.pt``, ...): they are known by their sha256, whatever they
+            are called here, and have the tag's name. Other copies of the same weights (converted, or saved again)
+            keep the file's name, and so stand apart from the tag's in the leaderboard: use the tag or OpenAI's file.
         weights_hash: sha256 over all tensors (names, shapes, float32 values).
     """
 
@@ -62,6 +68,7 @@ def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = No
         ValueError: unknown architecture or tag, or weights that do not fit.
         FileNotFoundError: weights that are not on this machine.
     """
+    original = None
     if pretrained is None:
         model, label = _random_clip(arch, quick_gelu), "random"
     elif pretrained == "pocket":
@@ -70,10 +77,11 @@ def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = No
     elif Path(pretrained).suffix in _WEIGHT_SUFFIXES or Path(pretrained).is_file():
         path = Path(pretrained).expanduser()
         model, label = _clip_from_file(arch, path, quick_gelu), path.name
+        original = _find_original(arch, path)
     else:
         model, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
     tokenizer = open_clip.tokenize if arch == "auto" else open_clip.get_tokenizer(arch)
-    name = f"{_describe(model) if arch == 'auto' else arch}/{label}"
+    name = original or f"{_describe(model) if arch == 'auto' else arch}/{label}"
     weights_hash = hash_tensors(model.state_dict())
     text = CLIPTextEncoder(model, tokenizer)
     return LoadedCLIP(model.eval(), text, name, weights_hash)
@@ -103,6 +111,21 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
             " model.backbone.pretrained to the file."
         ) from error
     return _check_plain(model, arch)
+
+
+def _find_original(arch: str, path: Path) -> str | None:
+    """``arch/tag`` of which a file is, by its sha256, the very one that open_clip's registry names."""
+    if path.stat().st_size < _SMALLEST_ORIGINAL:
+        return None
+    names = {}
+    for known, tag in reversed(open_clip.list_pretrained()):  # of several names for one file the first one stays
+        address = _SHA256.search(get_pretrained_cfg(known, tag).get("url", ""))
+        if address and arch in (known, "auto"):
+            names[address[1]] = f"{known}/{tag}"
+    if not names:
+        return None
+    with path.open("rb") as file:
+        return names.get(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None) -> CLIP:

@@ -50,7 +50,10 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
         torch.empty(0, device=target)
     # torch signals an absent device with several exception types, depending on how it was built.
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"The device {device!r} is not available here: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): leave --device out, or"
+            " take --device cpu."
+        ) from error
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         model: OpenVocabSegmentor = build(config.model, MODELS, "model")
     return model.to(target)

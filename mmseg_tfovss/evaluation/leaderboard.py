@@ -5,10 +5,12 @@ from pathlib import Path
 
 from mmseg_tfovss.evaluation.leaderboard_arrange import make_board
 from mmseg_tfovss.evaluation.leaderboard_board import POCKET_NOTE, Board
+from mmseg_tfovss.evaluation.leaderboard_check import SCORES
+from mmseg_tfovss.evaluation.leaderboard_files import printable
 from mmseg_tfovss.evaluation.leaderboard_html import to_html
 from mmseg_tfovss.evaluation.leaderboard_latex import to_latex
 from mmseg_tfovss.evaluation.leaderboard_published import published_numbers, read_published
-from mmseg_tfovss.evaluation.leaderboard_results import SCORES, Collected, collect_results
+from mmseg_tfovss.evaluation.leaderboard_results import Collected, collect_results
 from mmseg_tfovss.evaluation.leaderboard_text import (
     COLUMNS,
     leaderboard_rows,
@@ -28,6 +30,7 @@ __all__ = [
     "collect_results",
     "leaderboard_rows",
     "make_board",
+    "printable",
     "published_numbers",
     "read_published",
     "refused",
@@ -42,7 +45,7 @@ _FILES: dict[str, Callable[[Board], str]] = {
 }
 
 
-def write_leaderboard(board: Board, folder: Path) -> list[Path]:
+def write_leaderboard(board: Board, folder: Path, reload_seconds: float | None = None) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``, and every run as ``leaderboard_runs.csv``.
 
     Each file is replaced as a whole.
@@ -50,12 +53,13 @@ def write_leaderboard(board: Board, folder: Path) -> list[Path]:
     Args:
         board: of :func:`~mmseg_tfovss.evaluation.leaderboard_arrange.make_board`.
         folder: created if needed.
+        reload_seconds: the page loads itself again after so many seconds; None: it does not.
 
     Returns:
         The files.
     """
     texts = {name: render(board) for name, render in _FILES.items()}
-    texts["leaderboard.html"] = to_html(board, folder)
+    texts["leaderboard.html"] = to_html(board, folder, reload_seconds)
     for name, text in texts.items():
         with whole_file(folder / name) as scratch:
             scratch.write_text(text, encoding="utf-8")

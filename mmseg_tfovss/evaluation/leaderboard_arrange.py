@@ -1,17 +1,15 @@
 """Arrange results as the leaderboard's tables: averages, places, published numbers beside ours, and notes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Literal
 
 from mmseg_tfovss.evaluation.leaderboard_board import (
     AVERAGES,
     MORE_NETWORKS,
     NOT_STATED,
     PLAIN_AVERAGE,
-    POCKET_NOTE,
     PUBLISHED,
     Board,
     Cell,
@@ -20,26 +18,15 @@ from mmseg_tfovss.evaluation.leaderboard_board import (
     Section,
     dataset_place,
     kind_of,
+    shown_setting,
 )
-from mmseg_tfovss.evaluation.leaderboard_published import JOIN, Published, counterpart
+from mmseg_tfovss.evaluation.leaderboard_notes import notes_of
+from mmseg_tfovss.evaluation.leaderboard_published import JOIN, Published, counterpart, full_source
 from mmseg_tfovss.evaluation.leaderboard_results import Collected, changes, image_count, is_partial
 from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
 
 _MARKS: tuple[Mark, ...] = ("best", "second")
 _DIGITS = 2  # of what is printed, and therefore of what is compared
-_MARKS_NOTE = (
-    "Best bold, second underlined: per protocol, among complete results without changes from the command line."
-)
-_PARTIAL_NOTE = (
-    "In parentheses: a result of another number of images than the benchmark has; neither ranked nor averaged."
-)
-_BESIDE_NOTE = (
-    "After a number: what the source prints for the same method, backbone and setting under the paper protocol, and"
-    " ours minus that."
-)
-_PUBLISHED_NOTE = (
-    "Published numbers were measured by others, under their protocols; averages are of the printed numbers."
-)
 
 
 def make_board(collected: Collected, published: Sequence[Published] = ()) -> Board:
@@ -57,17 +44,18 @@ def make_board(collected: Collected, published: Sequence[Published] = ()) -> Boa
     for protocol in PROTOCOLS:
         results = [result for result in collected.results if result["protocol"] == protocol]
         if results:
-            sections.append(_section(protocol, _our_lines(results, published)))
+            sections.append(_our_section(protocol, _our_lines(results, published)))
     if published:
-        sections.append(_section(PUBLISHED, _published_lines(published)))
+        sections.append(_published_section(_published_lines(published)))
     board = Board(tuple(sections), collected.runs, collected.left_out, (), tuple(published))
-    return replace(board, notes=tuple(_notes(board)))
+    return replace(board, notes=tuple(notes_of(board)))
 
 
 def _our_lines(results: Sequence[Result], published: Sequence[Published]) -> list[Line]:
     groups = defaultdict(list)
     for result in results:
-        setting = " ".join(filter(None, (result["setting"], f"({changes(result)})" if result["overrides"] else "")))
+        changed = f"({changes(result)})" if result["overrides"] else ""
+        setting = " ".join(filter(None, (shown_setting(result["method"], result["setting"]), changed)))
         exact = str(sorted(result["overrides"].items()))  # two changes may look the same when short
         groups[result["method"], result["backbone"], setting, result["precision"], exact].append(result)
     return [
@@ -90,7 +78,7 @@ def _cell(result: Result, published: Sequence[Published]) -> Cell:
         value=result["metrics"]["mIoU"],
         partial=image_count(result) if is_partial(result) else "",
         published=printed.scores["mIoU"] if printed else "",
-        source=printed.source if printed else "",
+        source=full_source([printed]) if printed else "",
     )
 
 
@@ -99,32 +87,66 @@ def _published_lines(published: Sequence[Published]) -> list[Line]:
     for number in published:
         groups[number.method, number.backbone, number.setting, number.source].append(number)
     lines = []
-    for (method, backbone, setting, source), group in groups.items():
-        notes = sorted({number.note for number in group if number.note})
+    for (method, backbone, setting, _), group in groups.items():
+        cells = {n.dataset: Cell(float(n.scores["mIoU"]), printed=n.scores["mIoU"]) for n in group}
         lines.append(
             Line(
                 method=method,
                 backbone=backbone,
-                setting=setting,
+                setting=shown_setting(method, setting),
                 precision="",
                 kind=MORE_NETWORKS if JOIN in backbone else NOT_STATED,
-                cells={n.dataset: Cell(float(n.scores["mIoU"]), printed=n.scores["mIoU"]) for n in group},
+                cells={**cells, **_printed_average(group)},
                 ranked=False,
-                source="; ".join((source, *notes)),
+                source=full_source(group),
             )
         )
     return lines
 
 
-def _section(name: str, lines: Sequence[Line]) -> Section:
-    datasets = tuple(sorted({dataset for line in lines for dataset in line.cells}, key=dataset_place))
+def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
+    """What the source prints as the mean of one of the groups that are averaged here, if all of it is shown."""
+    average, averaged = numbers[0].average, set(numbers[0].averaged)
+    if not average or not averaged <= {number.dataset for number in numbers}:
+        return {}
+    return {title: Cell(float(average), printed=average) for title, group in AVERAGES.items() if averaged == set(group)}
+
+
+def _our_section(name: str, lines: Sequence[Line]) -> Section:
+    datasets = _datasets(lines)
     groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
     if not groups and len(datasets) > 1 and any(_has_all(line, datasets) for line in lines):
         groups = {PLAIN_AVERAGE: datasets}
     averaged = [_with_averages(line, groups) for line in lines]
-    ordered = sorted(averaged, key=lambda line: _standing(line, datasets))
-    columns = (*datasets, *groups)
-    return Section(name, datasets, tuple(groups), tuple(_with_marks(ordered, columns)))
+    return _with_sources(_ordered(name, averaged, datasets, tuple(groups)))
+
+
+def _published_section(lines: Sequence[Line]) -> Section:
+    titles = tuple(title for title in AVERAGES if any(title in line.cells for line in lines))
+    return _ordered(PUBLISHED, lines, _datasets(lines), titles)
+
+
+def _datasets(lines: Sequence[Line]) -> tuple[str, ...]:
+    return tuple(sorted({name for line in lines for name in line.cells if name not in AVERAGES}, key=dataset_place))
+
+
+def _ordered(name: str, lines: Sequence[Line], datasets: tuple[str, ...], averages: tuple[str, ...]) -> Section:
+    ordered = sorted(lines, key=lambda line: _standing(line, datasets))
+    return Section(name, datasets, averages, tuple(_with_marks(ordered, (*datasets, *averages))))
+
+
+def _with_sources(section: Section) -> Section:
+    """Number the sources of the published values in the order in which they appear."""
+    numbers: dict[str, int] = {}
+    lines = []
+    for line in section.lines:
+        cells = dict(line.cells)
+        for column in section.datasets:
+            if column in cells and cells[column].source:
+                number = numbers.setdefault(cells[column].source, len(numbers) + 1)
+                cells[column] = replace(cells[column], reference=number)
+        lines.append(replace(line, cells=cells))
+    return replace(section, lines=tuple(lines), sources=tuple(numbers))
 
 
 def _has_all(line: Line, datasets: Iterable[str]) -> bool:
@@ -174,38 +196,3 @@ def _counts(line: Line, column: str) -> bool:
 
 def _rounded(line: Line, column: str) -> float:
     return round(line.cells[column].value, _DIGITS)
-
-
-def _notes(board: Board) -> list[str]:
-    cells = [cell for section in board.sections for line in section.lines for cell in line.cells.values()]
-    results = [run.result for run in board.runs]
-    candidates = (
-        (_MARKS_NOTE, any(cell.mark for cell in cells)),
-        (_PARTIAL_NOTE, any(cell.partial for cell in cells)),
-        (_BESIDE_NOTE, any(cell.published for cell in cells)),
-        (_PUBLISHED_NOTE, bool(board.published)),
-        (POCKET_NOTE, any(result["dataset"].startswith("pocket") for result in results)),
-    )
-    unified = [result for result in results if result["protocol"] == "unified" and not result["overrides"]]
-    return [
-        *(text for text, needed in candidates if needed),
-        *_mixed(results, lambda r: f"{r['method']} on {r['backbone']}", "weights_hash", "different weights"),
-        *_mixed(unified, lambda r: f"{r['dataset']} (unified)", "vocabulary_hash", "different class lists"),
-    ]
-
-
-def _mixed(
-    results: Sequence[Result],
-    subject: Callable[[Result], str],
-    key: Literal["weights_hash", "vocabulary_hash"],
-    of: str,
-) -> list[str]:
-    """Warn where results under one name differ in something that they should share."""
-    found = defaultdict(set)
-    for result in results:
-        found[subject(result)].add(result[key])
-    return [
-        f"Careful: results of {name} have {len(hashes)} {of}: they are not comparable."
-        for name, hashes in sorted(found.items())
-        if len(hashes) > 1
-    ]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mmseg_tfovss.evaluation.leaderboard_files import LeftOut
 from mmseg_tfovss.evaluation.leaderboard_published import JOIN, Published
-from mmseg_tfovss.evaluation.leaderboard_results import LeftOut, Run, is_partial
+from mmseg_tfovss.evaluation.leaderboard_results import Run, is_partial
 
 POCKET_NOTE = (
     "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
@@ -26,6 +27,7 @@ PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
 DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
 PUBLISHED = "published"
 ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
+_AROUND = "LHTCLIP"
 Mark = Literal["", "best", "second"]
 
 
@@ -39,6 +41,7 @@ class Cell:
         partial: "10 of 1449" if it is of another number of images; then it is neither ranked nor averaged.
         published: what the paper prints for it, as printed; mostly empty.
         source: of ``published``.
+        reference: number of the source among those of the table; 0 without one.
         printed: the number as its source prints it, if it is not ours.
     """
 
@@ -47,6 +50,7 @@ class Cell:
     partial: str = ""
     published: str = ""
     source: str = ""
+    reference: int = 0
     printed: str = ""
 
     @property
@@ -94,12 +98,14 @@ class Section:
         datasets: columns.
         averages: further columns.
         lines: rows, best first.
+        sources: of the published values beside ours; the first has the number 1.
     """
 
     name: str
     datasets: tuple[str, ...]
     averages: tuple[str, ...]
     lines: tuple[Line, ...]
+    sources: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -139,3 +145,8 @@ def dataset_place(name: str) -> tuple[int, str]:
 def kind_of(backbone: str) -> str:
     """Whether a backbone of ours names a second network."""
     return MORE_NETWORKS if JOIN in backbone else ONE_NETWORK
+
+
+def shown_setting(method: str, setting: str) -> str:
+    """A setting as tables show it: LHT-CLIP's is the method that it works around."""
+    return f"around {setting}" if method == _AROUND and setting else setting

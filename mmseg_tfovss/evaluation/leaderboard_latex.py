@@ -1,5 +1,9 @@
 """The leaderboard as LaTeX."""
 
+import string
+from collections.abc import Iterable
+from itertools import pairwise
+
 from mmseg_tfovss.evaluation.leaderboard_board import Board, Cell, Section
 from mmseg_tfovss.evaluation.leaderboard_text import (
     TITLES,
@@ -7,10 +11,17 @@ from mmseg_tfovss.evaluation.leaderboard_text import (
     cells_of,
     line_names,
     name_columns,
+    numbered,
     one_line,
     refused,
 )
 
+# Signs that LaTeX's first fonts (OT1) have as they are, or build from a letter and an accent; "[" and the rest of
+# ASCII are below, and everything else is named by its code point.
+_PLAIN = frozenset(
+    f"{string.ascii_letters}{string.digits} .,:;!?/()=+*'@]-ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
+)
+_JOINED = "-'"  # two of them become one other sign
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -18,15 +29,19 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a row it would begin an optional argument
     '"': r"{\char34}",
+    "`": r"\textasciigrave{}",
     "†": r"\textdagger{}",
     "‡": r"\textdaggerdbl{}",
     "–": "--",
     "—": "---",
     "’": "'",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "·": r"\ensuremath{\cdot}",
     **{sign: f"\\{sign}" for sign in "{}$&#_%"},
 }
-_LATIN_1 = 0x100
 # The file is a document of its own, and can be read into one with \input: then LaTeX's \@nodocument is \relax.
 _LATEX_HEAD = r"""\expandafter\ifx\csname @nodocument\endcsname\relax
   \let\leaderboardend\relax  % read by \input: the document loads booktabs
@@ -54,22 +69,29 @@ def to_latex(board: Board) -> str:
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is; what its fonts lack is named by its code point."""
     signs = (
-        _LATEX.get(sign, sign if ord(sign) < _LATIN_1 and sign.isprintable() else f"[U+{ord(sign):04X}]")
-        for sign in one_line(text)
+        ("{}" if before == sign and sign in _JOINED else "")
+        + (sign if sign in _PLAIN else _LATEX.get(sign, f"{{[}}U+{ord(sign):04X}]"))
+        for before, sign in pairwise(f" {one_line(text)}")
     )
     return "".join(signs)
 
 
 def _latex_table(section: Section) -> str:
     names = name_columns(section)
-    header = " & ".join(escape_latex(title) for title in (*names, *section.columns))
     rows = [
-        " & ".join([*map(escape_latex, line_names(section, line)), *cells_of(section, line, _latex_cell)])
-        for line in section.lines
+        [*map(escape_latex, line_names(section, line)), *cells_of(section, line, _latex_cell)] for line in section.lines
     ]
-    body = "\n".join([r"\toprule", header + r" \\", r"\midrule", *(row + r" \\" for row in rows), r"\bottomrule"])
+    head = _row(map(escape_latex, (*names, *section.columns)))
+    body = "\n".join([r"\toprule", head, r"\midrule", *map(_row, rows), r"\bottomrule"])
     columns = "l" * len(names) + "r" * len(section.columns)
-    return f"% {TITLES[section.name]}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
+    sources = [f"\n\n{{\\scriptsize {escape_latex(source)}\\par}}" for source in numbered(section)]
+    table = f"% {TITLES[section.name]}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+    return f"{table}{''.join(sources)}\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    r"""A row that no sign at its start can join to the end of the one before: ``\\`` reads ``[`` and ``*``."""
+    return "{}" + " & ".join(cells) + r" \\"
 
 
 def _latex_cell(cell: Cell) -> str:

@@ -5,11 +5,13 @@ STYLE = """
   color-scheme: light dark;
   --page: #ffffff; --text: #1b1f24; --faint: #5a636e; --line: #d5dae0; --stripe: #f6f8fa; --head: #eaeef2;
   --accent: #0b5cad; --warn: #fff4d6; --low: #ffffff; --high: #66a9e8;
+  --above: #146c2e; --below: #b3261e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --text: #e3e7eb; --faint: #9aa4af; --line: #343a42; --stripe: #1b1f24; --head: #252b32;
     --accent: #7db8f5; --warn: #3a2f12; --low: #14171b; --high: #1f65ab;
+    --above: #7bd88f; --below: #ff9b93;
   }
 }
 * { box-sizing: border-box; }
@@ -42,12 +44,14 @@ th, td { padding: .28rem .65rem; border-bottom: 1px solid var(--line); text-alig
 thead th { background: var(--head); }
 tbody th { font-weight: 600; }
 .sortable tbody tr:hover > * { background: var(--stripe); }
-.text { width: max-content; max-width: 15rem; white-space: normal; overflow-wrap: break-word; }
+.text { width: max-content; max-width: min(15rem, 40vw); white-space: normal; overflow-wrap: break-word; }
 .sortable tbody th, .sortable thead th:first-child { position: sticky; left: 0; z-index: 1; }
 .sortable tbody th { background: var(--page); }
 .sortable thead th { white-space: normal; vertical-align: bottom; }
 .number { text-align: right; }
 .number small { display: block; color: var(--faint); line-height: 1.1; }
+.number .above { color: var(--above); } .number .below { color: var(--below); }
+.sources { list-style: none; margin: .5rem 0 0; padding: 0; color: var(--faint); font-size: .85rem; }
 .average { border-left: 1px solid var(--line); background: var(--stripe); }
 .partial { color: var(--faint); font-style: italic; }
 .sortable th button {
@@ -62,9 +66,11 @@ th[aria-sort="descending"] button::after { content: " \\25BC"; }
 .map tbody th, .map thead th:first-child { position: sticky; left: 0; background: var(--page); z-index: 1; }
 .map tbody th small { font-weight: 400; color: var(--faint); }
 .map thead th { background: var(--page); vertical-align: bottom; }
+.map .text { max-width: min(40rem, 40vw); }
 .map .class { padding: .2rem; text-align: center; font-weight: 400; font-size: .85rem; }
 .map .class span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 12rem; overflow: hidden; }
 .v { background: color-mix(in oklab, var(--high) calc(var(--v) * 1%), var(--low)); }
+@media (max-width: 700px) { .filters { position: static; } }
 @media print { .filters, .choice { display: none; } .scroll { overflow: visible; } }
 """
 
@@ -74,7 +80,9 @@ SCRIPT = """
   const form = document.querySelector(".filters");
   const rows = [...document.querySelectorAll("tr[data-method]")];
 
-  // Sorting: numbers falling first, words rising first; empty cells always last.
+  // Sorting: numbers falling first, words rising first, then the order at the start; empty cells always last.
+  const tables = [...document.querySelectorAll(".sortable")];
+  const original = new Map(tables.map((table) => [table, [...table.tBodies[0].rows]]));
   function key(row, column) {
     const cell = row.cells[column];
     const text = (cell.dataset.value ?? cell.textContent).trim();
@@ -83,11 +91,17 @@ SCRIPT = """
   function compare(a, b) {
     return typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, {numeric: true});
   }
+  function restore(table) {
+    table.querySelectorAll("th[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
+    table.tBodies[0].append(...original.get(table));
+  }
   function sort(header) {
     const table = header.closest("table"), column = header.cellIndex;
     const first = header.classList.contains("number") ? "descending" : "ascending";
     const other = first === "descending" ? "ascending" : "descending";
-    const order = header.getAttribute("aria-sort") === first ? other : first;
+    const now = header.getAttribute("aria-sort");
+    const order = now === first ? other : now === other ? null : first;
+    if (order === null) return restore(table);
     table.querySelectorAll("th[aria-sort]").forEach((th) => th.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", order);
     const sign = order === "ascending" ? 1 : -1;
@@ -99,6 +113,19 @@ SCRIPT = """
   document.querySelectorAll(".sortable thead button").forEach((button) => {
     button.addEventListener("click", () => sort(button.closest("th")));
   });
+
+  // Columns of which no visible row has anything are hidden; a heat map without rows says so.
+  function fit(table) {
+    const visible = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+    const none = table.parentElement.querySelector(".none");
+    if (none) none.hidden = visible.length > 0;
+    table.hidden = visible.length === 0;
+    for (const head of table.tHead.rows[0].cells) {
+      const column = head.cellIndex;
+      head.hidden = visible.every((row) => row.cells[column].classList.contains("absent"));
+      for (const row of table.tBodies[0].rows) row.cells[column].hidden = head.hidden;
+    }
+  }
 
   // Filters: a row is shown if it has every chosen property; a table without rows is hidden.
   function filter() {
@@ -115,10 +142,12 @@ SCRIPT = """
       section.hidden = visible === 0;
       if (section.classList.contains("protocol")) { shown += visible; all += own.length; }
     }
+    document.querySelectorAll(".protocol table, .map table").forEach(fit);
     form.querySelector("output").textContent = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
   }
   form.addEventListener("input", filter);
-  form.addEventListener("reset", () => setTimeout(filter));
+  form.addEventListener("change", filter);
+  form.addEventListener("reset", () => { tables.forEach(restore); setTimeout(filter); });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   filter();
@@ -130,6 +159,7 @@ SCRIPT = """
       map.hidden = map.dataset.dataset !== choice.value;
     });
     choice.addEventListener("input", show);
+    choice.addEventListener("change", show);
     choice.closest("label").hidden = false;
     show();
   }

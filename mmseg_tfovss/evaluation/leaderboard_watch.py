@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mmseg_tfovss.evaluation.leaderboard_results import Collected, collect_results, result_files
+from mmseg_tfovss.evaluation.leaderboard_files import find_results
+from mmseg_tfovss.evaluation.leaderboard_results import Collected, collect_results, image_count, is_partial
 
 State = Mapping[Path, tuple[int, int]]
 
@@ -14,7 +15,8 @@ def watch_results(
 ) -> Iterator[str]:
     """Write at first and whenever a result file appears, changes or goes; runs for ever.
 
-    Folders may be empty: their runs are under way. Where no result counts any more, the last leaderboard stays.
+    Folders may be empty: their runs are under way. Where no result counts any more, the last leaderboard stays; so it
+    does while a folder is away.
 
     Args:
         folders: see :func:`~mmseg_tfovss.evaluation.leaderboard_results.collect_results`.
@@ -25,8 +27,11 @@ def watch_results(
         A line per change.
 
     Raises:
-        FileNotFoundError: a folder does not exist.
+        FileNotFoundError: a folder does not exist at the start.
     """
+    for folder in folders:
+        if not folder.exists():
+            raise FileNotFoundError(f"The result folder {folder} does not exist: start a run first, or make it.")
     before: State | None = None
     while True:
         now = _look(folders)
@@ -43,7 +48,7 @@ def watch_results(
 
 def _look(folders: Sequence[Path]) -> State:
     state = {}
-    for path in result_files(folders, waiting=True):
+    for path in find_results(folders).files:
         with suppress(FileNotFoundError):  # it went while we looked
             stat = path.stat()
             state[path] = (stat.st_mtime_ns, stat.st_size)
@@ -51,8 +56,10 @@ def _look(folders: Sequence[Path]) -> State:
 
 
 def _collect(folders: Sequence[Path]) -> Collected:
-    filled = [folder for folder in folders if result_files([folder], waiting=True)]
-    return collect_results(filled) if filled else Collected(())
+    try:
+        return collect_results(folders)
+    except FileNotFoundError:  # the last one went
+        return Collected(())
 
 
 def _changes(before: State, now: State, collected: Collected) -> Iterator[str]:
@@ -67,6 +74,7 @@ def _changes(before: State, now: State, collected: Collected) -> Iterator[str]:
             result = scores[path]
             miou = result["metrics"]["mIoU"]
             text = f": {result['method']} on {result['dataset']} ({result['protocol']}) mIoU {miou:.2f}"
+            text += f" (partial: {image_count(result)} images)" if is_partial(result) else ""
         elif path in reasons:
             text = f" and left out: {reasons[path]}"
         yield f"{what} {path}{text}"

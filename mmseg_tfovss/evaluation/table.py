@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mmseg_tfovss.evaluation.leaderboard import COLUMNS, leaderboard_rows
 from mmseg_tfovss.evaluation.result import Result
@@ -17,13 +18,18 @@ def print_table(table: Table) -> None:
 
 
 def class_table(result: Result) -> Table:
-    """IoU and Acc of every class; a dash where a class does not occur."""
-    table = Table(title=f"{result['method']} on {result['dataset']}: classes (%)")
+    """IoU and Acc of every class; a dash where a class does not occur.
+
+    Names are ``Text``: as strings, square brackets in them would be taken for markup.
+    """
+    table = Table(title=Text(f"{result['method']} on {result['dataset']}: classes (%)"))
     table.add_column("Class")
     for name in ("IoU", "Acc"):
         table.add_column(name, justify="right")
     for name, scores in result["per_class"].items():
-        table.add_row(name, *(f"{value:.2f}" if value is not None else "-" for value in (scores["IoU"], scores["Acc"])))
+        table.add_row(
+            Text(name), *(f"{value:.2f}" if value is not None else "-" for value in (scores["IoU"], scores["Acc"]))
+        )
     return table
 
 
@@ -33,5 +39,5 @@ def summary_table(results: list[Result]) -> Table:
     for number, name in enumerate(COLUMNS):
         table.add_column(name, justify="right" if number >= _FIRST_NUMBER else "left", no_wrap=True)
     for row in leaderboard_rows(results):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.analysis import compare
+from mmseg_tfovss.analysis.overlay import named_colours
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.datasets import PocketAllDataset
 from tests.parity.cases import FOLDER
 
 CONFIGS = FOLDER.parents[1] / "configs"
@@ -23,6 +25,11 @@ def config(method, weights, dataset="pocket_all", **options):
     return load_config(CONFIGS / method / f"{method}_vit-pocket_{dataset}.py", settings)
 
 
+def draw(images, configs, **options):
+    names = compare.shared_names(configs)
+    return compare.draw_comparison(images, configs, "cpu", names, compare.shared_colours(configs, names), **options)
+
+
 def save_labels(path, labels):
     Image.fromarray(labels.astype(np.uint8)).save(path)
     return path
@@ -36,9 +43,8 @@ def image(tmp_path):
 
 def test_one_column_per_method_in_one_set_of_colours(mini_clip, image):
     configs = [config(method, mini_clip) for method in ("clip", "clip", "sclip")]
-    names = compare.shared_names(configs)
     truth = np.full((70, 100), 255)
-    picture = np.array(compare.draw_comparison([image], configs, "cpu", names, truths=[truth]))
+    picture = np.array(draw([image], configs, truths=[truth]))
     with Image.open(image) as loaded:
         original = np.array(loaded)
     assert (picture[22:92, 6:106] == original).all()
@@ -51,7 +57,7 @@ def test_one_column_per_method_in_one_set_of_colours(mini_clip, image):
 
 def test_large_pictures_are_shrunk(mini_clip):
     configs = [config("clip", mini_clip)]
-    picture = compare.draw_comparison([CHINA], configs, "cpu", compare.shared_names(configs), cell=50)
+    picture = draw([CHINA], configs, cell=50)
     with Image.open(CHINA) as image:
         width, height = image.size
     assert width > height > 50
@@ -84,6 +90,19 @@ def test_one_dataset_may_be_said_in_different_words(mini_clip, words_file):
         compare.shared_names([own, config("sclip", mini_clip)])
 
 
+def test_colours_are_the_shared_datasets_own(mini_clip):
+    every, things = (config("clip", mini_clip, dataset) for dataset in ("pocket_all", "pocket_thing"))
+    names = compare.shared_names([every, every])
+    own = compare.shared_colours([every, every], names)
+    assert own.tolist() == PocketAllDataset.METAINFO["palette"]
+    words = ("cat",) * len(names)  # as many as the dataset has classes, but others
+    compare.set_classes([every, things], ";".join(words))
+    assert np.array_equal(compare.shared_colours([every], words, given=True), named_colours(words))
+    assert np.array_equal(compare.shared_colours([every, things], words), named_colours(words))
+    every.pop("test_dataloader")
+    assert np.array_equal(compare.shared_colours([every], words), named_colours(words))
+
+
 def test_annotation_files_are_checked(image, tmp_path):
     labels = np.zeros((70, 100))
     labels[0, :3] = 1, 255, 0
@@ -114,7 +133,7 @@ def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
     with pytest.raises(ValueError, match=r"b\.jpg is none of the 1 images of ade20k"):
         compare.find_truths([tmp_path / "b.jpg"], ade)
     missing = load_config(CONFIGS / "sclip/sclip_vit-b16_voc21.py")
-    with pytest.raises(FileNotFoundError, match="the dataset voc21 is not in data/VOCdevkit/VOC2012: prepare it"):
+    with pytest.raises(FileNotFoundError, match="The dataset voc21 is not in data/VOCdevkit/VOC2012: prepare it"):
         compare.find_truths([tmp_path / "b.jpg"], missing)
     missing.pop("test_dataloader")
     with pytest.raises(ValueError, match="has no dataset; name annotation files"):

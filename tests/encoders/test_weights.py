@@ -1,5 +1,6 @@
 """Weights: every form a file may have, and a sentence for everything else."""
 
+import hashlib
 import logging
 import pickle
 import time
@@ -10,6 +11,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
+from mmseg_tfovss.encoders import weights
 from mmseg_tfovss.encoders.weights import load_clip, read_state_dict
 from tests import mini
 
@@ -142,6 +144,36 @@ def test_a_given_architecture_is_filled_from_the_file(mini_clip, mini_arch, mini
         loaded = load_clip(mini_arch, str(mini_clip))
     assert (loaded.weights_hash, loaded.name) == (mini_hash, "mini-ViT/mini.pt")
     assert "QuickGELU assumed" in caplog.text
+
+
+@pytest.fixture
+def registered(mini_clip, mini_arch, monkeypatch):
+    """The mini CLIP's file as one that open_clip's registry names by its sha256, as it does OpenAI's."""
+    digest = hashlib.sha256(mini_clip.read_bytes()).hexdigest()
+    tags = {"openai": {"url": f"https://openaipublic.example/models/{digest}/mini.pt"}, "other": {"url": "x/other.pt"}}
+    for name in (mini_arch, f"{mini_arch}-quickgelu"):
+        monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tags)
+    monkeypatch.setattr(weights, "_SMALLEST_ORIGINAL", 0)
+    return mini_clip
+
+
+@pytest.mark.parametrize("arch", ["auto", "mini-ViT"])
+def test_the_original_file_has_the_name_of_its_tag_whatever_it_is_called(arch, registered, mini_hash, tmp_path):
+    (tmp_path / "renamed.pt").symlink_to(registered)
+    loaded = load_clip(arch, str(tmp_path / "renamed.pt"))
+    assert (loaded.name, loaded.weights_hash) == ("mini-ViT/openai", mini_hash)
+
+
+def test_other_files_keep_their_name(registered, mini_state, monkeypatch, tmp_path):
+    torch.save({"state_dict": mini_state}, tmp_path / "mini.pt")  # the same weights, but not the file that is known
+    assert load_clip("mini-ViT", str(tmp_path / "mini.pt")).name == "mini-ViT/mini.pt"
+    monkeypatch.setattr(weights, "_SMALLEST_ORIGINAL", 2**40)
+    assert load_clip("mini-ViT", str(registered)).name == "mini-ViT/mini.pt"
+
+
+def test_the_registry_names_openais_files_by_their_sha256():
+    for arch in ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336"):
+        assert weights._SHA256.search(weights.get_pretrained_cfg(arch, "openai")["url"])
 
 
 def test_random_weights_are_reproducible_and_leave_the_generator_alone(mini_arch):

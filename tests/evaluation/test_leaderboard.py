@@ -75,15 +75,18 @@ def test_what_does_not_count_is_named_in_every_file_and_in_the_exit_code(runs, t
     monkeypatch.chdir(tmp_path)
     write_result(make_result(method="NACLIP", expected_images=1449), runs / "naclip_voc21")
     (runs / "broken").mkdir()
+    (runs / "dslo_voc21/state").mkdir(parents=True)
     (runs / "broken/result.json").write_text("{")
     assert main_of_the_tool("runs", "--out", "board") == 3
     output, errors = capsys.readouterr()
     assert "59.12" in output
     assert "does not count: runs/broken/result.json is not a result file" in errors
+    assert "does not count: runs/dslo_voc21 has not finished" in errors
     assert "does not count: runs/naclip_voc21/result.json is partial: 10 of 1449 images" in errors
     for name in ("leaderboard.md", "leaderboard.tex", "leaderboard.html"):
         text = (tmp_path / "board" / name).read_text()
         assert "runs/broken/result.json" in text
+        assert "dslo" in text
         assert "partial: 10 of 1449" in text
 
 
@@ -98,6 +101,62 @@ def test_nothing_to_show_is_an_error(tmp_path, monkeypatch, capsys):
         main_of_the_tool("runs", "--out", "board")
     assert "No result counts, so nothing is written: runs/result.json" in capsys.readouterr().err
     assert not (tmp_path / "board").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "file"], "argument --out: must name a folder, which is made if needed, but file is a file"),
+        (["--out", "file/below"], "argument --out: must name a folder, which is made if needed, but file is a file"),
+        (["--out", ""], "argument --out: must name a folder, which is made if needed, but got an empty name"),
+        (
+            ["--out", "board", "--watch", "runs"],
+            "argument --watch: takes a number of seconds above 0 and at most 864",
+        ),
+        (["--out", "board", "--watch", "nan"], "argument --watch: takes a number of seconds"),
+    ],
+)
+def test_mistakes_on_the_command_line_name_the_option(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        main_of_the_tool("runs", *arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("results", [[], [make_result()]])
+def test_watching_ends_with_ctrl_c_and_says_whether_there_is_a_board(results, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for result in results:
+        write_result(result, tmp_path / "runs/a")
+    page = tmp_path / "board/leaderboard.html"
+    reloads = []
+
+    def interrupt(_):
+        reloads.append("refresh" in page.read_text() if results else page.exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    assert main_of_the_tool("runs", "--out", "board", "--watch") == 0
+    end = capsys.readouterr().out.splitlines()[-1]
+    if results:
+        assert end == "Stopped watching; the leaderboard is in board."
+        assert reloads == [True]
+        assert "refresh" not in page.read_text()
+    else:
+        assert end == "Stopped watching; no result has counted, so nothing is written."
+        assert reloads == [False]
+
+
+def test_a_folder_whose_name_is_no_utf_8(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runs.rename(os.fsdecode(b"runs-\xff"))
+    (tmp_path / os.fsdecode(b"runs-\xff") / "empty/state").mkdir(parents=True)
+    assert main_of_the_tool(os.fsdecode(b"runs-\xff"), "--out", os.fsdecode(b"board-\xff")) == 3
+    output, errors = capsys.readouterr()
+    assert "Written: board-\\xff/leaderboard.md" in output
+    assert "does not count: runs-\\xff/empty has not finished" in errors
 
 
 @pytest.mark.slow

@@ -103,11 +103,56 @@ def test_published_numbers_stand_beside_ours_and_in_a_table_of_their_own():
     assert all(line.source and not line.ranked for line in printed)
     assert {cell.mark for line in printed for cell in line.cells.values()} == {""}
     [sam] = [line for line in printed if line.method == "CLIPtraseSAM"]
-    assert {name: cell.text for name, cell in sam.cells.items()} == {
-        "voc21": "57.06",
-        "voc20": "82.25",
-        "average": "69.66",
+    assert {name: cell.text for name, cell in sam.cells.items()} == {"voc21": "57.06", "voc20": "82.25"}
+
+
+def test_averages_of_published_rows_are_the_sources_own_over_the_same_datasets():
+    section = board(*eight("A", 10.0), published=published_numbers(set(EIGHT))).sections[1]
+    found = {
+        (line.method, line.backbone, line.source.split(",")[0]): {
+            name: cell.text for name, cell in line.cells.items() if name in section.averages
+        }
+        for line in section.lines
     }
+    ours = "ViT-B-16/openai"
+    assert section.averages == ("avg 5 (no background)", "avg 8")
+    assert found["NACLIP", ours, "README of sinahmr/NACLIP @ 0cac3a6; with PAMR"] == {"avg 8": "42.46"}
+    assert found["ClearCLIP", ours, "ClearCLIP (ECCV 2024)"] == {"avg 5 (no background)": "37.5"}
+    assert found["CLIPtrase", "CLIP ViT-B/16", "DSLO (CVPR 2026)"] == {}  # its 32.7 is of other datasets
+    fewer = board(*eight("A", 10.0)[:7], published=published_numbers(set(EIGHT[:7]))).sections[1]
+    assert fewer.averages == ()
+
+
+def test_sources_beside_ours_are_numbered_as_they_appear():
+    made = board(
+        scored(53.0, method="CLIPtrase", setting="336 pixels"),
+        scored(60.0),
+        scored(61.0, dataset="voc20"),
+        scored(62.0, method="NACLIP"),
+        published=published_numbers({"voc21", "voc20"}),
+    )
+    section = made.sections[0]
+    assert section.sources == (
+        "README of wangf3014/SCLIP @ b56bd30",
+        "README of sinahmr/NACLIP @ 0cac3a6; with PAMR",
+        "README of leaves162/CLIPtrase @ 2b7de61",
+    )
+    assert [[cell.reference for name, cell in line.cells.items() if name in EIGHT] for line in section.lines] == [
+        [1, 1],
+        [2],
+        [3],
+    ]
+    assert made.sections[1].sources == ()
+
+
+def test_lht_clips_setting_is_the_method_around_which_it_is():
+    made = board(
+        scored(1.0, method="LHTCLIP", setting="SCLIP", overrides={"a.b": "1"}),
+        published=published_numbers({"voc21"}),
+    )
+    assert only_line(made).setting == "around SCLIP (b=1)"
+    printed = {line.setting for line in made.sections[1].lines if line.method == "LHTCLIP"}
+    assert printed == {"around SCLIP", "around ClearCLIP", "around ResCLIP"}
 
 
 def test_partial_results_have_no_difference():
@@ -129,3 +174,20 @@ def test_notes_warn_of_what_one_name_hides():
     )
     assert boards.POCKET_NOTE not in made.notes
     assert boards.POCKET_NOTE in board(scored(1.0, dataset="pocket_all")).notes
+
+
+def test_notes_name_commits_uncommitted_code_and_versions_of_one_methods_code():
+    one, other = "1" * 40, "2" * 40
+    made = board(
+        scored(1.0, git_commit=one),
+        scored(1.0, git_commit=f"{other}-dirty", dataset="voc20", code_hash="of another dataset"),
+        scored(1.0, git_commit=f"{one}-dirty", method="CLIP", code_hash="of another method"),
+        scored(1.0, git_commit=one, precision="bf16", code_hash="changed"),
+        scored(1.0, git_commit=None, overrides={"a": "1"}, code_hash="of another part"),
+    )
+    assert made.notes[-2:] == (
+        "Careful: 2 commits (1111111, 2222222), 2 runs of uncommitted code, 1 run without a commit.",
+        "Careful: results of SCLIP are of 2 versions of its code.",
+    )
+    quiet = board(scored(1.0, git_commit=one), scored(1.0, git_commit=one, dataset="voc20", code_hash="b"))
+    assert not any("Careful" in note for note in quiet.notes)

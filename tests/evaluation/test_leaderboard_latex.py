@@ -6,27 +6,30 @@ import subprocess
 
 import pytest
 
+from mmseg_tfovss.evaluation.leaderboard_files import LeftOut
 from mmseg_tfovss.evaluation.leaderboard_latex import escape_latex, to_latex
 from mmseg_tfovss.evaluation.leaderboard_published import published_numbers
-from mmseg_tfovss.evaluation.leaderboard_results import LeftOut
 from tests.evaluation.boards import board, scored
 
 TABLE = r"""\begin{tabular}{llllr}
 \toprule
-Method & Backbone & Setting & Precision & voc21 \\
+{}Method & Backbone & Setting & Precision & voc21 \\
 \midrule
-SCLIP & ViT-B-16/openai &  & fp32 & \textbf{59.12} \\
-CLIP & ViT-B-16/openai &  & fp32 & \underline{16.20} \\
+{}SCLIP & ViT-B-16/openai &  & fp32 & \textbf{59.12} \\
+{}CLIP & ViT-B-16/openai &  & fp32 & \underline{16.20} \\
 \bottomrule
 \end{tabular}
 """
-EVIL = '\\input{x} {$&#_%~^<>|"} é † 本 \\\\ %'
+ACCENTED = "".join(chr(code) for code in range(0xC0, 0x100))
+EVIL = f"""[*\\input{{x}} {{$&#_%~^<>|"}} -- '' `` é † 本 « » Ð ð Þ þ ¤ × ¿ {ACCENTED} \\\\ %"""
 
 
 def evil_board(tmp_path):
     return board(
         scored(59.0, method=EVIL, backbone=EVIL, dataset="pocket_all", overrides={"a_b": EVIL}),
         scored(53.0, method="CLIPtrase", setting="336 pixels"),
+        scored(40.0, method="*Ours"),
+        scored(30.0, method="[1] first"),
         scored(50.0, method="CLIP", expected_images=1449),
         scored(50.0, protocol="unified", dataset="coco_object"),
         published=published_numbers({"voc21", "coco_object"}),
@@ -40,7 +43,8 @@ def test_recorded_table():
 
 def test_special_signs_are_escaped():
     assert escape_latex("50%_a\nb") == r"50\%\_a b"
-    assert escape_latex("\\{}^本") == r"\textbackslash{}\{\}\textasciicircum{}[U+672C]"
+    assert escape_latex("\\{}^本") == r"\textbackslash{}\{\}\textasciicircum{}{[}U+672C]"
+    assert escape_latex("[a] ViT-B-16 --- «ü") == "{[}a] ViT-B-16 -{}-{}- {[}U+00AB]ü"
 
 
 def test_every_row_has_its_table_s_columns_and_environments_are_balanced(tmp_path):
@@ -53,9 +57,14 @@ def test_every_row_has_its_table_s_columns_and_environments_are_balanced(tmp_pat
         assert len(rows) >= 2
         assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(columns) - 1}
         for row in rows:
+            assert row.startswith("{}")
             plain = re.sub(r"\\[{}]", "", row)
             assert plain.count("{") == plain.count("}")
             assert not re.search(r"(?<!\\)[%#_$]", row)
+    assert "{}*Ours & " in text
+    assert "{}{[}1] first & " in text
+    assert "(paper 53.04, -0.04 {[}1])" in text
+    assert r"{\scriptsize {[}1] README of leaves162/CLIPtrase @ 2b7de61\par}" in text
     assert "% Does not count:" in text
     assert "ranks nothing about the real world" in text
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from mmseg_tfovss.engine.lock import LOCK_NAME
+from mmseg_tfovss.engine.state import STATE_NAME
+from mmseg_tfovss.evaluation.leaderboard_files import BEGUN
 from mmseg_tfovss.evaluation.leaderboard_results import collect_results
 from mmseg_tfovss.evaluation.result import write_result
 from tests.evaluation.test_result import make_result
@@ -63,6 +66,13 @@ def test_what_makes_another_run(runs, changes):
         (json.dumps(make_result(vocabulary_hash=[])), "has no usable vocabulary_hash"),
         (json.dumps(make_result(overrides=None)), "has no usable overrides"),
         (json.dumps(make_result(num_images="10")), "has no usable num_images"),
+        (json.dumps(make_result(num_images=12.5)), "has no usable num_images"),
+        (json.dumps(make_result(num_images=10**300)), "has no usable num_images"),
+        (json.dumps(make_result(expected_images="200")), "has no usable expected_images"),
+        (json.dumps(make_result(seconds_per_image=float("inf"))), "has no usable seconds_per_image"),
+        (json.dumps(make_result(code_hash=[])), "has no usable code_hash"),
+        (json.dumps(make_result(git_commit=[])), "has no usable git_commit"),
+        ("[" * 100_000, "is not a result file (too deeply nested)"),
         (json.dumps(make_result()).replace("59.1234", "NaN"), "has no usable metrics.mIoU"),
         (json.dumps(make_result()).replace("59.1234", "159.1"), "has no usable metrics.mIoU"),
         (
@@ -104,6 +114,25 @@ def test_folders_without_results_are_named_with_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing does not exist"):
         collect_results([tmp_path / "nothing"])
     with pytest.raises(
-        FileNotFoundError, match=r"no run in it has finished\. Run one first, .* tools/test\.py configs/"
+        FileNotFoundError, match=r"no run in it has finished, and so for 1 more\. Run a test first, .* tools/test\.py"
     ):
-        collect_results([tmp_path])
+        collect_results([tmp_path, tmp_path / "nothing"])
+
+
+def test_runs_without_a_result_are_left_out_and_keep_no_other_from_counting(runs):
+    for name, begun in (("dslo", "state"), ("cliptrase", ".lock")):
+        (runs / name / begun).mkdir(parents=True)
+    (runs / "sclip_voc21/.lock").touch()  # it stays when a run has finished
+    (runs / "empty").mkdir()
+    collected = collect_results([runs, runs / "dslo", runs / "empty", runs / "none"])
+    assert len(collected.runs) == 2
+    assert [(item.path.name, item.reason) for item in collected.left_out] == [
+        ("cliptrase", "has not finished: it holds no result.json."),
+        ("dslo", "has not finished: it holds no result.json."),
+        ("empty", "holds no result.json: no run in it has finished."),
+        ("none", "does not exist: its run was never begun, or the name is misspelt."),
+    ]
+
+
+def test_what_a_run_leaves_is_known_by_its_names():
+    assert BEGUN == (STATE_NAME, LOCK_NAME)

@@ -2,8 +2,8 @@
 
 import csv
 
+from mmseg_tfovss.evaluation.leaderboard_files import LeftOut
 from mmseg_tfovss.evaluation.leaderboard_published import published_numbers
-from mmseg_tfovss.evaluation.leaderboard_results import LeftOut
 from mmseg_tfovss.evaluation.leaderboard_text import leaderboard_rows, to_csv, to_markdown, to_runs_csv
 from tests.evaluation.boards import board, scored
 from tests.evaluation.test_result import make_result
@@ -16,6 +16,8 @@ Best bold, second underlined: per protocol, among complete results without chang
 
 In parentheses: a result of another number of images than the benchmark has; neither ranked nor averaged.
 
+Careful: 1 run of uncommitted code, 1 run without a commit.
+
 ## Protocol paper: the authors' settings
 
 | Method | Backbone | Setting | Precision | voc21 |
@@ -26,11 +28,11 @@ In parentheses: a result of another number of images than the benchmark has; nei
 
 ## Every run
 
-| Dataset | Protocol | Method | Backbone | Precision | mIoU | pAcc | mAcc | fwIoU | Images | s / image |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| voc21 | paper | SCLIP | ViT-B-16/openai | fp32 | 59.12 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
-| voc21 | paper | CLIP | ViT-B-16/openai | fp32 | 16.20 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |
-| voc21 | paper | NACLIP | ViT-B-16/openai | fp32 | 58.00 | 80.00 | 70.00 | 65.00 | 10 of 1449 | 0.123 |
+| Dataset | Protocol | Method | Backbone | Precision | mIoU | pAcc | mAcc | fwIoU | Images | s / image | Commit |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| voc21 | paper | SCLIP | ViT-B-16/openai | fp32 | 59.12 | 80.00 | 70.00 | 65.00 | 10 | 0.123 | 1234567 |
+| voc21 | paper | CLIP | ViT-B-16/openai | fp32 | 16.20 | 80.00 | 70.00 | 65.00 | 10 | 0.123 |  |
+| voc21 | paper | NACLIP | ViT-B-16/openai | fp32 | 58.00 | 80.00 | 70.00 | 65.00 | 10 of 1449 | 0.123 | 1234567-dirty |
 
 ## Does not count
 
@@ -46,9 +48,9 @@ paper,NACLIP,ViT-B-16/openai,,fp32,CLIP only,,voc21 58.00 (10 of 1449),
 
 def three(tmp_path):
     return board(
-        scored(59.1234),
+        scored(59.1234, git_commit="1234567890"),
         scored(16.2, method="CLIP"),
-        scored(58.0, method="NACLIP", expected_images=1449),
+        scored(58.0, method="NACLIP", expected_images=1449, git_commit="1234567890-dirty"),
         left_out=[LeftOut(tmp_path.__class__("broken/result.json"), "is not a result file.")],
     )
 
@@ -59,7 +61,7 @@ def test_recorded_texts(tmp_path):
     assert to_csv(made) == CSV
     assert to_runs_csv(made).splitlines()[:2] == [
         "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File",
-        "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123,,2026-01-01T00:00:00+00:00,"
+        "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123,1234567890,2026-01-01T00:00:00+00:00,"
         "runs/0/result.json",
     ]
 
@@ -70,11 +72,15 @@ def test_published_numbers_have_columns_of_their_own():
         scored(50.0, dataset="voc20"),
         published=published_numbers({"voc21", "voc20"}),
     )
-    assert "| 53.00 (paper 53.04, -0.04) |" in to_markdown(made)
+    text = to_markdown(made)
+    assert r"| 53.00 (paper 53.04, -0.04 \[1\]) |" in text
+    sources = ["README of leaves162/CLIPtrase @ 2b7de61", "README of wangf3014/SCLIP @ b56bd30"]
+    assert f"|\n\n- \\[1\\] {sources[0]}\n- \\[2\\] {sources[1]}\n\n##" in text
     rows = list(csv.DictReader(to_csv(made).splitlines()))
     ours = next(row for row in rows if row["Protocol"] == "paper" and row["Method"] == "CLIPtrase")
     assert (ours["voc21"], ours["voc21 published"], ours["voc21 difference"]) == ("53.00", "53.04", "-0.04")
-    assert "voc20 published" not in ours
+    assert ours["voc21 source"] == "README of leaves162/CLIPtrase @ 2b7de61"
+    assert (ours["voc20 published"], ours["voc20 difference"], ours["voc20 source"]) == ("", "", "")
     quoted = next(row for row in rows if row["Method"] == "ProxyCLIP" and row["Backbone"] == "CLIP ViT-B/16")
     assert quoted["Source"].startswith("DSLO (CVPR 2026), Table 1")
     assert quoted["voc21"] == "59.1"  # as printed
@@ -92,3 +98,5 @@ def test_rows_tell_settings_and_changes_in_the_protocol():
 def test_names_cannot_break_a_table():
     text = to_markdown(board(scored(1.0, method="a|b\n<b>*x*", backbone="[l](u)")))
     assert "| a\\|b \\<b\\>\\*x\\* | \\[l\\](u) |" in text
+    text = to_markdown(board(scored(1.0, dataset="<script>|a&lt;\n")))
+    assert r"| Precision | \<script\>\|a\&lt; |" in text

@@ -54,6 +54,20 @@ def test_one_line_per_change_and_written_only_then(tmp_path):
     assert written == [1, 1, 2, 1, 1]  # where nothing is left, the last leaderboard stays
 
 
+def test_partial_results_say_so_and_a_folder_that_goes_is_waited_for(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    steps = [
+        lambda: write_result(make_result(expected_images=1449), folder / "a"),
+        lambda: folder.rename(tmp_path / "away"),
+        lambda: (tmp_path / "away").rename(folder),
+    ]
+    lines, written = watch(folder, steps)
+    found = f"{folder / 'a/result.json'}: SCLIP on voc21 (paper) mIoU 59.12 (partial: 10 of 1449 images)"
+    assert lines[1:] == [f"new {found}", f"gone {folder / 'a/result.json'}", f"new {found}"]
+    assert written == [1, 1]
+
+
 def test_a_folder_that_does_not_exist_is_a_mistake(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         watch(tmp_path / "none", [])

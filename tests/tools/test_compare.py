@@ -23,6 +23,7 @@ def run(*arguments, cwd):
         ([CHINA], "name at least one image and one config"),
         ([CONFIGS / "clip/clip_vit-b16_voc21.py"], "name at least one image and one config"),
         ([CHINA, "a.py", "--cell", "0"], "--cell must be at least 1 pixel"),
+        (["grid.png", "a.py"], "--out grid.png is one of the images, which it would replace"),
         ([CHINA, "a.py", "--classes", "a; b", "--ground-truth", "auto"], "leave --classes"),
     ],
 )
@@ -66,4 +67,8 @@ def test_mistakes_are_one_sentence(tmp_path):
     assert len(missing.stderr.splitlines()) == 1
     nothing = run("none.png", CONFIGS / "clip/clip_vit-pocket_pocket_all.py", "--out", "a.png", cwd=tmp_path)
     assert nothing.stderr == "error: The image none.png does not exist.\n"
+    ending = run(CHINA, CONFIGS / "none.py", "--out", "g/grid", cwd=tmp_path)  # said before anything is read
+    assert (
+        ending.stderr == "error: --out g/grid has no ending: use one of .png, .jpg, .jpeg, .webp, .tif, .tiff, .pdf.\n"
+    )
     assert list(tmp_path.iterdir()) == []
