@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.pretrained import Network, load_frozen
-from mmseg_tfovss.encoders.weights import hash_tensors
+from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS

@@ -11,7 +11,7 @@ import huggingface_hub
 import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from mmseg_tfovss.encoders.weights import offline_if_unreachable, quiet
+from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 

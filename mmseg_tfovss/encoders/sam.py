@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
 from mmseg_tfovss.encoders.pretrained import Network, load_frozen
-from mmseg_tfovss.encoders.weights import hash_tensors
+from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 

@@ -25,8 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.clip import PRECISIONS
+from mmseg_tfovss.encoders.hub import quiet
 from mmseg_tfovss.encoders.pretrained import Network, download_folder, no_progress_bar
-from mmseg_tfovss.encoders.weights import hash_tensors, quiet
+from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS

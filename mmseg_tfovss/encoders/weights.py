@@ -4,31 +4,24 @@ import difflib
 import hashlib
 import logging
 import math
-import pickle
 import re
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
-import huggingface_hub
 import open_clip
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from torch import Tensor, nn
 
+from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
+from mmseg_tfovss.encoders.weight_files import hash_tensors, read_state_dict
 
 _HEAD_WIDTH = 64  # OpenAI derives the number of heads as width / 64
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".safetensors"}
-_CONNECT_SECONDS = 5.0
 _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
 _SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
-_OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 POCKET_WEIGHTS = Path(__file__).parents[1] / "datasets" / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
 
@@ -155,55 +148,6 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None) -> CLIP:
     return model
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a weight file as float32 tensors, without running any code it may contain.
-
-    Accepts safetensors, ``torch.save`` files (``weights_only=True``; bare or under ``state_dict``, with or without
-    the ``module.`` prefix) and the TorchScript archives that OpenAI distributes.
-
-    Args:
-        path: .pt, .pth, .bin or .safetensors file.
-
-    Returns:
-        Parameter name -> tensor.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged or holds something else.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"Weights file {path} not found: set model.backbone.pretrained to an existing .pt or .safetensors file"
-            " or to an open_clip tag."
-        )
-    try:
-        state = {str(key).removeprefix("module."): value for key, value in _read_any(path).items()}
-    # Readers of damaged files raise whatever they stumble over.
-    except Exception as error:
-        raise ValueError(
-            f"{path} is not a readable weights file: it is damaged, incomplete, or pickled with other objects than"
-            f" tensors ({type(error).__name__}). Download it again, or save its state_dict alone."
-        ) from error
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor) and key not in _OPENAI_EXTRAS}
-    return {key: value.detach().float() for key, value in tensors.items()}
-
-
-def _read_any(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        if "TorchScript" not in str(error):
-            raise
-        state = torch.jit.load(path, map_location="cpu").state_dict()
-    if not isinstance(state, dict):
-        raise TypeError(f"it holds a {type(state).__name__}, not a dictionary of tensors")
-    return state.get("state_dict", state)
-
-
 def _auto_clip(state: dict[str, Tensor], quick_gelu: bool) -> CLIP:
     """The architecture that the tensor shapes imply, heads = width / 64."""
     width, _, patch, _ = state["visual.conv1.weight"].shape
@@ -269,51 +213,7 @@ def _check_plain(model: nn.Module, arch: str) -> CLIP:
     raise ValueError(f"model.backbone.arch={arch!r} is not a plain CLIP ViT, which the methods need.")
 
 
-@contextmanager
-def offline_if_unreachable() -> Iterator[None]:
-    """Let the hub client look into its cache only when the hub cannot be reached: it would retry for a minute."""
-    before = huggingface_hub.constants.HF_HUB_OFFLINE
-    if not _hub_reachable():
-        huggingface_hub.constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        huggingface_hub.constants.HF_HUB_OFFLINE = before
-
-
-def _hub_reachable() -> bool:
-    endpoint = urlsplit(huggingface_hub.constants.ENDPOINT)
-    if getproxies().get(endpoint.scheme):
-        return True  # a direct connection says nothing about the proxy
-    port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-    try:
-        socket.create_connection((endpoint.hostname or "", port), timeout=_CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the libraries' own warnings of what is either wanted here or reported in one sentence."""
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def _describe(model: CLIP) -> str:
     visual = model.visual
     blocks = len(visual.transformer.resblocks)
     return f"ViT-{visual.conv1.out_channels}x{blocks}-{visual.conv1.kernel_size[0]}"
-
-
-def hash_tensors(state: dict[str, Tensor]) -> str:
-    """sha256 of tensors' names, shapes and float32 values, in the order of the names."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        tensor = state[key].detach().float().contiguous()
-        digest.update(f"{key}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().data)
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ from mmseg_tfovss.encoders.dino import (
     DINOv2Graph,
     DINOv2RegistersGraph,
 )
-from mmseg_tfovss.encoders.weights import hash_tensors
+from mmseg_tfovss.encoders.weight_files import hash_tensors
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
 from mmseg_tfovss.encoders import weights
-from mmseg_tfovss.encoders.weights import load_clip, read_state_dict
+from mmseg_tfovss.encoders.weight_files import read_state_dict
+from mmseg_tfovss.encoders.weights import load_clip
 from tests import mini
 
 

@@ -46,9 +46,9 @@ from mmseg_tfovss.datasets.pocket.train_clip import (
     export_weights,
 )
 from mmseg_tfovss.encoders.clip_graph import CLIPGraph
+from mmseg_tfovss.encoders.hub import quiet
 from mmseg_tfovss.encoders.pretrained import no_progress_bar
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusionGraph
-from mmseg_tfovss.encoders.weights import quiet
 from mmseg_tfovss.ops.windows import Size
 
 # A training image shows a square of 64 to 128 training pixels on 128 pixels, so one training pixel
