@@ -1,6 +1,7 @@
 """Run a config through MMEngine's test loop and turn it into a result."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -80,6 +81,8 @@ def run_test(
     with peers.together(), ExitStack() as stack:
         check_run(config)
         share_first(lambda: stack.enter_context(locked(folder)))
+        if is_main_process():
+            stack.callback(_remove_empty_logs, folder)
         if resume:
             finished = share_first(lambda: _made_already(config, folder, restart_changed=restart_changed))
             if finished:
@@ -106,6 +109,13 @@ def run_test(
         result = _result(config, inputs, loop)
         _write(result, folder, loop)
         return result
+
+
+def _remove_empty_logs(folder: Path) -> None:
+    """Remove what MMEngine makes at every start, unless something was logged; the config lies beside it."""
+    for log in folder.glob("[0-9]*_[0-9]*/[0-9]*_[0-9]*.log"):
+        if log.stem == log.parent.name and not log.stat().st_size:
+            shutil.rmtree(log.parent, ignore_errors=True)
 
 
 def _made_already(config: Config, folder: Path, *, restart_changed: bool) -> Result | None:

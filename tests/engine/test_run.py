@@ -78,6 +78,20 @@ def test_result_has_every_key_and_right_counts(config):
     assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
 
 
+def test_the_folder_holds_what_people_look_for(config):
+    folder = Path(config.work_dir)
+    logged = folder / "20260101_000000" / "20260101_000000.log"
+    logged.parent.mkdir(parents=True)
+    logged.write_text("something")
+    run_test(config)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock",
+        "20260101_000000",
+        "result.json",
+        "sclip_vit-b16_voc21.py",
+    ]
+
+
 def test_another_number_of_images_is_a_warning_and_recorded(config, caplog):
     result = run_test(config)
     assert (result["num_images"], result["expected_images"]) == (3, 1449)
