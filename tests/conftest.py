@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 # Read by huggingface_hub when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -17,6 +18,11 @@ from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
 
 WORDS = "sky, cloud\ncat\ncup, mug, beaker\nflower\n"
+
+# Under nohup, or in the background of a script, these are ignored, here and in what is started from here: tests that
+# send them would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

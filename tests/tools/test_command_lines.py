@@ -74,7 +74,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     from mmseg_tfovss.engine import run, signals
 
     def stopped(*_, **options):
-        assert options == {"resume": True}
+        assert options == {"resume": True, "restart_changed": False, "hooks": ()}
         raise signals.StoppedError(signal.SIGTERM)
 
     monkeypatch.setattr(run, "run_test", stopped)
@@ -82,6 +82,22 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(ROOT / "tools/test.py"), run_name="__main__")
     assert (end.value.code, capsys.readouterr().out) == (143, "")
+
+
+def test_scores_are_shown_even_if_the_result_cannot_be_written(tmp_path, monkeypatch, capsys):
+    from mmseg_tfovss.engine import run
+
+    def full(*_, **__):
+        raise run.UnwrittenResultError(make_result(), OSError(28, "No space left on device", "w/result.json"))
+
+    monkeypatch.setattr(run, "run_test", full)
+    monkeypatch.setattr(sys, "argv", ["test.py", str(SCLIP), "--work-dir", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "tools/test.py"), run_name="__main__")
+    said = capsys.readouterr()
+    assert (end.value.code, said.err) == (1, "error: w/result.json: No space left on device.\n")
+    assert "59.12" in said.out
+    assert "Written" not in said.out
 
 
 def test_leaderboard(tmp_path):
