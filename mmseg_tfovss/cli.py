@@ -70,7 +70,7 @@ def _parse_value(text: str, pair: str) -> object:
         return text.lower() == "true"
     try:
         return ast.literal_eval(_DictCalls().visit(ast.parse(text.strip(), mode="eval")))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         if text.strip().startswith("dict("):
             raise ValueError(
                 f"--cfg-options {pair} cannot be read: put it in double quotes, and the names inside in single ones, as"

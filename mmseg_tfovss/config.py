@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,11 @@ def check_names(settings: Mapping[str, Any], valid: Iterable[str], where: str) -
 
 
 def input_files(config: Config) -> list[Path]:
-    """Existing files and folders that a config names anywhere in its ``model``: weights, words, rankings."""
-    return [Path(text).expanduser() for text in _texts(config.model) if _exists(text)]
+    """Existing files and folders that a config names anywhere in its ``model``: weights, words, rankings.
+
+    A folder must be named with a separator (``./weights``): one that is called like a tag or a list may be anything.
+    """
+    return [Path(text).expanduser() for text in _texts(config.model) if _is_input(text)]
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:
@@ -188,6 +192,8 @@ def _check_parts(config: Config, path: Path) -> None:
     for key in _REQUIRED:
         if key not in config:
             raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
+    if "test_dataloader" in config and not isinstance(config.test_dataloader.get("dataset"), Mapping):
+        raise ValueError(f"Config {path} with its options has no settings test_dataloader.dataset=dict(...).")
     for part in ("backbone", "decode_head", "test_cfg"):
         if not isinstance(config.model, Mapping) or not isinstance(config.model.get(part), Mapping):
             raise ValueError(f"Config {path} with its options has no settings model.{part}=dict(...).")
@@ -243,9 +249,10 @@ def _without(settings: Mapping[str, Any], keys: Collection[str]) -> dict[str, An
     return {key: value for key, value in settings.items() if key not in keys}
 
 
-def _exists(text: str) -> bool:
+def _is_input(text: str) -> bool:
     try:
-        return bool(text) and Path(text).expanduser().exists()
+        path = Path(text).expanduser()
+        return bool(text) and (path.is_file() or (os.sep in text and path.is_dir()))
     except (OSError, ValueError, RuntimeError):  # too long for a path, or of no user
         return False
 

@@ -69,6 +69,8 @@ def main() -> None:
         print_table(summary_table([result]))
         if unwritten:
             raise unwritten
+        if finished and arguments.overlays is not None:
+            console.print("No overlays were drawn, for the run had finished: start it without --resume for them.")
         done = "Already finished" if finished else "Written"
         console.print(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}", soft_wrap=True, markup=False)
 

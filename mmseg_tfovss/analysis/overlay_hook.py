@@ -34,13 +34,15 @@ class OverlayHook(Hook):
             raise ValueError(f"--overlays must be at least 1, but got {count}.")
         self.count = count
         self._wanted: set[str] = set()
-        self._kept: list[tuple[str, Tensor, Tensor]] = []  # path, resized image (3, h, w) uint8 BGR, labels (H, W)
+        self._kept: list[tuple[str, Tensor, Tensor]] = []  # name, resized image (3, h, w) uint8 BGR, labels (H, W)
+        self._folder = ""  # of the dataset's images
         self._runner: Runner | None = None
 
     def before_test(self, runner: Runner) -> None:
         """Choose the images; pictures that an unfinished run has left are of no use unless it is resumed."""
         self._runner, dataset = runner, runner.test_dataloader.dataset
         chosen = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).round().astype(int)
+        self._folder = (getattr(dataset, "data_prefix", None) or {}).get("img_path") or ""
         self._wanted = {str(dataset.get_data_info(int(index))["img_path"]) for index in chosen}
         if is_main_process() and not getattr(runner.test_loop, "earlier_batches", 0):
             for path in (Path(runner.work_dir) / OVERLAYS_NAME).glob(OVERLAYS):
@@ -56,7 +58,8 @@ class OverlayHook(Hook):
         """Keep what is to be drawn."""
         for image, sample in zip((data_batch or {}).get("inputs", ()), outputs or (), strict=True):
             if sample.img_path in self._wanted:
-                self._kept.append((sample.img_path, image.cpu(), sample.pred_sem_seg.data[0].cpu()))
+                labels = sample.pred_sem_seg.data[0].to("cpu", torch.int32)
+                self._kept.append((self._name(sample.img_path), image.cpu(), labels))
 
     def close(self) -> None:
         """Draw; called once, whatever has ended the run."""
@@ -66,12 +69,18 @@ class OverlayHook(Hook):
         names = self._runner.test_dataloader.dataset.metainfo["classes"]
         colours = dataset_colours(self._runner.cfg.test_dataloader.dataset, names)
         try:
-            for path, image, labels in self._kept:
+            for name, image, labels in self._kept:
                 folder.mkdir(exist_ok=True)
                 picture = draw_overlay(_at_size(image, labels), labels.numpy(), names, colours)
-                picture.save(folder / f"{Path(path).stem}{OVERLAYS.removeprefix('*')}")
+                picture.save(folder / f"{name}{OVERLAYS.removeprefix('*')}")
         except OSError as error:  # the numbers are worth more
             _logger.warning("warning: the overlays could not be written: %s", sentence(error))
+
+    def _name(self, path: str) -> str:
+        """Of an image below the dataset's folder: its path there, for files of several folders may have one name."""
+        inside = Path(path).is_relative_to(self._folder) if self._folder else False
+        relative = Path(path).relative_to(self._folder) if inside else Path(Path(path).name)
+        return "_".join(relative.with_suffix("").parts)
 
 
 def _at_size(image: Tensor, labels: Tensor) -> np.ndarray:

@@ -187,10 +187,10 @@ def queued_folders(work_dirs: Path) -> dict[Path, str]:
     tasks = {tuple(line.split()) for line in answer.splitlines()}
     found = {}
     for path in (work_dirs / _JOBS).glob(f"*/{ID_NAME}"):
-        job = path.read_text(encoding="utf-8").strip()
-        lines = path.with_name(LIST_NAME).read_text(encoding="utf-8").splitlines()
+        job, runs = path.read_text(encoding="utf-8").strip(), path.with_name(LIST_NAME)
+        lines = runs.read_text(encoding="utf-8").splitlines() if runs.is_file() else []
         found.update(
-            {Path(line.split("\t")[1]): f"{job}_{n}" for n, line in enumerate(lines) if (job, str(n)) in tasks}
+            {Path(line.split("\t")[-1]): f"{job}_{n}" for n, line in enumerate(lines) if (job, str(n)) in tasks}
         )
     return found
 

@@ -28,8 +28,8 @@ def code_hash(config: Config) -> str:
 def code_files(config: Config) -> set[Path]:
     """Sources of the test, of every class that a config names, of their base classes, and of what these import.
 
-    Of code outside this package, which may be a user's own method: the file of the class; what is installed has a
-    version instead.
+    Of code outside this package, which may be a user's own method: the file of the class, and what it imports of its
+    folder; what is installed has a version instead.
     """
     waiting = [_START, *_class_files(config.to_dict())]
     found: set[Path] = set()
@@ -55,13 +55,10 @@ def _class_files(settings: object) -> Iterator[Path]:
 
 
 def _find_class(kind: object) -> type:
-    """A class by its registered name, or as it is; ``object`` if it is neither."""
+    """A class by its name, as building would find it, or as it is; ``object`` if it is neither."""
     if isinstance(kind, str):
-        name = kind.rpartition(".")[2]
-        registries = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS)
-        for registry in registries:
-            registry.import_from_location()
-        kind = next((found for registry in registries if (found := registry.module_dict.get(name))), None)
+        found = (registry.get(kind) for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS))
+        kind = next(filter(None, found), None)
     return kind if isinstance(kind, type) else object
 
 
@@ -78,21 +75,25 @@ def _source(kind: type) -> Path | None:
 
 @cache
 def _imports(path: Path) -> list[Path]:
-    """Modules of this package that a file imports, anywhere in it."""
+    """Modules of this package that a file imports, anywhere in it; of a user's file also those beside it."""
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    parts = [name.split(".") for name in names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names += [module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)]
+    parts = [name.split(".") for name in names if name]
     bases = [PACKAGE.joinpath(*part[1:]) for part in parts if part[0] == _NAME]
+    if not path.is_relative_to(PACKAGE):
+        bases += [path.parent.joinpath(*part) for part in parts]
     return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
 
 
 @cache
 def _hash(files: frozenset[Path]) -> str:
+    named = {path.relative_to(PACKAGE) if path.is_relative_to(PACKAGE) else Path(path.name): path for path in files}
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(f"{path.name}\n".encode() + path.read_bytes())
+    for name, path in sorted(named.items()):
+        digest.update(f"{name.as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()

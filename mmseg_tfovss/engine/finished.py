@@ -49,10 +49,10 @@ def check_settings_of(config: Config, folder: Path, *, restart_changed: bool) ->
     result = _read(folder)
     if result is None or restart_changed or result["config_hash"] == config_hash(config):
         return
-    told = differences(result["settings"], settings_of(config)) if result["settings"] else "its settings differ"
+    told = differences(result["settings"], settings_of(config)) if result["settings"] else ""
     raise ValueError(
-        f"The finished run in {folder} is not this one: {told}. Choose another --work-dir, or begin anew with"
-        " --restart-changed (the result is kept under another name)."
+        f"The finished run in {folder} is not this one: {told or 'its settings differ'}. Choose another --work-dir, or"
+        " begin anew with --restart-changed (the result is kept under another name)."
     )
 
 
@@ -74,7 +74,7 @@ def run_key(config: Config, datasets: dict[str, str]) -> str:
     if settings not in datasets:
         try:
             datasets[settings] = dataset_hash(build_dataset(config))
-        except (OSError, ValueError):  # the run will say so
+        except Exception:  # whatever is wrong with the settings: the run will say so
             datasets[settings] = "absent"
     files = fingerprints([*input_files(config), own_rankings()])  # a method finds those without being told
     parts = [config_hash(config), code_hash(config), _words(config), datasets[settings], *files.values()]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.model import is_model_wrapper
@@ -24,7 +25,7 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
 
     Args:
         config: of the run; every setting that can change a number enters under its dotted name.
-        dataset: its file names and sizes enter.
+        dataset: its number of images enters; for their files, see :func:`batch_hashes`.
         model: a method or a wrapper around one; its weights, words and ``input_files`` enter.
     """
     networks = networks_of(model)
@@ -32,7 +33,6 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
     return {
         **settings_of(config),
         "the dataset's images": str(len(dataset)),
-        "the dataset's files": dataset_hash(dataset),
         "the weights": weights_hash([network.weights_hash for network in networks]) if networks else "none",
         "the vocabulary": head.vocabulary.hash if head is not None else "none",
         **_contents(files_read(model)),
@@ -84,15 +84,24 @@ def weights_hash(hashes: list[str]) -> str:
 
 def dataset_hash(dataset: BaseDataset) -> str:
     """sha256 of the names and sizes of images and annotations, wherever the dataset lies."""
-    digest = hashlib.sha256()
+    return hashlib.sha256("".join(_files_of(dataset)).encode()).hexdigest()
+
+
+def batch_hashes(dataset: BaseDataset, batch_size: int) -> np.ndarray:
+    """The same of each batch of successive images, cut to 8 bytes: (batches,) uint64."""
+    files = list(_files_of(dataset))
+    batches = ("".join(files[start : start + batch_size]) for start in range(0, len(files), batch_size))
+    return np.array([int(hashlib.sha256(batch.encode()).hexdigest()[:16], 16) for batch in batches], np.uint64)
+
+
+def _files_of(dataset: BaseDataset) -> Iterator[str]:
+    """Names and sizes of each image's files."""
     root = dataset.data_root or ""
     for index in range(len(dataset)):
         sample = dataset.get_data_info(index)
-        for key in ("img_path", "seg_map_path"):
-            path = Path(sample[key])
-            name = os.path.relpath(path, root) if root else str(path)
-            digest.update(f"{name} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()
+        paths = [Path(sample[key]) for key in ("img_path", "seg_map_path")]
+        names = [os.path.relpath(path, root) if root else str(path) for path in paths]
+        yield "".join(f"{name} {path.stat().st_size}\n" for name, path in zip(names, paths, strict=True))
 
 
 def fingerprints(paths: Iterable[str | Path]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.distributed import share_first
-from mmseg_tfovss.engine.identity import run_identity
+from mmseg_tfovss.engine.identity import batch_hashes, dataset_hash, run_identity
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
@@ -48,12 +48,14 @@ class ResumableTestLoop(TestLoop):
 
     Attributes:
         total: after :meth:`run`, on the first process: what all sessions took.
+        dataset_hash: after :meth:`begin`, see :func:`mmseg_tfovss.engine.identity.dataset_hash`.
 
     Raises:
         ValueError: a setting out of range, or a metric that cannot be resumed.
     """
 
     total: Part
+    dataset_hash: str
 
     def __init__(
         self,
@@ -105,12 +107,13 @@ class ResumableTestLoop(TestLoop):
         config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
         num_classes = len(dataset.metainfo["classes"])
         identity = run_identity(config, dataset, model)
-        peers.agree(identity)
+        self._files, self.dataset_hash = batch_hashes(dataset, self.batches.batch_size), dataset_hash(dataset)
+        peers.agree({**identity, "the dataset's files": self.dataset_hash})
 
         def start() -> Part:
             peers.clear()
             how = {"resume": self.resume, "restart_changed": self.restart_changed}
-            return self.state.begin(identity, num_classes, **how)
+            return self.state.begin(identity, self._files, num_classes, **how)
 
         self._part = part = share_first(start)
         self.batches.leave_out(part.batches.tolist())
@@ -118,7 +121,8 @@ class ResumableTestLoop(TestLoop):
         if is_main_process():
             self.metric.restore(torch.from_numpy(part.confusion), part.images)
         else:
-            self._part = Part(part.session, get_rank(), part.identity, part.batches[:0], np.zeros_like(part.confusion))
+            none = part.batches[:0], part.files[:0], np.zeros_like(part.confusion)
+            self._part = Part(part.session, get_rank(), part.identity, *none)
         self._counted = (self.metric.confusion, self.metric.num_images, 0)
 
     @property
@@ -126,9 +130,11 @@ class ResumableTestLoop(TestLoop):
         """What this process has counted by now; the first one's includes earlier sessions."""
         assert self._part is not None
         confusion, images, done = self._counted
+        batches = np.concatenate([self._part.batches, np.array(self.batches.numbers[:done], np.int64)])
         return replace(
             self._part,
-            batches=np.concatenate([self._part.batches, np.array(self.batches.numbers[:done], np.int64)]),
+            batches=batches,
+            files=self._files[batches],
             confusion=self._part.confusion if confusion is None else confusion.cpu().numpy(),
             images=images,
             seconds=time.perf_counter() - self._started,

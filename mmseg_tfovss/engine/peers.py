@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Peers:
             # Gloo, unlike NCCL, notices a process that has gone; one that never came, after the group's patience.
             dist.new_group(backend="gloo", timeout=_MEETING)
             self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
+            with suppress(OSError):  # the lock will say so
+                folder.mkdir(parents=True, exist_ok=True)
         self._note = folder / _NOTES.replace("*", start[0])
 
     @contextmanager

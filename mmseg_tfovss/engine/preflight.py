@@ -96,6 +96,7 @@ def build_dataset(config: Config) -> BaseDataset:
 
     Raises:
         FileNotFoundError: it is not there.
+        ValueError: its settings are wrong.
     """
     settings = config.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
@@ -109,6 +110,8 @@ def build_dataset(config: Config) -> BaseDataset:
                 f"{missing} of the dataset {config.dataset} does not exist{_remedy(_prepared_by(config))}, or set"
                 " test_dataloader.dataset.data_root to the folder that holds it."
             ) from error
+        except (TypeError, KeyError, AttributeError, IndexError) as error:  # MMEngine's, of values of a wrong kind
+            raise ValueError(f"The settings in test_dataloader.dataset do not make a dataset: {error!r}.") from error
 
 
 def _prepared_by(config: Config) -> str:

@@ -2,8 +2,9 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,14 +26,15 @@ from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import (
-    RESULT_NAME,
     SCHEMA_VERSION,
     Result,
     class_scores,
+    read_result,
     set_aside,
     write_result,
 )
 
+_SAME_START = 60.0  # seconds: runs of one process share MMEngine's folder for a while
 _logger = logging.getLogger(__name__)
 
 
@@ -82,7 +84,7 @@ def run_test(
         check_run(config)
         share_first(lambda: stack.enter_context(locked(folder)))
         if is_main_process():
-            stack.callback(_remove_empty_logs, folder)
+            _remove_empty_logs(folder)
         if resume:
             finished = share_first(lambda: _made_already(config, folder, restart_changed=restart_changed))
             if finished:
@@ -112,9 +114,10 @@ def run_test(
 
 
 def _remove_empty_logs(folder: Path) -> None:
-    """Remove what MMEngine makes at every start, unless something was logged; the config lies beside it."""
+    """Remove what MMEngine has made at earlier starts, unless something was logged; the config lies beside it."""
     for log in folder.glob("[0-9]*_[0-9]*/[0-9]*_[0-9]*.log"):
-        if log.stem == log.parent.name and not log.stat().st_size:
+        facts = log.stat()
+        if log.stem == log.parent.name and not facts.st_size and time.time() - facts.st_mtime > _SAME_START:
             shutil.rmtree(log.parent, ignore_errors=True)
 
 
@@ -133,7 +136,8 @@ def _made_already(config: Config, folder: Path, *, restart_changed: bool) -> Res
 
 def _forget_finished(state: StateFolder, folder: Path) -> None:
     """Remove what a run has left that was killed between writing its result and this."""
-    if (folder / RESULT_NAME).is_file():
+    with suppress(OSError, ValueError):  # a damaged result is none
+        read_result(folder)
         state.forget()
 
 
@@ -170,7 +174,7 @@ def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop) -> 
         peak_memory_mb=total.peak_memory_mb,
         config_hash=config_hash(config),
         code_hash=total.identity["the code"],
-        dataset_hash=total.identity["the dataset's files"],
+        dataset_hash=loop.dataset_hash,
         inputs=inputs,
         vocabulary=model.decode_head.vocabulary.source,
         vocabulary_version=model.decode_head.vocabulary.version,

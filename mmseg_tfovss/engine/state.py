@@ -34,6 +34,7 @@ class Part:
         process: 0, 1, ...; the first process's part includes all earlier sessions.
         identity: what must be the same in all sessions, by name; see :func:`mmseg_tfovss.engine.identity.run_identity`.
         batches: (N,) int64, numbers of the batches that are counted.
+        files: (N,) uint64, what their images' files were; see :func:`mmseg_tfovss.engine.identity.batch_hashes`.
         confusion: (C, C) int64, see :func:`mmseg_tfovss.evaluation.scores.confusion_counts`.
         images: in those batches.
         seconds: of this session.
@@ -46,6 +47,7 @@ class Part:
     process: int
     identity: Mapping[str, str]
     batches: np.ndarray
+    files: np.ndarray
     confusion: np.ndarray
     images: int = 0
     seconds: float = 0.0
@@ -65,12 +67,19 @@ class StateFolder:
         self.path = folder / STATE_NAME
 
     def begin(
-        self, identity: Mapping[str, str], num_classes: int, *, resume: bool, restart_changed: bool = False
+        self,
+        identity: Mapping[str, str],
+        files: np.ndarray,
+        num_classes: int,
+        *,
+        resume: bool,
+        restart_changed: bool = False,
     ) -> Part:
         """Start a session: the first process calls this, once.
 
         Args:
             identity: of the run that is asked for.
+            files: (batches,) uint64, of all batches now; those that are counted already may not have changed.
             num_classes: C.
             resume: go on from what is there; otherwise it is renamed (``state.1``), and nothing is lost.
             restart_changed: rename it, too, if it belongs to another run, instead of raising.
@@ -85,8 +94,7 @@ class StateFolder:
         if not resume:
             self._set_aside("--resume would have gone on")
         found = self._parts()
-        counted = (part for part in found if len(part.batches))
-        changes = next(filter(None, (differences(part.identity, identity) for part in counted)), None)
+        changes = next(filter(None, (_changes(part, identity, files) for part in found)), None)
         if changes and not restart_changed:
             raise ValueError(
                 f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {changes}. Undo that, or"
@@ -95,7 +103,7 @@ class StateFolder:
         if changes:
             self._set_aside(f"it was another one: {changes}")
             found = []
-        part = _merge(found, self._next_session(), identity, num_classes)
+        part = _merge(found, self._next_session(), identity, files, num_classes)
         self.write(part)
         for path in self.path.glob(".*.npz"):  # half-written by a process that was killed
             path.unlink(missing_ok=True)
@@ -110,13 +118,13 @@ class StateFolder:
         Raises:
             OSError: the disk is full, or the folder cannot be written; the parts that are there stay.
         """
-        arrays = {"batches", "confusion"}
+        arrays = {"batches", "files", "confusion"}
         facts = {name: value for name, value in vars(part).items() if name not in arrays}
         text = np.frombuffer(json.dumps(facts, default=dict).encode(), np.uint8)
         path = self.path / f"{part.session:04d}-{part.process:04d}.npz"
         with whole_file(path) as scratch:
             with scratch.open("wb") as file:
-                np.savez_compressed(file, facts=text, batches=part.batches, confusion=part.confusion)
+                np.savez_compressed(file, facts=text, batches=part.batches, files=part.files, confusion=part.confusion)
                 file.flush()
                 os.fsync(file.fileno())
             if path.exists():
@@ -164,7 +172,7 @@ def _read(path: Path) -> Part | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
-            return Part(batches=arrays["batches"], confusion=arrays["confusion"], **facts)
+            return Part(batches=arrays["batches"], files=arrays["files"], confusion=arrays["confusion"], **facts)
     except _DAMAGE as error:
         _logger.warning(
             "warning: %s is damaged (%s): the state before it is used, or its images are counted anew.", path, error
@@ -172,7 +180,20 @@ def _read(path: Path) -> Part | None:
         return None
 
 
-def _merge(parts: Sequence[Part], session: int, identity: Mapping[str, str], num_classes: int) -> Part:
+def _changes(part: Part, identity: Mapping[str, str], files: np.ndarray) -> str:
+    """Why a part does not belong to a run; empty if it does, or holds nothing."""
+    if not len(part.batches):
+        return ""
+    told = differences(part.identity, identity)
+    if told or part.batches.max() >= len(files):
+        return told or "it has more batches"
+    changed = int((files[part.batches] != part.files).sum())
+    return f"files of the dataset have changed in {changed} of the batches that are counted" if changed else ""
+
+
+def _merge(
+    parts: Sequence[Part], session: int, identity: Mapping[str, str], files: np.ndarray, num_classes: int
+) -> Part:
     """All that is counted once: newer parts first, so that an older one whose batches they include is left out."""
     kept: list[Part] = []
     counted: set[int] = set()
@@ -183,11 +204,13 @@ def _merge(parts: Sequence[Part], session: int, identity: Mapping[str, str], num
     seconds: dict[int, float] = defaultdict(float)  # processes of one session worked at the same time
     for part in kept:
         seconds[part.session] = max(seconds[part.session], part.seconds)
+    batches = np.array(sorted(counted), np.int64)
     return Part(
         session=session,
         process=0,
         identity=identity,
-        batches=np.array(sorted(counted), np.int64),
+        batches=batches,
+        files=files[batches],
         confusion=sum((part.confusion for part in kept), np.zeros((num_classes, num_classes), np.int64)),
         images=sum(part.images for part in kept),
         earlier_seconds=sum(seconds.values()) + sum(part.earlier_seconds for part in kept),

@@ -20,6 +20,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
 from mmseg_tfovss.ops.labels import Block
 from mmseg_tfovss.ops.pamr import pamr, pamr_affinity
 from mmseg_tfovss.ops.windows import UPSAMPLINGS, DenseLogits, Size, WindowPlan
@@ -77,7 +78,7 @@ class OpenVocabSegmentor(EncoderDecoder):
                 backbone=backbone,
                 decode_head=decode_head,
                 test_cfg=dict(test_cfg),
-                data_preprocessor=data_preprocessor or {"type": "CLIPPreprocessor"},
+                data_preprocessor=data_preprocessor or {"type": CLIPPreprocessor},
                 init_cfg=init_cfg,
             )
         self.mode, self.crop, self.stride = _read_test_cfg(self.test_cfg)

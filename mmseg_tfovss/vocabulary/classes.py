@@ -124,6 +124,9 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
         ValueError: unknown name (near matches are offered), or an empty list.
         FileNotFoundError: a path that does not exist.
     """
+    for words in (name, background):
+        if words is not None and not isinstance(words, str | Path | Sequence):
+            raise ValueError(f"A vocabulary must be the name of a list, a file or the words, but got {words!r}.")
     vocabulary = _load_file(str(name)) if isinstance(name, str | Path) else parse_classes(name, "given list")
     if background is None:
         return vocabulary

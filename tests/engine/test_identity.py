@@ -3,7 +3,7 @@
 import pytest
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.engine.identity import run_identity
+from mmseg_tfovss.engine.identity import batch_hashes, dataset_hash, run_identity
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method
 from tests.engine.test_run import CONFIG, make_voc, small_options
@@ -42,10 +42,14 @@ def test_what_cannot_change_a_number_is_left_out(parts):
 
 
 def test_files_of_the_dataset(parts, tmp_path):
-    before = run_identity(*parts)
+    _, dataset, _ = parts
+    whole, batches = dataset_hash(dataset), batch_hashes(dataset, 2)
+    assert len(batches) == 2
     path = tmp_path / "VOC2012/SegmentationClass/1.png"
     path.write_bytes(path.read_bytes() + b"more")
-    assert changed(parts, before) == {"the dataset's files"}
+    assert dataset_hash(dataset) != whole
+    assert (batch_hashes(dataset, 2) != batches).tolist() == [True, False]
+    assert (batch_hashes(dataset, 1) != batch_hashes(dataset, 1)).sum() == 0
 
 
 def test_weights_and_vocabulary_and_code_and_versions(parts):
@@ -72,8 +76,9 @@ def test_what_a_method_has_read_by_its_content(parts, tmp_path):
 
 
 def test_the_place_of_the_dataset_is_left_out(parts, tmp_path):
-    config, _, model = parts
-    before = run_identity(*parts)
+    config, dataset, model = parts
+    before, files = run_identity(*parts), dataset_hash(dataset)
     (tmp_path / "VOC2012").rename(tmp_path / "moved")
     config.test_dataloader.dataset.data_root = str(tmp_path / "moved")
+    assert dataset_hash(build_dataset(config)) == files
     assert changed((config, build_dataset(config), model), before) == set()

@@ -1,5 +1,6 @@
 """A whole test run on a small folder of images: result, provenance, and every way it can be refused."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
-from mmseg_tfovss.engine import identity, preflight, run
+from mmseg_tfovss.engine import loop, preflight, run
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
 from mmseg_tfovss.engine.state import StateFolder
@@ -78,18 +79,17 @@ def test_result_has_every_key_and_right_counts(config):
     assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
 
 
-def test_the_folder_holds_what_people_look_for(config):
+def test_empty_logs_of_earlier_starts_are_removed(config):
     folder = Path(config.work_dir)
-    logged = folder / "20260101_000000" / "20260101_000000.log"
-    logged.parent.mkdir(parents=True)
-    logged.write_text("something")
+    for name, text in (("20260101_000000", "something"), ("20260101_000001", "")):
+        log = folder / name / f"{name}.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(text)
+        os.utime(log, (0, 0))
     run_test(config)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        ".lock",
-        "20260101_000000",
-        "result.json",
-        "sclip_vit-b16_voc21.py",
-    ]
+    names = {path.name for path in folder.iterdir()}
+    assert {".lock", "20260101_000000", "result.json", "sclip_vit-b16_voc21.py"} <= names
+    assert "20260101_000001" not in names
 
 
 def test_another_number_of_images_is_a_warning_and_recorded(config, caplog):
@@ -267,7 +267,8 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
     (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preflight, "check_files", lambda *_: None)  # it goes while the run is under way
-        patch.setattr(identity, "dataset_hash", lambda _: "files")
+        patch.setattr(loop, "dataset_hash", lambda _: "files")
+        patch.setattr(loop, "batch_hashes", lambda *_: np.arange(3, dtype=np.uint64))
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)
         state = Path(config.work_dir) / "state"

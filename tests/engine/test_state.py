@@ -7,6 +7,7 @@ import pytest
 
 from mmseg_tfovss.engine.state import Part, StateFolder
 
+FILES = np.arange(100, 120, dtype=np.uint64)  # of each batch
 IDENTITY = {"model.type": '"SCLIP"', "the weights": "abc"}
 
 
@@ -14,7 +15,8 @@ def part(session, process, batches, **changes):
     """Each batch has two images and two pixels of class 0."""
     values = {"images": 2 * len(batches), "seconds": 1.0, "devices": ["x86"], **changes}
     confusion = np.array([[2 * len(batches), 0], [0, 0]])
-    return Part(session, process, IDENTITY, np.array(batches, np.int64), confusion, **values)
+    numbers = np.array(batches, np.int64)
+    return Part(session, process, IDENTITY, numbers, FILES[numbers], confusion, **values)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def state(tmp_path):
 
 
 def resume(state, identity=IDENTITY):
-    return state.begin(identity, 2, resume=True)
+    return state.begin(identity, FILES, 2, resume=True)
 
 
 def test_a_first_session_has_counted_nothing(state):
@@ -118,11 +120,24 @@ def test_every_part_must_be_of_this_run(state):
         resume(state)
 
 
+def test_files_may_change_in_batches_that_are_still_to_do(state):
+    resume(state)
+    state.write(part(0, 0, [0, 3]))
+    later, counted = FILES.copy(), FILES.copy()
+    later[[1, 2, 4]] = 7
+    assert state.begin(IDENTITY, later, 2, resume=True).images == 4
+    counted[3] = 7
+    with pytest.raises(ValueError, match="files of the dataset have changed in 1 of the batches that are counted"):
+        state.begin(IDENTITY, counted, 2, resume=True)
+    with pytest.raises(ValueError, match="it has more batches"):
+        state.begin(IDENTITY, FILES[:3], 2, resume=True)
+
+
 def test_another_run_can_be_begun_anew(state, caplog):
     resume(state)
     state.write(part(0, 0, [0]))
-    assert state.begin(IDENTITY, 2, resume=True, restart_changed=True).images == 2  # not if it is the same
-    assert state.begin({"model.type": '"CLIP"'}, 2, resume=True, restart_changed=True).images == 0
+    assert state.begin(IDENTITY, FILES, 2, resume=True, restart_changed=True).images == 2  # not if it is the same
+    assert state.begin({"model.type": '"CLIP"'}, FILES, 2, resume=True, restart_changed=True).images == 0
     assert 'it was another one: model.type was "SCLIP" and is "CLIP"' in caplog.text
     kept = StateFolder(state.path.parent)
     kept.path = state.path.with_name("state.1")
@@ -146,19 +161,19 @@ def test_a_run_that_is_not_resumed_is_kept_under_another_name(state, caplog):
     for number in (1, 2):
         resume(state)
         state.write(part(0, 0, [0]))
-        assert state.begin({"other": "run"}, 2, resume=False).images == 0
+        assert state.begin({"other": "run"}, FILES, 2, resume=False).images == 0
         assert (state.path.parent / f"state.{number}" / "0000-0000.npz").is_file()
         state.forget()
     assert "an unfinished run was there; it is kept as" in caplog.text
     resume(state)
-    state.begin({}, 2, resume=False)  # nothing had been counted
+    state.begin({}, FILES, 2, resume=False)  # nothing had been counted
     assert not (state.path.parent / "state.3").exists()
 
 
 def test_what_cannot_be_read_is_not_thrown_away(state):
     resume(state)
     (state.path / "0000-0000.npz").write_bytes(b"of a disk that is away")
-    state.begin(IDENTITY, 2, resume=False)
+    state.begin(IDENTITY, FILES, 2, resume=False)
     assert (state.path.parent / "state.1" / "0000-0000.npz").is_file()
 
 
