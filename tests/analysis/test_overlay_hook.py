@@ -81,6 +81,13 @@ def test_a_full_disk_costs_no_result(config, monkeypatch, caplog):
     assert "the overlays could not be written: overlays/0_overlay.png: No space left" in caplog.text
 
 
+def test_images_of_one_name_in_several_folders_stay_apart():
+    hook = OverlayHook(1)
+    hook._folder = "data/images"
+    assert [hook._name(f"data/images/{name}.jpg") for name in ("a/0", "b/0", "7")] == ["a_0", "b_0", "7"]
+    assert hook._name("elsewhere/c/0.jpg") == "0"
+
+
 def test_none_is_no_count():
     with pytest.raises(ValueError, match="--overlays must be at least 1, but got 0"):
         OverlayHook(0)

@@ -248,5 +248,12 @@ def test_runs_that_are_queued_already_are_known(tmp_path, monkeypatch):
     submit(job_folder(tmp_path, datetime(2026, 1, 2)), "script", list_text(make_runs("a", "b")), [])
     assert queued_folders(tmp_path) == {Path("work_dirs/b"): "77_1"}
     assert queued_folders(tmp_path / "others") == {}
+    for text in (None, "no tab\n", ""):
+        runs = tmp_path / "slurm" / f"damaged {text!r}"
+        runs.mkdir()
+        (runs / "job_id").write_text("78\n")
+        if text is not None:
+            (runs / "runs.tsv").write_text(text)
+    assert queued_folders(tmp_path)[Path("work_dirs/b")] == "77_1"
     (commands / "squeue").write_text("#!/bin/bash\nexit 1\n")
     assert queued_folders(tmp_path) == {}

@@ -1,13 +1,17 @@
 """The code that a run goes through: all of it, and no other method's."""
 
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
+from mmseg.registry import MODELS as MMSEG_MODELS
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine import code
 from mmseg_tfovss.engine.code import PACKAGE, code_files, code_hash
-from tests.engine.test_run import CONFIG
+from mmseg_tfovss.engine.run import run_test
+from tests.engine.test_run import CONFIG, make_voc, small_options
 
 FOLDER = CONFIG.parents[1]
 
@@ -56,18 +60,52 @@ def test_the_hash_follows_a_file(monkeypatch, tmp_path):
     assert code_hash(config) != before
 
 
-def test_a_method_of_the_users_own(tmp_path, monkeypatch):
+@pytest.fixture
+def own_method(tmp_path, monkeypatch):
+    """A module of a user's: a method on SCLIP, and a helper beside it."""
+    (tmp_path / "users_helper.py").write_text("from mmseg_tfovss.ops import roc\n")
     (tmp_path / "users_method.py").write_text(
-        "from mmseg_tfovss.methods.sclip import SCLIP\nfrom mmseg_tfovss.ops import roc\nclass Mine(SCLIP):\n    pass\n"
+        "from mmseg.registry import MODELS\nimport users_helper\nfrom mmseg_tfovss.methods.sclip import SCLIP\n"
+        "@MODELS.register_module(force=True)\nclass UsersMethod(SCLIP):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    import users_method
+    yield importlib.import_module("users_method")
+    for name in ("users_method", "users_helper"):
+        sys.modules.pop(name, None)
+    MMSEG_MODELS.module_dict.pop("UsersMethod", None)
 
+
+@pytest.mark.parametrize("name", ["UsersMethod", "users_method.UsersMethod", None])
+def test_a_method_of_the_users_own(own_method, tmp_path, name):
+    """Registered with MMSegmentation, by its import path, or as a class."""
     config = load_config(CONFIG)
-    config.model.type = users_method.Mine
+    config.model.type = name or own_method.UsersMethod
     found = code_files(config)
-    assert {tmp_path / "users_method.py", PACKAGE / "methods/sclip.py", PACKAGE / "ops/roc.py"} <= found
-    del sys.modules["users_method"]
+    own = {tmp_path / "users_method.py", tmp_path / "users_helper.py"}
+    assert own | {PACKAGE / "methods/sclip.py", PACKAGE / "ops/roc.py"} <= found
+    before = code_hash(config)
+    code._hash.cache_clear()
+    (tmp_path / "users_helper.py").write_text("changed = True\n")
+    assert code_hash(config) != before
+
+
+@pytest.mark.parametrize("method", ["sclip", "cliptrase", "dslo", "lht_clip"])
+def test_nothing_runs_that_is_not_in_the_hash(method, mini_clip, tmp_path):
+    options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "work")
+    if method in ("cliptrase", "dslo"):
+        options = {name: value for name, value in options.items() if "test_cfg" not in name}
+    own = {"dslo": {"model.graph": {"_delete_": True, "type": "CLIPGraph"}}, "lht_clip": {"model.k": 0}}
+    config = load_config(FOLDER / method / f"{method}_vit-b16_voc21.py", {**options, **own.get(method, {})})
+    config.test_dataloader.dataset.indices = 1
+    seen = set()
+    sys.setprofile(lambda frame, event, _: seen.add(frame.f_code.co_filename) if event == "call" else None)
+    try:
+        run_test(config)
+    finally:
+        sys.setprofile(None)
+    executed = {path for path in map(Path, seen) if path.is_relative_to(PACKAGE)}
+    assert PACKAGE / "encoders/preprocessor.py" in executed
+    assert executed <= code_files(config)
 
 
 def test_methods_use_other_methods_by_inheritance_only():

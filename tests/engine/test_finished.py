@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.config import config_hash, input_files, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
@@ -154,3 +154,30 @@ def test_other_versions_are_told():
     assert version_note(make_result(versions={"an old package": "1"})) == ""
     note = version_note(make_result(versions={**now, "torch": "1.0", "numpy": "0.9"}))
     assert note == f" (made with torch 1.0, now {now['torch']}; numpy 0.9, now {now['numpy']})"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("test_dataloader.dataset.type", "Nope"),
+        ("model.decode_head.vocabulary", 5),
+        ("test_dataloader.dataset.indices", "x"),
+        ("test_dataloader.dataset.indicess", 5),
+    ],
+)
+def test_settings_that_cannot_work_have_a_key_too(made, name, value):
+    """A sweep says of each row why it failed."""
+    config = load_config(CONFIG, {**made[0], name: value})
+    assert run_key(config, {}) != run_key(load(made), {})
+    assert not is_finished(made, **{name.replace(".", "__"): value})
+
+
+def test_a_folder_that_is_called_like_a_value_is_no_input(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo", "slide"):
+        (tmp_path / name).mkdir()
+    assert is_finished(made)
+    config = load(made, model__backbone__pretrained="photo")
+    assert Path("photo") not in input_files(config)
+    config.model.backbone.pretrained = "./photo"
+    assert Path("photo") in input_files(config)

@@ -243,6 +243,31 @@ def test_what_is_left_of_a_finished_run_is_not_an_unfinished_one(config, monkeyp
     assert not (Path(config.work_dir) / "state.1").exists()
 
 
+def test_a_damaged_image_can_be_replaced_and_the_run_resumed(config, voc):
+    path = voc / "JPEGImages/2.jpg"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match=r"2\.jpg"):
+        run_test(config)
+    path.write_bytes(whole)
+    loaded = []
+    with pytest.MonkeyPatch.context() as patch:
+        transform = LoadImage.transform
+        patch.setattr(LoadImage, "transform", lambda *given: (loaded.append(1), transform(*given))[1])
+        assert run_test(config, resume=True)["num_images"] == len(SIZES)
+    assert len(loaded) == 1
+
+
+def test_a_damaged_result_does_not_cost_the_state(config, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_result", lambda *_: (_ for _ in ()).throw(OSError(28, "full", "result.json")))
+        with pytest.raises(OSError, match="full"):
+            run_test(config)
+    (Path(config.work_dir) / "result.json").write_text("garbage")
+    monkeypatch.setattr(LoadImage, "transform", None)  # nothing is left to load
+    assert run_test(config, resume=True)["num_images"] == len(SIZES)
+
+
 def test_a_finished_run_of_other_settings_is_not_resumed(config):
     first = run_test(config)
     assert run_test(config, resume=True) == first
