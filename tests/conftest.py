@@ -1,5 +1,6 @@
 """Shared fixtures: no network, one thread, tiny random CLIPs, and methods built on them."""
 
+import gc
 import json
 import os
 import signal
@@ -28,6 +29,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_and_own_cache(tmp_path_factory):
     torch.set_num_threads(1)
+    # Modules and collected tests stay. MMEngine's datasets collect garbage whenever one is made: most of a small run's
+    # time.
+    gc.collect()
+    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
