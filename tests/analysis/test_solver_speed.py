@@ -1,5 +1,7 @@
 """The solvers' speed: the table holds what it says."""
 
+import re
+
 from mmseg_tfovss.analysis import solver_speed
 
 
@@ -11,3 +13,6 @@ def test_every_size_has_its_row(monkeypatch):
     assert all(float(cell) > 0 for column in (ours, chain) for cell in column)
     assert [len(column) for column in (pot, ratio)] == [2, 2]
     assert "32 x 32 to 512 x 512" in table.caption
+    assert re.search(
+        r"of 16 x 3, by the largest cost in epsilon: \d+ ms up to 79 and \d+ ms up to 599\.", table.caption
+    )
