@@ -45,8 +45,6 @@ def test_more_than_there_are_and_pictures_of_earlier_runs(config):
     Path(config.work_dir, "result.json").unlink()
     run_test(config, hooks=[OverlayHook(2)])
     assert drawn(config) == ["0_overlay.png", "2_overlay.png"]
-    run_test(config)
-    assert not Path(config.work_dir, "overlays").exists()
 
 
 def test_an_interrupted_run_draws_what_it_has_and_a_resumed_one_the_rest(config, tmp_path):

@@ -89,7 +89,9 @@ def test_a_method_of_the_users_own(own_method, tmp_path, name):
     assert code_hash(config) != before
 
 
-@pytest.mark.parametrize("method", ["sclip", "cliptrase", "dslo", "lht_clip"])
+@pytest.mark.parametrize(
+    "method", ["dslo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sclip", "cliptrase", "lht_clip"))]
+)
 def test_nothing_runs_that_is_not_in_the_hash(method, mini_clip, tmp_path):
     options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "work")
     if method in ("cliptrase", "dslo"):
