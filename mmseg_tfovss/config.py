@@ -74,8 +74,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = Path(path)
     if not path.is_file():
-        kind = "is a folder: name its files, as in a shell's *.py." if path.is_dir() else "not found."
-        raise FileNotFoundError(f"Config {path} {kind}{'' if path.is_dir() else _near_configs(path)}")
+        problem = "is a folder: name its files, as in a shell's *.py." if path.is_dir() else _near_configs(path)
+        raise FileNotFoundError(f"Config {path} {problem}")
     try:
         config = Config.fromfile(path)
     # A config is Python code: it fails in as many ways as code does.

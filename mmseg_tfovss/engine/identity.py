@@ -84,24 +84,30 @@ def weights_hash(hashes: list[str]) -> str:
 
 def dataset_hash(dataset: BaseDataset) -> str:
     """sha256 of the names and sizes of images and annotations, wherever the dataset lies."""
-    return hashlib.sha256("".join(_files_of(dataset)).encode()).hexdigest()
+    return files_hash(dataset_files(dataset))
 
 
-def batch_hashes(dataset: BaseDataset, batch_size: int) -> np.ndarray:
+def files_hash(files: Sequence[str]) -> str:
+    """sha256 of what :func:`dataset_files` has found."""
+    return hashlib.sha256("".join(files).encode()).hexdigest()
+
+
+def batch_hashes(files: Sequence[str], batch_size: int) -> np.ndarray:
     """The same of each batch of successive images, cut to 8 bytes: (batches,) uint64."""
-    files = list(_files_of(dataset))
     batches = ("".join(files[start : start + batch_size]) for start in range(0, len(files), batch_size))
     return np.array([int(hashlib.sha256(batch.encode()).hexdigest()[:16], 16) for batch in batches], np.uint64)
 
 
-def _files_of(dataset: BaseDataset) -> Iterator[str]:
-    """Names and sizes of each image's files."""
+def dataset_files(dataset: BaseDataset) -> list[str]:
+    """Names and sizes of each image's files, in the order of the images."""
     root = dataset.data_root or ""
+    found = []
     for index in range(len(dataset)):
         sample = dataset.get_data_info(index)
         paths = [Path(sample[key]) for key in ("img_path", "seg_map_path")]
         names = [os.path.relpath(path, root) if root else str(path) for path in paths]
-        yield "".join(f"{name} {path.stat().st_size}\n" for name, path in zip(names, paths, strict=True))
+        found.append("".join(f"{name} {path.stat().st_size}\n" for name, path in zip(names, paths, strict=True)))
+    return found
 
 
 def fingerprints(paths: Iterable[str | Path]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.distributed import share_first
-from mmseg_tfovss.engine.identity import batch_hashes, dataset_hash, run_identity
+from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, files_hash, run_identity
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
@@ -107,7 +107,8 @@ class ResumableTestLoop(TestLoop):
         config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
         num_classes = len(dataset.metainfo["classes"])
         identity = run_identity(config, dataset, model)
-        self._files, self.dataset_hash = batch_hashes(dataset, self.batches.batch_size), dataset_hash(dataset)
+        files = dataset_files(dataset)  # once: on a cluster's file system this takes a while
+        self._files, self.dataset_hash = batch_hashes(files, self.batches.batch_size), files_hash(files)
         peers.agree({**identity, "the dataset's files": self.dataset_hash})
 
         def start() -> Part:

@@ -292,8 +292,7 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
     (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preflight, "check_files", lambda *_: None)  # it goes while the run is under way
-        patch.setattr(loop, "dataset_hash", lambda _: "files")
-        patch.setattr(loop, "batch_hashes", lambda *_: np.arange(3, dtype=np.uint64))
+        patch.setattr(loop, "dataset_files", lambda _: ["0", "1", "2"])
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)
         state = Path(config.work_dir) / "state"
