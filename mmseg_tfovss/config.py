@@ -74,7 +74,11 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """
     path = Path(path)
     if not path.is_file():
-        problem = "is a folder: name its files, as in a shell's *.py." if path.is_dir() else _near_configs(path)
+        problem = (
+            "is a folder: name its files, as in a shell's *.py."
+            if path.is_dir()
+            else f"not found.{_near_configs(path)}"
+        )
         raise FileNotFoundError(f"Config {path} {problem}")
     try:
         config = Config.fromfile(path)

@@ -12,7 +12,12 @@ MODELS = Registry(
     scope=_SCOPE,
     locations=["mmseg_tfovss.methods", "mmseg_tfovss.encoders", "mmseg_tfovss.heads"],
 )
-DATASETS = Registry("tfovss dataset", parent=mmseg.DATASETS, scope=_SCOPE, locations=["mmseg_tfovss.datasets"])
+DATASETS = Registry(
+    "tfovss dataset",
+    parent=mmseg.DATASETS,
+    scope=_SCOPE,
+    locations=["mmseg_tfovss.datasets", "mmseg_tfovss.pocket"],
+)
 TRANSFORMS = Registry("tfovss transform", parent=mmseg.TRANSFORMS, scope=_SCOPE, locations=["mmseg_tfovss.datasets"])
 METRICS = Registry("tfovss metric", parent=mmseg.METRICS, scope=_SCOPE, locations=["mmseg_tfovss.evaluation"])
 HOOKS = Registry("tfovss hook", parent=mmseg.HOOKS, scope=_SCOPE, locations=["mmseg_tfovss.engine"])

@@ -89,8 +89,8 @@ def add_dslo(kinds: argparse._SubParsersAction) -> tuple[argparse.ArgumentParser
 
 def run_methods(arguments: argparse.Namespace) -> None:
     """Several methods on the same samples."""
-    from mmseg_tfovss.analysis.method_grid import draw_method_grid
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.pictures.method_grid import draw_method_grid
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
     check_target(arguments.out, "--out", PICTURE_ENDINGS)
@@ -103,9 +103,9 @@ def run_methods(arguments: argparse.Namespace) -> None:
 
 def run_global_patches(arguments: argparse.Namespace) -> None:
     """CLIP's attention, and what CLIPtrase makes of it."""
-    from mmseg_tfovss.analysis.global_patches_picture import draw_global_patches
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.studies.global_patches.picture import draw_global_patches
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
     out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_global_patches.png")
@@ -125,10 +125,10 @@ def command_line() -> str:
 
 def run_discriminability(arguments: argparse.Namespace) -> None:
     """What CLIP's layers and heads know."""
-    from mmseg_tfovss.analysis.discriminability import HEADS_NAME, LAYERS_NAME, RESULT_NAME, Options, analyse
-    from mmseg_tfovss.analysis.discriminability_picture import save_pictures
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.studies.discriminability.picture import save_pictures
+    from mmseg_tfovss.studies.discriminability.study import HEADS_NAME, LAYERS_NAME, RESULT_NAME, Options, analyse
 
     config = load_config(arguments.config, parse_options(arguments.cfg_options))
     options = Options(
@@ -150,9 +150,9 @@ def run_discriminability(arguments: argparse.Namespace) -> None:
 
 def run_rank_heads(arguments: argparse.Namespace) -> None:
     """One ranking from several datasets."""
-    from mmseg_tfovss.analysis.discriminability_picture import draw_comparison
-    from mmseg_tfovss.analysis.rank_heads import rank_heads, read_results, write_ranking
     from mmseg_tfovss.encoders.head_ranking import own_ranking_path
+    from mmseg_tfovss.studies.discriminability.picture import draw_comparison
+    from mmseg_tfovss.studies.discriminability.rank_heads import rank_heads, read_results, write_ranking
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
     if arguments.picture:
@@ -172,9 +172,9 @@ def run_rank_heads(arguments: argparse.Namespace) -> None:
 
 def run_discrepancy(arguments: argparse.Namespace) -> None:
     """DSLO's maps of one image."""
-    from mmseg_tfovss.analysis.discrepancy_picture import draw_discrepancy
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.studies.discrepancy.picture import draw_discrepancy
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
     out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_discrepancy.png")
@@ -191,11 +191,11 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
 
 def run_hypothesis(arguments: argparse.Namespace) -> None:
     """The test of DSLO's hypothesis."""
-    from mmseg_tfovss.analysis.hypothesis import Options, analyse
-    from mmseg_tfovss.analysis.hypothesis_maps import SCENARIOS
-    from mmseg_tfovss.analysis.hypothesis_report import NAMES
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.studies.hypothesis.maps import SCENARIOS
+    from mmseg_tfovss.studies.hypothesis.report import NAMES
+    from mmseg_tfovss.studies.hypothesis.study import Options, analyse
 
     options = Options(arguments.max_images, arguments.seed, arguments.smoothing)
     config = load_config(arguments.config, parse_options(arguments.cfg_options))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from mmseg_tfovss.analysis.benchmark import Timing
+    from mmseg_tfovss.profiling.benchmark import Timing
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that exclude each other, before anything is timed."""
-    from mmseg_tfovss.analysis.complexity import check_suffix
+    from mmseg_tfovss.profiling.complexity import check_suffix
 
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
@@ -46,8 +46,8 @@ def check(arguments: argparse.Namespace) -> None:
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
     """One config in every precision."""
-    from mmseg_tfovss.analysis.benchmark import time_stages, use_random_text
     from mmseg_tfovss.engine.single import build_method, config_resize
+    from mmseg_tfovss.profiling.benchmark import time_stages, use_random_text
 
     timings = {}
     if arguments.random_weights:
@@ -63,14 +63,14 @@ def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace
 
 def run(arguments: argparse.Namespace, scratch: Path) -> None:
     """Time every config; print a table for each, or one of their complexity."""
-    from mmseg_tfovss.analysis.benchmark import benchmark_table, make_noise_image
-    from mmseg_tfovss.analysis.complexity import complexity_row, complexity_table, write_complexity
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.evaluation.table import print_table
+    from mmseg_tfovss.profiling.benchmark import benchmark_table, make_noise_image
+    from mmseg_tfovss.profiling.complexity import complexity_row, complexity_table, write_complexity
 
     if arguments.solvers:
-        from mmseg_tfovss.analysis.solver_speed import time_solvers
+        from mmseg_tfovss.profiling.solver_speed import time_solvers
 
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]

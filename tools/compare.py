@@ -49,8 +49,8 @@ def main() -> None:
         from mmengine.device import get_device
         from rich.console import Console
 
-        from mmseg_tfovss.analysis import compare
         from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.pictures import compare
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:

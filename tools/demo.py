@@ -51,9 +51,9 @@ def main() -> None:
         from mmengine.device import get_device
         from rich.console import Console
 
-        from mmseg_tfovss.analysis.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
+        from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmseg_tfovss.evaluation.leaderboard import Board, Collected
+    from mmseg_tfovss.leaderboard.write import Board, Collected
 
 _NOT_ALL_COUNT = 3
 _DAY = 86_400
@@ -64,7 +64,7 @@ def write(
     Returns:
         The tables, and the files.
     """
-    from mmseg_tfovss.evaluation.leaderboard import make_board, published_numbers, write_leaderboard
+    from mmseg_tfovss.leaderboard.write import make_board, published_numbers, write_leaderboard
 
     datasets = {result["dataset"] for result in collected.results}
     board = make_board(collected, published_numbers(datasets) if arguments.published else ())
@@ -82,8 +82,8 @@ def watch(arguments: argparse.Namespace) -> None:
         written[:] = [found]
 
     try:
-        from mmseg_tfovss.evaluation.leaderboard import printable
-        from mmseg_tfovss.evaluation.leaderboard_watch import watch_results
+        from mmseg_tfovss.leaderboard.watch import watch_results
+        from mmseg_tfovss.leaderboard.write import printable
 
         for line in watch_results(arguments.results, keep, lambda: time.sleep(arguments.watch)):
             print(printable(line), flush=True)
@@ -105,8 +105,8 @@ def write_once(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from mmseg_tfovss.evaluation.leaderboard import POCKET_NOTE, collect_results, printable, refused
     from mmseg_tfovss.evaluation.table import print_table, summary_table
+    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, printable, refused
 
     collected = collect_results(arguments.results)
     if not collected.runs:

@@ -60,7 +60,7 @@ def _check_arguments(keys: list[str], known: tuple[str, ...], workers: int) -> N
 def _make(key: str, arguments: argparse.Namespace) -> bool:
     """Prepare one dataset; whether that worked. A mistake in one does not keep the others from being made."""
     from mmseg_tfovss.cli import sentence
-    from mmseg_tfovss.datasets.prepare.build import prepare
+    from mmseg_tfovss.prepare.build import prepare
 
     archives = arguments.archives or arguments.root / "archives"
     try:
@@ -81,7 +81,7 @@ def _make(key: str, arguments: argparse.Namespace) -> bool:
 
 def _report(key: str, root: Path, workers: int) -> bool:
     """Print what a check finds; whether all is well."""
-    from mmseg_tfovss.datasets.prepare.check import check
+    from mmseg_tfovss.prepare.check import check
 
     report = check(key, root, workers, _watch)
     for line in (*_first(report.missing), *_first(report.wrong)):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmseg_tfovss.engine.array_job import Resources
-    from mmseg_tfovss.engine.run_list import PlannedRun
+    from mmseg_tfovss.cluster.array_job import Resources
+    from mmseg_tfovss.cluster.run_list import PlannedRun
 
 TEST = [sys.executable, str(Path(__file__).absolute().with_name("test.py"))]
 SBATCH_OPTIONS = {
@@ -79,7 +79,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def resources(arguments: argparse.Namespace) -> "Resources":
     """What is asked of slurm."""
-    from mmseg_tfovss.engine.array_job import Resources
+    from mmseg_tfovss.cluster.array_job import Resources
 
     grace = {} if arguments.grace is None else {"grace": arguments.grace}
     return Resources(of_slurm(arguments), arguments.array_parallelism, **grace)
@@ -102,7 +102,7 @@ def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
     """Make the array job, and submit or show it."""
     from datetime import datetime
 
-    from mmseg_tfovss.engine import array_job
+    from mmseg_tfovss.cluster import array_job
 
     asked, work_dirs = resources(arguments), arguments.work_dirs or Path("work_dirs")
     queued = array_job.queued_folders(work_dirs)
@@ -128,7 +128,7 @@ def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
 
 def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
     """Run the list on this machine; whether everything has succeeded."""
-    from mmseg_tfovss.engine.local_list import LOG_NAME, RunningList, visible_gpus
+    from mmseg_tfovss.cluster.local_list import LOG_NAME, RunningList, visible_gpus
     from mmseg_tfovss.engine.signals import StoppedError
 
     def command(run: "PlannedRun") -> list[str]:
@@ -150,7 +150,7 @@ def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
 def run(arguments: argparse.Namespace) -> bool:
     """Do what is asked; whether it has succeeded."""
     check(arguments)
-    from mmseg_tfovss.engine.run_list import plan_runs
+    from mmseg_tfovss.cluster.run_list import plan_runs
 
     resources(arguments)  # a mistake in them is told before configs are read
     runs, finished = plan_runs(

@@ -32,12 +32,12 @@ def run(arguments: argparse.Namespace) -> bool:
     """Evaluate, write and print; whether every combination has worked."""
     from mmengine.device import get_device
 
-    from mmseg_tfovss.analysis.sweep import sweep
-    from mmseg_tfovss.analysis.sweep_report import best_lines, write_report
-    from mmseg_tfovss.analysis.sweep_table import ERROR, TABLE_NAME
-    from mmseg_tfovss.analysis.sweep_values import parse_swept, split_arguments
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.sweeps.report import best_lines, write_report
+    from mmseg_tfovss.sweeps.run import sweep
+    from mmseg_tfovss.sweeps.table import ERROR, TABLE_NAME
+    from mmseg_tfovss.sweeps.values import parse_swept, split_arguments
 
     paths, pairs = split_arguments(arguments.arguments)
     if not paths:

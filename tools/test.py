@@ -39,7 +39,6 @@ def main() -> None:
     with user_errors():
         from rich.console import Console
 
-        from mmseg_tfovss.analysis.overlay_hook import OverlayHook
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process, join_processes, share_first
         from mmseg_tfovss.engine.finished import finished_result, version_note
@@ -47,6 +46,7 @@ def main() -> None:
         from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
         from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
+        from mmseg_tfovss.pictures.hook import OverlayHook
 
         config = load_config(arguments.config, parse_options(arguments.cfg_options))
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")

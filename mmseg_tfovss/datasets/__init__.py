@@ -1,15 +1,8 @@
 """Data: what MMSegmentation lacks, and loaders that name what is wrong with a file."""
 
-import contextlib
-import io
-
-# MMSegmentation's datasets print a line about an optional package on their first import.
-with contextlib.redirect_stdout(io.StringIO()):
-    import mmseg.datasets  # noqa: F401
-
+import mmseg_tfovss.datasets.framework  # noqa: F401 - before all that import MMSegmentation's
 from mmseg_tfovss.datasets.coco_object import COCOObjectDataset
 from mmseg_tfovss.datasets.large_vocabulary import ADE20K847Dataset, PascalContext459Dataset
-from mmseg_tfovss.datasets.pocket import PocketAllDataset, PocketThingDataset
 from mmseg_tfovss.datasets.transforms import CentreSquare, LoadImage, LoadLabels, Relabel, ResizeShortSide
 from mmseg_tfovss.datasets.twenty_seven import Cityscapes27Dataset, COCO27Dataset
 from mmseg_tfovss.datasets.voc20 import PascalVOC20Dataset
@@ -24,8 +17,6 @@ __all__ = [
     "LoadLabels",
     "PascalContext459Dataset",
     "PascalVOC20Dataset",
-    "PocketAllDataset",
-    "PocketThingDataset",
     "Relabel",
     "ResizeShortSide",
 ]

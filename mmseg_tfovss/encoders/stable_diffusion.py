@@ -32,7 +32,7 @@ from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 
-POCKET_FOLDER = Path(__file__).parents[1] / "datasets" / "pocket" / "pocket_diffusion"
+POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "pocket_diffusion"
 _FILES = (
     "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",

@@ -22,7 +22,7 @@ _HEAD_WIDTH = 64  # OpenAI derives the number of heads as width / 64
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".safetensors"}
 _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
 _SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
-POCKET_WEIGHTS = Path(__file__).parents[1] / "datasets" / "pocket" / "pocket_clip.safetensors"
+POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
 
 

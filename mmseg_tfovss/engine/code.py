@@ -15,7 +15,7 @@ from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS, TRANSFORMS
 PACKAGE = Path(__file__).parents[1]
 _NAME = PACKAGE.name
 _START = PACKAGE / "engine" / "run.py"
-_DATA = ("datasets/pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
+_DATA = ("pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmseg_tfovss.evaluation.leaderboard import COLUMNS, leaderboard_rows
 from mmseg_tfovss.evaluation.result import Result
+from mmseg_tfovss.leaderboard.write import COLUMNS, leaderboard_rows
 
 _FIRST_NUMBER = 5  # columns before it hold names
 _WIDE = 1000

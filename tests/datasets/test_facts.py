@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
-from mmseg_tfovss.datasets.pocket.scenes import NUM_VALIDATION
-from mmseg_tfovss.datasets.prepare.recipes import RECIPES
+from mmseg_tfovss.pocket.scenes import NUM_VALIDATION
+from mmseg_tfovss.prepare.recipes import RECIPES
 from mmseg_tfovss.registry import DATASETS
 from mmseg_tfovss.vocabulary import load_vocabulary
-from tests.datasets.prepare.official import config_settings, empty_dataset
+from tests.prepare.official import config_settings, empty_dataset
 
 ROOT = Path(__file__).parents[2]
 # images, classes, labels in the files, ignored label

@@ -17,8 +17,8 @@ from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.ops.labels import label_pixels
 from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.vocabulary import load_vocabulary
-from tests.datasets.prepare import official
 from tests.engine.test_run import SIZES, small_options
+from tests.prepare import official
 
 ROOT = Path(__file__).parents[2]
 COCO_GAPS = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)

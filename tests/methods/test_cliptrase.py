@@ -12,10 +12,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_tfovss.analysis.benchmark import use_random_text
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets import CentreSquare
 from mmseg_tfovss.engine.single import load_image
+from mmseg_tfovss.profiling.benchmark import use_random_text
 from mmseg_tfovss.registry import DATASETS, MODELS
 from tests.methods import reference
 from tests.parity.cases import FOLDER, load_case, parity_cases

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmseg_tfovss.datasets.pocket import scenes
+from mmseg_tfovss.pocket import scenes
 from tests.engine.conftest import fake_runner, session
 
 __all__ = ["fake_runner", "pocket_root", "session"]

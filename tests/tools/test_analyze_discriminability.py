@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from mmseg_tfovss.analysis import discriminability_picture
 from mmseg_tfovss.encoders.head_ranking import load_ranking
+from mmseg_tfovss.studies.discriminability import picture as discriminability_picture
 from tests.engine.test_run import make_voc
 from tests.tools.test_analyze_cliptrase import analyze, small  # noqa: F401 - fixtures
 from tests.tools.test_command_lines import ROOT, SCLIP

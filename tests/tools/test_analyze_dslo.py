@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.analysis.test_hypothesis import planted  # noqa: F401 - a fixture
+from tests.studies.hypothesis.test_study import planted  # noqa: F401 - a fixture
 from tests.tools.test_analyze_cliptrase import analyze  # noqa: F401 - a fixture
 from tests.tools.test_command_lines import ROOT, SCLIP
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
-from mmseg_tfovss.datasets.prepare import build, recipes
-from tests.datasets.prepare import official
+from mmseg_tfovss.prepare import build, recipes
+from tests.prepare import official
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/prepare_data.py"

@@ -1,0 +1,1 @@
+"""Many runs: a list of configs, here or as one array job on slurm."""

@@ -1,0 +1,1 @@
+"""The leaderboard: results of many runs as tables."""

@@ -1,0 +1,198 @@
+"""Arrange results as the leaderboard's tables: averages, places, published numbers beside ours, and notes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
+from mmseg_tfovss.leaderboard.board import (
+    AVERAGES,
+    MORE_NETWORKS,
+    NOT_STATED,
+    PLAIN_AVERAGE,
+    PUBLISHED,
+    Board,
+    Cell,
+    Line,
+    Mark,
+    Section,
+    dataset_place,
+    kind_of,
+    shown_setting,
+)
+from mmseg_tfovss.leaderboard.notes import notes_of
+from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart, full_source
+from mmseg_tfovss.leaderboard.results import Collected, changes, image_count, is_partial
+
+_MARKS: tuple[Mark, ...] = ("best", "second")
+_DIGITS = 2  # of what is printed, and therefore of what is compared
+
+
+def make_board(collected: Collected, published: Sequence[Published] = ()) -> Board:
+    """Arrange results, and published numbers, as tables.
+
+    Args:
+        collected: of :func:`~mmseg_tfovss.leaderboard.results.collect_results`.
+        published: of :func:`~mmseg_tfovss.leaderboard.published.published_numbers`; they stand beside our
+            numbers where these repeat them, and in a table of their own.
+
+    Returns:
+        The tables.
+    """
+    sections = []
+    for protocol in PROTOCOLS:
+        results = [result for result in collected.results if result["protocol"] == protocol]
+        if results:
+            sections.append(_our_section(protocol, _our_lines(results, published)))
+    if published:
+        sections.append(_published_section(_published_lines(published)))
+    board = Board(tuple(sections), collected.runs, collected.left_out, (), tuple(published))
+    return replace(board, notes=tuple(notes_of(board)))
+
+
+def _our_lines(results: Sequence[Result], published: Sequence[Published]) -> list[Line]:
+    groups = defaultdict(list)
+    for result in results:
+        changed = f"({changes(result)})" if result["overrides"] else ""
+        setting = " ".join(filter(None, (shown_setting(result["method"], result["setting"]), changed)))
+        exact = str(sorted(result["overrides"].items()))  # two changes may look the same when short
+        groups[result["method"], result["backbone"], setting, result["precision"], exact].append(result)
+    return [
+        Line(
+            method=method,
+            backbone=backbone,
+            setting=setting,
+            precision=precision,
+            kind=kind_of(backbone),
+            cells={result["dataset"]: _cell(result, published) for result in group},
+            ranked=not group[0]["overrides"],
+        )
+        for (method, backbone, setting, precision, _), group in groups.items()
+    ]
+
+
+def _cell(result: Result, published: Sequence[Published]) -> Cell:
+    printed = counterpart(result, published)
+    return Cell(
+        value=result["metrics"]["mIoU"],
+        partial=image_count(result) if is_partial(result) else "",
+        published=printed.scores["mIoU"] if printed else "",
+        source=full_source([printed]) if printed else "",
+    )
+
+
+def _published_lines(published: Sequence[Published]) -> list[Line]:
+    groups = defaultdict(list)
+    for number in published:
+        groups[number.method, number.backbone, number.setting, number.source].append(number)
+    lines = []
+    for (method, backbone, setting, _), group in groups.items():
+        cells = {n.dataset: Cell(float(n.scores["mIoU"]), printed=n.scores["mIoU"]) for n in group}
+        lines.append(
+            Line(
+                method=method,
+                backbone=backbone,
+                setting=shown_setting(method, setting),
+                precision="",
+                kind=MORE_NETWORKS if JOIN in backbone else NOT_STATED,
+                cells={**cells, **_printed_average(group)},
+                ranked=False,
+                source=full_source(group),
+            )
+        )
+    return lines
+
+
+def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
+    """What the source prints as the mean of one of the groups that are averaged here, if all of it is shown."""
+    average, averaged = numbers[0].average, set(numbers[0].averaged)
+    if not average or not averaged <= {number.dataset for number in numbers}:
+        return {}
+    return {title: Cell(float(average), printed=average) for title, group in AVERAGES.items() if averaged == set(group)}
+
+
+def _our_section(name: str, lines: Sequence[Line]) -> Section:
+    datasets = _datasets(lines)
+    groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
+    if not groups and len(datasets) > 1 and any(_has_all(line, datasets) for line in lines):
+        groups = {PLAIN_AVERAGE: datasets}
+    averaged = [_with_averages(line, groups) for line in lines]
+    return _with_sources(_ordered(name, averaged, datasets, tuple(groups)))
+
+
+def _published_section(lines: Sequence[Line]) -> Section:
+    titles = tuple(title for title in AVERAGES if any(title in line.cells for line in lines))
+    return _ordered(PUBLISHED, lines, _datasets(lines), titles)
+
+
+def _datasets(lines: Sequence[Line]) -> tuple[str, ...]:
+    return tuple(sorted({name for line in lines for name in line.cells if name not in AVERAGES}, key=dataset_place))
+
+
+def _ordered(name: str, lines: Sequence[Line], datasets: tuple[str, ...], averages: tuple[str, ...]) -> Section:
+    ordered = sorted(lines, key=lambda line: _standing(line, datasets))
+    return Section(name, datasets, averages, tuple(_with_marks(ordered, (*datasets, *averages))))
+
+
+def _with_sources(section: Section) -> Section:
+    """Number the sources of the published values in the order in which they appear."""
+    numbers: dict[str, int] = {}
+    lines = []
+    for line in section.lines:
+        cells = dict(line.cells)
+        for column in section.datasets:
+            if column in cells and cells[column].source:
+                number = numbers.setdefault(cells[column].source, len(numbers) + 1)
+                cells[column] = replace(cells[column], reference=number)
+        lines.append(replace(line, cells=cells))
+    return replace(section, lines=tuple(lines), sources=tuple(numbers))
+
+
+def _has_all(line: Line, datasets: Iterable[str]) -> bool:
+    return all(name in line.cells and not line.cells[name].partial for name in datasets)
+
+
+def _with_averages(line: Line, groups: Mapping[str, Sequence[str]]) -> Line:
+    means = {
+        title: Cell(fmean(line.cells[name].value for name in group))
+        for title, group in groups.items()
+        if _has_all(line, group)
+    }
+    return replace(line, cells={**line.cells, **means})
+
+
+def _standing(line: Line, datasets: Sequence[str]) -> tuple[object, ...]:
+    """Rows with more columns first, then those with the higher mean; names decide the rest."""
+    values = [line.cells[name].value for name in datasets if name in line.cells and not line.cells[name].partial]
+    mean = fmean(values) if values else 0.0
+    return (-len(values), -mean, line.method, line.backbone, line.setting, line.precision, line.source)
+
+
+def _with_marks(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
+    """Mark the two highest numbers of each column, as printed; equal ones alike, and none where only one row counts."""
+    marks: dict[str, dict[float, Mark]] = {}
+    for column in columns:
+        values = [_rounded(line, column) for line in lines if _counts(line, column)]
+        places = sorted(set(values), reverse=True)[: len(_MARKS)] if len(values) > 1 else []
+        marks[column] = dict(zip(places, _MARKS, strict=False))
+    return [
+        replace(
+            line,
+            cells={
+                column: replace(
+                    cell, mark=marks[column].get(_rounded(line, column), "") if _counts(line, column) else ""
+                )
+                for column, cell in line.cells.items()
+            },
+        )
+        for line in lines
+    ]
+
+
+def _counts(line: Line, column: str) -> bool:
+    return line.ranked and column in line.cells and not line.cells[column].partial
+
+
+def _rounded(line: Line, column: str) -> float:
+    return round(line.cells[column].value, _DIGITS)

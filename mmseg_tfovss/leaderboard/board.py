@@ -1,0 +1,152 @@
+"""The leaderboard as data: rows method x backbone x setting of each protocol, columns datasets and their averages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mmseg_tfovss.leaderboard.files import LeftOut
+from mmseg_tfovss.leaderboard.published import JOIN, Published
+from mmseg_tfovss.leaderboard.results import Run, is_partial
+
+POCKET_NOTE = (
+    "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
+    " pipeline works and ranks nothing about the real world."
+)
+WITH_BACKGROUND = ("voc21", "context60", "coco_object")
+WITHOUT_BACKGROUND = ("voc20", "context59", "coco_stuff164k", "cityscapes", "ade20k")
+EIGHT = (*WITH_BACKGROUND, *WITHOUT_BACKGROUND)
+POCKET = ("pocket_all", "pocket_thing")
+# Means that papers print. A row has one if it has all of the datasets, complete.
+AVERAGES: Mapping[str, tuple[str, ...]] = {
+    "avg 3 (background)": WITH_BACKGROUND,
+    "avg 5 (no background)": WITHOUT_BACKGROUND,
+    "avg 8": EIGHT,
+    "avg pocket": POCKET,
+}
+PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
+DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
+PUBLISHED = "published"
+ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
+_AROUND = "LHTCLIP"
+Mark = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of the table.
+
+    Attributes:
+        value: mIoU in percent.
+        mark: whether it is the best or second of its column.
+        partial: "10 of 1449" if it is of another number of images; then it is neither ranked nor averaged.
+        published: what the paper prints for it, as printed; mostly empty.
+        source: of ``published``.
+        reference: number of the source among those of the table; 0 without one.
+        printed: the number as its source prints it, if it is not ours.
+    """
+
+    value: float
+    mark: Mark = ""
+    partial: str = ""
+    published: str = ""
+    source: str = ""
+    reference: int = 0
+    printed: str = ""
+
+    @property
+    def text(self) -> str:
+        """The value as it is shown."""
+        return self.printed or f"{self.value:.2f}"
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published number."""
+        return self.value - float(self.published) if self.published and not self.partial else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table.
+
+    Attributes:
+        method: name.
+        backbone: networks and weights.
+        setting: of the authors, and what the command line changed.
+        precision: of the image tower; empty for published numbers.
+        kind: whether a second network takes part.
+        cells: by column; what is missing is not there.
+        ranked: False if the command line changed the protocol, and for published numbers.
+        source: of published numbers.
+    """
+
+    method: str
+    backbone: str
+    setting: str
+    precision: str
+    kind: str
+    cells: Mapping[str, Cell]
+    ranked: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """The table of one protocol.
+
+    Attributes:
+        name: ``paper``, ``unified`` or ``published``.
+        datasets: columns.
+        averages: further columns.
+        lines: rows, best first.
+        sources: of the published values beside ours; the first has the number 1.
+    """
+
+    name: str
+    datasets: tuple[str, ...]
+    averages: tuple[str, ...]
+    lines: tuple[Line, ...]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns with numbers."""
+        return (*self.datasets, *self.averages)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that the files show.
+
+    Attributes:
+        sections: one per protocol that occurs, then published numbers.
+        runs: the results one by one.
+        left_out: result files that do not count.
+        notes: sentences that belong to the tables.
+        published: numbers one by one.
+    """
+
+    sections: tuple[Section, ...]
+    runs: tuple[Run, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    published: tuple[Published, ...] = ()
+
+    @property
+    def partial(self) -> tuple[Run, ...]:
+        """Runs over another number of images than the benchmark has."""
+        return tuple(run for run in self.runs if is_partial(run.result))
+
+
+def dataset_place(name: str) -> tuple[int, str]:
+    """To sort datasets by: in the order of :data:`DATASET_ORDER`, others after them by name."""
+    return (DATASET_ORDER.index(name) if name in DATASET_ORDER else len(DATASET_ORDER), name)
+
+
+def kind_of(backbone: str) -> str:
+    """Whether a backbone of ours names a second network."""
+    return MORE_NETWORKS if JOIN in backbone else ONE_NETWORK
+
+
+def shown_setting(method: str, setting: str) -> str:
+    """A setting as tables show it: LHT-CLIP's is the method that it works around."""
+    return f"around {setting}" if method == _AROUND and setting else setting

@@ -1,0 +1,59 @@
+"""The heat maps of the leaderboard's page: IoU of each class, one map per dataset."""
+
+from collections.abc import Mapping, Sequence
+
+from mmseg_tfovss.evaluation.result import ClassScores, Result
+from mmseg_tfovss.leaderboard.board import dataset_place
+from mmseg_tfovss.leaderboard.results import Run, image_count, is_partial
+from mmseg_tfovss.leaderboard.tags import escape, row_of, row_start
+from mmseg_tfovss.leaderboard.text import leaderboard_rows
+
+_USUAL_PRECISION = "fp32"
+
+
+def heat_maps(runs: Sequence[Run]) -> str:
+    """A section with a choice of dataset and a map for each."""
+    datasets: dict[str, list[Result]] = {}
+    for run in sorted(runs, key=lambda run: dataset_place(run.result["dataset"])):
+        datasets.setdefault(run.result["dataset"], []).append(run.result)
+    if not datasets:
+        return ""
+    figures = "\n".join(_heat_map(name, results) for name, results in datasets.items())
+    options = "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in datasets)
+    return (
+        '<section class="heat"><h2>IoU of each class</h2>\n'
+        f'<label class="choice" hidden>dataset <select name="heat">{options}</select></label>\n{figures}\n</section>'
+    )
+
+
+def _heat_map(dataset: str, results: Sequence[Result]) -> str:
+    classes = list(dict.fromkeys(name for result in results for name in result["per_class"]))
+    head = "".join(f'<th scope="col" class="class"><span>{escape(name)}</span></th>' for name in classes)
+    rows = []
+    for result in results:
+        cells = "".join(_cell(result["per_class"], name) for name in classes)
+        rows.append(row_start(*row_of(result)) + _title(result) + cells + "</tr>")
+    body = "\n".join(rows)
+    name = escape(dataset)
+    return (
+        f'<div class="scroll map" tabindex="0" role="region" aria-label="{name}" data-dataset="{name}">'
+        f"<table><caption>{name}: IoU of each class in percent</caption>\n"
+        f'<thead><tr><th scope="col">Method</th>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
+        f'<p class="none" hidden>No run on {name} fits the filters.</p></div>'
+    )
+
+
+def _title(result: Result) -> str:
+    [row] = leaderboard_rows([result])
+    details = ", ".join([row[3], row[1], *([row[4]] if row[4] != _USUAL_PRECISION else [])])
+    partial = f' <span class="partial">({escape(image_count(result))} images)</span>' if is_partial(result) else ""
+    title = f"{escape(row[2])}{partial} <small>{escape(details)}</small>"
+    return f'<th scope="row"><div class="text">{title}</div></th>'
+
+
+def _cell(scores: Mapping[str, ClassScores], name: str) -> str:
+    """Empty for a class that is not in the run's list, a dash for one that does not occur."""
+    if name not in scores:
+        return '<td class="absent"></td>'
+    value = scores[name]["IoU"]
+    return "<td>–</td>" if value is None else f'<td class="v" style="--v:{value:.1f}">{value:.0f}</td>'

@@ -1,0 +1,83 @@
+"""Sentences that belong to the leaderboard's tables: what the marks mean, and what to be careful of."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from mmseg_tfovss.evaluation.result import Result
+from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
+from mmseg_tfovss.leaderboard.published import JOIN
+from mmseg_tfovss.leaderboard.results import commit_of
+
+_MARKS_NOTE = (
+    "Best bold, second underlined: per protocol, among complete results without changes from the command line."
+)
+_PARTIAL_NOTE = (
+    "In parentheses: a result of another number of images than the benchmark has; neither ranked nor averaged."
+)
+_BESIDE_NOTE = (
+    "After a number: what the source in square brackets prints for the same method, backbone and setting under the"
+    " paper protocol, in whatever precision, and ours minus that."
+)
+_PUBLISHED_NOTE = (
+    "Published numbers were measured by others, under their protocols; averages are the source's own, over the same"
+    " datasets."
+)
+_NOT_RECORDED = "not recorded"
+
+
+def notes_of(board: Board) -> list[str]:
+    """What the tables need said."""
+    cells = [cell for section in board.sections for line in section.lines for cell in line.cells.values()]
+    results = [run.result for run in board.runs]
+    candidates = (
+        (_MARKS_NOTE, any(cell.mark for cell in cells)),
+        (_PARTIAL_NOTE, any(cell.partial for cell in cells)),
+        (_BESIDE_NOTE, any(cell.published for cell in cells)),
+        (_PUBLISHED_NOTE, bool(board.published)),
+        (POCKET_NOTE, any(result["dataset"].startswith("pocket") for result in results)),
+    )
+    unified = [result for result in results if result["protocol"] == "unified" and not result["overrides"]]
+    return [
+        *(text for text, needed in candidates if needed),
+        *_code(results),
+        *_mixed((f"{r['method']} on {r['backbone']}", r["weights_hash"], "different weights") for r in results),
+        *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
+    ]
+
+
+def _code(results: Sequence[Result]) -> list[str]:
+    """Warn of several commits, of code that no commit holds, and of one method's code in several versions."""
+    commits = dict.fromkeys(commit_of(result).removesuffix("-dirty") for result in results if result["git_commit"])
+    uncommitted = sum(commit_of(result).endswith("-dirty") for result in results)
+    unknown = sum(not result["git_commit"] for result in results) if commits else 0
+    parts = [f"{len(commits)} commits ({', '.join(commits)})"] if len(commits) > 1 else []
+    parts += [_runs(uncommitted, "of uncommitted code")] if uncommitted else []
+    parts += [_runs(unknown, "without a commit")] if unknown else []
+    # Other methods, datasets and networks go through other code, so only within one of each do the hashes tell.
+    versions: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for result in results:
+        if not result["overrides"] and result["code_hash"] != _NOT_RECORDED:
+            networks = result["backbone"].split(JOIN)[1:]
+            versions[result["method"], result["setting"], result["dataset"], *networks].add(result["code_hash"])
+    found = ((key[0], str(len(hashes))) for key, hashes in versions.items() if len(hashes) > 1)
+    differing = sorted(set(found))
+    return [
+        *([f"Careful: {', '.join(parts)}."] if parts else []),
+        *(f"Careful: results of {name} are of {count} versions of its code." for name, count in differing),
+    ]
+
+
+def _runs(count: int, what: str) -> str:
+    return f"{count} run{'' if count == 1 else 's'} {what}"
+
+
+def _mixed(facts: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Warn where results under one name differ in something that they should share."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, value, what in facts:
+        found[name, what].add(value)
+    return [
+        f"Careful: results of {name} have {len(values)} {what}: they are not comparable."
+        for (name, what), values in sorted(found.items())
+        if len(values) > 1
+    ]

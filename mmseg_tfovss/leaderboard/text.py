@@ -1,0 +1,198 @@
+"""The leaderboard as Markdown and comma-separated values."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+
+from mmseg_tfovss.evaluation.result import Result
+from mmseg_tfovss.leaderboard.board import PUBLISHED, Board, Cell, Line, Section, shown_setting
+from mmseg_tfovss.leaderboard.check import SCORES
+from mmseg_tfovss.leaderboard.files import printable
+from mmseg_tfovss.leaderboard.published import Published, full_source
+from mmseg_tfovss.leaderboard.results import Run, changes, commit_of, image_count
+
+COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
+NAMES = ("Method", "Backbone", "Setting", "Precision")
+PUBLISHED_NAMES = ("Method", "Backbone", "Setting", "Source")
+TITLES = {
+    "paper": "Protocol paper: the authors' settings",
+    "unified": "Protocol unified: the same settings for all",
+    PUBLISHED: "Published numbers",
+}
+Row = tuple[str, ...]
+_RUN_COLUMNS = (*COLUMNS, "Commit", "Finished", "File")
+_MARKDOWN_SPECIAL = re.compile(r"([\\|*`<>\[\]&~])")
+
+
+def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
+    """One row of text per result, in the order of :data:`COLUMNS`."""
+    return [
+        (
+            result["dataset"],
+            _protocol(result),
+            result["method"],
+            result["backbone"],
+            result["precision"],
+            *(f"{result['metrics'][name]:.2f}" for name in SCORES),
+            image_count(result),
+            f"{result['seconds_per_image']:.3f}",
+        )
+        for result in results
+    ]
+
+
+def published_rows(published: Sequence[Published]) -> list[Row]:
+    """One row of text per published number, in the order of :data:`COLUMNS`; its source stands for the protocol."""
+    return [
+        (
+            number.dataset,
+            f"{', '.join(filter(None, ('published', _setting(number))))}: {full_source([number])}",
+            number.method,
+            number.backbone,
+            "",
+            *(number.scores.get(name, "") for name in SCORES),
+            "",
+            "",
+        )
+        for number in published
+    ]
+
+
+def line_names(section: Section, line: Line) -> Row:
+    """The cells of a row that hold names, in the order of :func:`name_columns`."""
+    return (line.method, line.backbone, line.setting, line.source if section.name == PUBLISHED else line.precision)
+
+
+def name_columns(section: Section) -> Row:
+    """Titles of the columns that hold names."""
+    return PUBLISHED_NAMES if section.name == PUBLISHED else NAMES
+
+
+def beside(cell: Cell) -> str:
+    """The published value, the difference to it and the number of its source; or nothing."""
+    if not cell.published:
+        return ""
+    return f"paper {', '.join(filter(None, (cell.published, difference(cell))))} [{cell.reference}]"
+
+
+def difference(cell: Cell | None) -> str:
+    """Ours minus the published value, with its sign; empty where there is none."""
+    return f"{cell.difference:+.2f}" if cell and cell.difference is not None else ""
+
+
+def numbered(section: Section) -> list[str]:
+    """The sources of the published values beside ours, for below the table."""
+    return [f"[{number}] {source}" for number, source in enumerate(section.sources, 1)]
+
+
+def refused(board: Board) -> list[tuple[str, str]]:
+    """Files that do not count, or not fully, each with what is wrong with it."""
+    partial = [(printable(run.path), f"is partial: {image_count(run.result)} images") for run in board.partial]
+    return [*((printable(item.path), item.reason) for item in board.left_out), *partial]
+
+
+def to_markdown(board: Board) -> str:
+    """Tables, notes, every run, and what does not count."""
+    parts = ["# Leaderboard", "mIoU in percent.", *(_escape_markdown(note) for note in board.notes)]
+    for section in board.sections:
+        header = tuple(map(_escape_markdown, (*name_columns(section), *section.columns)))
+        rows = [
+            (*map(_escape_markdown, line_names(section, line)), *cells_of(section, line, _markdown_cell))
+            for line in section.lines
+        ]
+        sources = [f"- {_escape_markdown(source)}" for source in numbered(section)]
+        parts += [f"## {TITLES[section.name]}", _markdown_table(header, rows)]
+        parts += ["\n".join(sources)] if sources else []
+    every = zip(leaderboard_rows([run.result for run in board.runs]), board.runs, strict=True)
+    rows = [tuple(map(_escape_markdown, (*row, commit_of(run.result)))) for row, run in every]
+    if rows:
+        parts += ["## Every run", _markdown_table((*COLUMNS, "Commit"), rows)]
+    wrong = [f"- {_escape_markdown(path)} {_escape_markdown(reason)}" for path, reason in refused(board)]
+    if wrong:
+        parts += ["## Does not count", "\n".join(wrong)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(board: Board) -> str:
+    """The tables of all protocols under one header.
+
+    A dataset of which a published number stands beside one of ours has three more columns, ``<dataset> published``,
+    ``<dataset> difference`` and ``<dataset> source``. A partial result is in the column ``Partial`` only.
+    """
+    columns = list(dict.fromkeys(column for section in board.sections for column in section.columns))
+    lines = [line for section in board.sections for line in section.lines]
+    cells = [(column, cell) for line in lines for column, cell in line.cells.items()]
+    compared = [title for title in columns if any(name == title and cell.published for name, cell in cells)]
+    header = ["Protocol", *NAMES, "Kind", *columns]
+    header += [f"{column} {what}" for column in compared for what in ("published", "difference", "source")]
+    rows = [[*header, "Partial", "Source"]]
+    for section in board.sections:
+        for line in section.lines:
+            row = [section.name, line.method, line.backbone, line.setting, line.precision, line.kind]
+            row += [_number(line.cells.get(column)) for column in columns]
+            for column in compared:
+                cell = line.cells.get(column)
+                row += [cell.published, difference(cell), cell.source] if cell else ["", "", ""]
+            partial = [f"{name} {cell.text} ({cell.partial})" for name, cell in line.cells.items() if cell.partial]
+            rows.append([*row, "; ".join(partial), line.source])
+    return _csv(rows)
+
+
+def to_runs_csv(board: Board) -> str:
+    """Every result with all scores and where it comes from, then every published number."""
+    return _csv([_RUN_COLUMNS, *(_run_row(run) for run in board.runs), *_published_run_rows(board.published)])
+
+
+def _protocol(result: Result) -> str:
+    """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
+    protocol = ", ".join(filter(None, (result["protocol"], shown_setting(result["method"], result["setting"]))))
+    return f"{protocol} ({changes(result)})" if result["overrides"] else protocol
+
+
+def _setting(number: Published) -> str:
+    return shown_setting(number.method, number.setting)
+
+
+def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[str]:
+    """The cells of a row that hold numbers; empty where there is none."""
+    return [show(line.cells[column]) if column in line.cells else "" for column in section.columns]
+
+
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", one_line(text))
+
+
+def _markdown_cell(cell: Cell) -> str:
+    value = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}[cell.mark].format(cell.text)
+    value = f"({value})" if cell.partial else value
+    return f"{value} ({_escape_markdown(beside(cell))})" if cell.published else value
+
+
+def _markdown_table(header: Row, rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(cell: Cell | None) -> str:
+    return cell.text if cell and not cell.partial else ""
+
+
+def _run_row(run: Run) -> Row:
+    [row] = leaderboard_rows([run.result])
+    return (*row, str(run.result["git_commit"] or ""), run.result["finished_at"], printable(run.path))
+
+
+def _published_run_rows(published: Sequence[Published]) -> list[Row]:
+    return [(*row, "", "", "") for row in published_rows(published)]
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks."""
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""What methods cost: seconds, FLOPs, memory."""

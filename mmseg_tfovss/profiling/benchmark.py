@@ -1,0 +1,215 @@
+"""How long each stage of a method takes on one image, and what it costs."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import BaseTransform
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg_tfovss.engine.single import load_image
+from mmseg_tfovss.evaluation.scores import confusion_counts
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.meters import Clock, PeakMemory, TimedSteps
+
+STAGES = ("load", "encoder", "upsample+argmax", "metric")
+# Parts of inference. A method's class attribute ``complexity_steps: ClassVar[Mapping[str, str]]`` says which of its
+# ``timed_steps`` is which part; parts that it does not mention are the stages below, or not there.
+COMPONENTS = ("logits", "attention", "distribution", "upsampling")
+_STAGE_OF = {"logits": "encoder", "upsampling": "upsample+argmax"}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Cost of one image.
+
+    Attributes:
+        seconds: median per stage of :data:`STAGES`.
+        steps: median of what each of the method's own ``timed_steps`` takes, which are parts of the stages; 0 for one
+            that is not called.
+        components: seconds per name of :data:`COMPONENTS`; ``None`` where the method does not have it.
+        text_seconds: text features of the vocabulary, once per run.
+        windows: windows of the image.
+        flops: floating point operations of the encoder on all windows (torch's counter; a multiply-add is 2).
+        total_flops: the same of the whole way from the resized image to labels. The counter knows convolutions,
+            attention and matrix products, solvers' among them; sums, exponentials and sorting are free.
+        parameters: parameters of the image tower.
+        all_parameters: of all networks that label an image.
+        text_parameters: of the text tower, which is dropped when the text features are there; ``None`` if it had been
+            dropped before.
+        peak_memory_mb: memory at the highest point minus memory before the first image (weights loaded).
+        labels: (H, W) class ids, to compare precisions.
+    """
+
+    seconds: dict[str, float]
+    steps: dict[str, float]
+    components: dict[str, float | None]
+    text_seconds: float
+    windows: int
+    flops: int
+    total_flops: int
+    parameters: int
+    all_parameters: int
+    text_parameters: int | None
+    peak_memory_mb: float
+    labels: Tensor
+
+    @property
+    def images_per_second(self) -> float:
+        """One image at a time, nothing overlapping."""
+        return 1 / sum(self.seconds.values())
+
+    @property
+    def inference_seconds(self) -> float:
+        """From the resized image to its labels."""
+        return self.seconds["encoder"] + self.seconds["upsample+argmax"]
+
+
+@torch.inference_mode()
+def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform, repeats: int) -> Timing:
+    """Time a method on one image, stage by stage; the first, unmeasured pass warms up.
+
+    Args:
+        model: on its device.
+        path: image file.
+        resize: of :func:`mmseg_tfovss.engine.single.config_resize`, or a short side in pixels.
+        repeats: measured passes (>= 1); the median is reported.
+    """
+    device = model.decode_head.query_class.device
+    text_parameters = _text_parameters(model)
+    start = time.perf_counter()
+    model.prepare()
+    text_seconds = time.perf_counter() - start
+    memory = PeakMemory(device)
+    passes: list[dict[str, float]] = []
+    steps = TimedSteps(model, device)
+    try:
+        for _ in range(repeats + 1):
+            steps.start()
+            clock = Clock(device)
+            original, image = load_image(model, path, resize)
+            clock.lap("load")
+            plan = model.window_plan((image.shape[-2], image.shape[-1]))
+            windows = plan.cut(image)
+            encoded = torch.stack(model.encode_windows(windows))
+            clock.lap("encoder")
+            size = (original.shape[0], original.shape[1])
+            labels = model.label(model.stitch(plan, encoded, image, size))
+            clock.lap("upsample+argmax")
+            confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
+            clock.lap("metric")
+            passes.append(clock.laps)
+    finally:
+        steps.close()
+    peak = memory.megabytes()
+    seconds, step_seconds = _medians(passes[1:]), _medians(steps.passes[1:])
+    # torch's counter has no formula for the CPU's fused attention: count the plain form, which does the same work.
+    with sdpa_kernel(SDPBackend.MATH):
+        with FlopCounterMode(display=False) as counter:
+            model.encode_windows(windows)
+        with FlopCounterMode(display=False) as rest:
+            model.label(model.stitch(plan, encoded, image, size))
+    return Timing(
+        seconds=seconds,
+        steps=step_seconds,
+        components=_components(model, seconds, step_seconds),
+        text_seconds=text_seconds,
+        windows=len(windows),
+        flops=counter.get_total_flops(),
+        total_flops=counter.get_total_flops() + rest.get_total_flops(),
+        parameters=_count(model.backbone),
+        all_parameters=_count(model),
+        text_parameters=text_parameters,
+        peak_memory_mb=peak,
+        labels=labels.cpu(),
+    )
+
+
+def _medians(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(laps[name] for laps in passes) for name in passes[0]}
+
+
+def _components(
+    model: OpenVocabSegmentor, seconds: Mapping[str, float], steps: Mapping[str, float]
+) -> dict[str, float | None]:
+    """Seconds per component: of the step that the method names for it, else of the stage that always has it."""
+    named: Mapping[str, str] = getattr(model, "complexity_steps", {})
+    found: dict[str, float | None] = {}
+    for component in COMPONENTS:
+        if component in named:
+            found[component] = steps.get(named[component]) or None  # not called: this setting goes without
+        else:
+            stage = _STAGE_OF.get(component)
+            found[component] = seconds[stage] if stage else None
+    return found
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _text_parameters(model: OpenVocabSegmentor) -> int | None:
+    towers: Sequence[nn.Module] = getattr(model.backbone, "_text_tower", ())
+    return _count(towers[0]) if towers else None
+
+
+def use_random_text(model: OpenVocabSegmentor) -> None:
+    """Give the text head random unit features, the same on every call, in place of running the text tower."""
+    head = model.decode_head
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
+    head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
+
+
+def make_noise_image(path: Path, size: Sequence[int]) -> Path:
+    """Write a JPEG of smooth random colours, the same on every call, and return its path.
+
+    Args:
+        path: file to write.
+        size: height and width in pixels.
+    """
+    height, width = size
+    coarse = np.random.default_rng(0).integers(0, 256, (height // 32 + 1, width // 32 + 1, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+    return path
+
+
+def benchmark_table(title: str, timings: Mapping[str, Timing]) -> Table:
+    """One column per precision; labels are compared with the first one's."""
+    table = Table(title=title)
+    table.add_column("")
+    for precision in timings:
+        table.add_column(precision, justify="right")
+    reference = next(iter(timings.values()))
+    columns = [_cells(timing, reference) for timing in timings.values()]
+    for name in columns[0]:
+        table.add_row(name, *(cells[name] for cells in columns))
+    return table
+
+
+def _cells(timing: Timing, reference: Timing) -> dict[str, str]:
+    after = timing.seconds["upsample+argmax"] / timing.seconds["encoder"]
+    same = (timing.labels == reference.labels).double().mean().item()
+    return {
+        **{f"{stage} (s)": f"{timing.seconds[stage]:.3f}" for stage in STAGES},
+        **{f"of which {name} (s)": f"{seconds:.3f}" for name, seconds in timing.steps.items()},
+        "total (s)": f"{sum(timing.seconds.values()):.3f}",
+        "images / s": f"{timing.images_per_second:.2f}",
+        "upsample+argmax / encoder": f"{100 * after:.1f} %",
+        "text features, once (s)": f"{timing.text_seconds:.2f}",
+        "windows": str(timing.windows),
+        "encoder GFLOP": f"{timing.flops / 1e9:.1f}",
+        "encoder GFLOP / s": f"{timing.flops / 1e9 / timing.seconds['encoder']:.0f}",
+        "image tower parameters (M)": f"{timing.parameters / 1e6:.1f}",
+        "peak memory above weights (MiB)": f"{timing.peak_memory_mb:.0f}",
+        "labels as in first column": f"{100 * same:.2f} %",
+    }

@@ -1,0 +1,1 @@
+"""Studies: what the papers ask of the networks, one folder per question."""

@@ -1,0 +1,1 @@
+"""What does DSLO make of one image?"""

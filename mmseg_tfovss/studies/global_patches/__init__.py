@@ -1,0 +1,1 @@
+"""The "global patches" of CLIP, and what CLIPtrase does about them."""

@@ -1,0 +1,1 @@
+"""Sweeps: a grid of options and configs, one row each."""
