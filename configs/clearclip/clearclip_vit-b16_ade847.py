@@ -1,4 +1,3 @@
 # No author states settings of ClearCLIP for ADE847: the unified protocol only.
-_base_ = ["../_base_/datasets/ade847.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/datasets/ade847.py", "../_base_/methods/clearclip.py"]
 protocol = "unified"
-model = dict(type="ClearCLIP")

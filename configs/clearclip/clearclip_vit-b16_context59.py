@@ -1,9 +1,3 @@
-# Settings of mc-lan/ClearCLIP @ ad68a40 for Context59.
-_base_ = ["../_base_/datasets/context59.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/context59.py", "../_base_/methods/clearclip.py"]
 short_side = 448
-model = dict(
-    type="ClearCLIP",
-    decode_head=dict(type="TextHead", vocabulary="context59_clearclip", logit_scale=50),
-    test_cfg=dict(mode="slide", crop_size=448, stride=224),
-)
+model = dict(decode_head=dict(vocabulary="context59_clearclip"))

@@ -1,9 +1,3 @@
-# Settings of mc-lan/ClearCLIP @ ad68a40 for Context60.
-_base_ = ["../_base_/datasets/context60.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/context60.py", "../_base_/methods/clearclip.py"]
 short_side = 448
-model = dict(
-    type="ClearCLIP",
-    decode_head=dict(type="TextHead", vocabulary="context60_clearclip", logit_scale=50, prob_threshold=0.15),
-    test_cfg=dict(mode="slide", crop_size=448, stride=224),
-)
+model = dict(decode_head=dict(vocabulary="context60_clearclip", prob_threshold=0.15))

@@ -1,9 +1,3 @@
-# Settings of mc-lan/ClearCLIP @ ad68a40 for VOC21.
-_base_ = ["../_base_/datasets/voc21.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/voc21.py", "../_base_/methods/clearclip.py"]
 short_side = 448
-model = dict(
-    type="ClearCLIP",
-    decode_head=dict(type="TextHead", vocabulary="voc21_clearclip", logit_scale=50, prob_threshold=0.5),
-    test_cfg=dict(mode="slide", crop_size=448, stride=224),
-)
+model = dict(decode_head=dict(vocabulary="voc21_clearclip", prob_threshold=0.5))

@@ -1,3 +1,3 @@
-_base_ = ["../_base_/datasets/pocket_thing.py", "../_base_/encoders/vit-pocket.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/datasets/pocket_thing.py", "../_base_/methods/clearclip.py"]
 protocol = "unified"
-model = dict(type="ClearCLIP")
+model = dict(backbone=dict(arch="auto", pretrained="pocket"))

@@ -1,4 +1,3 @@
 # No author states settings of MaskCLIP for PC459: the unified protocol only.
-_base_ = ["../_base_/datasets/pc459.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/datasets/pc459.py", "../_base_/methods/maskclip.py"]
 protocol = "unified"
-model = dict(type="MaskCLIP")

@@ -1,9 +1,3 @@
-# Settings of sinahmr/NACLIP @ 0cac3a6 for Cityscapes: 10 steps of PAMR.
-_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/methods/naclip.py"]
 short_side = 560
-model = dict(
-    type="NACLIP",
-    decode_head=dict(type="TextHead", vocabulary="cityscapes", logit_scale=40),
-    test_cfg=dict(mode="slide", crop_size=224, stride=112),
-)
+model = dict(decode_head=dict(vocabulary="cityscapes"))

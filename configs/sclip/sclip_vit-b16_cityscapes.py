@@ -1,9 +1,3 @@
-# Settings of wangf3014/SCLIP @ b56bd30 for Cityscapes.
-_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/methods/sclip.py"]
 short_side = 560
-model = dict(
-    type="SCLIP",
-    decode_head=dict(type="TextHead", vocabulary="cityscapes", logit_scale=40),
-    test_cfg=dict(mode="slide", crop_size=224, stride=112),
-)
+model = dict(decode_head=dict(vocabulary="cityscapes"))
