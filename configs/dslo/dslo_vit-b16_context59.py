@@ -1,5 +1,3 @@
-# Maximum velocity on Context59.
 _base_ = ["../_base_/datasets/context59.py", "../_base_/methods/dslo.py"]
-model = dict(decode_head=dict(type="TextHead", vocabulary="context59"))
-# No windows here either: "unified" concerns words, image size and threshold.
+model = dict(decode_head=dict(vocabulary="context59"))
 unified = dict(model=dict(test_cfg=dict(_delete_=True, mode="whole")))

@@ -1,5 +1,6 @@
 # Maximum velocity over Stable Diffusion 2's attention, on whole images; the paper names neither image size nor words
 # [open], see docs/dslo.md.
+# Leaves take the windows out of their dataset's `unified` too: there it concerns words, image size and threshold.
 _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
 setting = "maximum velocity"
@@ -7,5 +8,6 @@ model = dict(
     type="DSLO",
     mode="max_velocity",
     graph=dict(type="StableDiffusionGraph"),
+    decode_head=dict(type="TextHead"),
     test_cfg=dict(mode="whole"),
 )
