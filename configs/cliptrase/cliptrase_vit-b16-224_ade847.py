@@ -1,4 +1,3 @@
-# Settings of leaves162/CLIPtrase @ 2b7de61 for ADEfull at 224 pixels.
 _base_ = "./cliptrase_vit-b16_ade847.py"
 short_side = 224
 setting = "224 pixels"

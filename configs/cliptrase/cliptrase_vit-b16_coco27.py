@@ -1,5 +1,4 @@
-# The authors have scores on COCO-27 but state no settings: the unified protocol only, each window clustered by
-# itself.
-_base_ = ["../_base_/datasets/coco27.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+# The authors have scores on COCO-27 but state no settings: the unified protocol only.
+_base_ = ["../_base_/datasets/coco27.py", "../_base_/methods/cliptrase.py"]
 protocol = "unified"
-model = dict(type="CLIPtrase", eps=0.7, min_samples=3)
+model = dict(eps=0.7, min_samples=3)

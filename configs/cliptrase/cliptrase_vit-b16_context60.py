@@ -1,14 +1,3 @@
-# Settings of leaves162/CLIPtrase @ 2b7de61 for PC60 at 336 pixels.
-_base_ = ["../_base_/datasets/centre_square/context60.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+_base_ = ["../_base_/datasets/centre_square/context60.py", "../_base_/methods/cliptrase.py"]
 setting = "336 pixels"
-short_side = 336
-model = dict(
-    type="CLIPtrase",
-    eps=1.1,
-    min_samples=7,
-    decode_head=dict(type="TextHead", vocabulary="context60_cliptrase"),
-    test_cfg=dict(mode="whole"),
-)
-# Windows of 224 pixels, each clustered by itself.
 unified = dict(setting="", model=dict(eps=0.7, min_samples=3))

@@ -1,15 +1,5 @@
-# Settings of leaves162/CLIPtrase @ 2b7de61 for VOC20 at 336 pixels, class logits weighted by the class token's.
-_base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
+# The authors weight the class logits by the class token's on VOC20.
+_base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/methods/cliptrase.py"]
 setting = "336 pixels"
-short_side = 336
-model = dict(
-    type="CLIPtrase",
-    eps=1.1,
-    min_samples=7,
-    cls_weighting=True,
-    decode_head=dict(type="TextHead", vocabulary="voc20_cliptrase"),
-    test_cfg=dict(mode="whole"),
-)
-# Windows of 224 pixels, each clustered by itself.
+model = dict(cls_weighting=True)
 unified = dict(setting="", model=dict(eps=0.7, min_samples=3, cls_weighting=False))

@@ -1,4 +1,3 @@
-# Each window of 8 x 8 patches is clustered by itself, with the authors' setting for their smaller images.
-_base_ = ["../_base_/datasets/pocket_all.py", "../_base_/encoders/vit-pocket.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/datasets/pocket_all.py", "../_base_/methods/cliptrase.py"]
 protocol = "unified"
-model = dict(type="CLIPtrase", eps=0.7, min_samples=3)
+model = dict(backbone=dict(arch="auto", pretrained="pocket"), eps=0.7, min_samples=3)

@@ -1,3 +1,2 @@
-_base_ = "../cliptrase/cliptrase_vit-b16_context60.py"
-model = dict(type="CLIPtraseSAM", sam=dict(type="SAMMaskEncoder"))
+_base_ = ["../_base_/datasets/centre_square/context60.py", "../_base_/methods/cliptrase_sam.py"]
 unified = "its windows slide, and SAM finds the regions of a whole image"

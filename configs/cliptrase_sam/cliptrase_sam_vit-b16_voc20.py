@@ -1,3 +1,3 @@
-_base_ = "../cliptrase/cliptrase_vit-b16_voc20.py"
-model = dict(type="CLIPtraseSAM", sam=dict(type="SAMMaskEncoder"))
+_base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/methods/cliptrase_sam.py"]
+model = dict(cls_weighting=True)  # as CLIPtrase
 unified = "its windows slide, and SAM finds the regions of a whole image"

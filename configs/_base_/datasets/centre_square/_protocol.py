@@ -1,5 +1,5 @@
 # As leaves162/CLIPtrase @ 2b7de61 evaluates: the centre square of the resized image, at that size; images without any
-# label are left out. A dataset adds its `relabel`, options that load_config writes into Relabel.
+# label are left out. A dataset adds its words, and its `relabel`, options that load_config writes into Relabel.
 paper = dict(
     test_dataloader=dict(
         dataset=dict(
