@@ -1,4 +1,3 @@
-# LHT-CLIP around ClearCLIP, whose settings stay what they are.
 _base_ = "../clearclip/clearclip_vit-b16_ade20k.py"
 setting = "ClearCLIP"
 model = dict(type="LHTCLIP", base=dict(type="ClearCLIP"))

@@ -1,5 +1,5 @@
-# LHT-CLIP around CLIPtrase, which has no settings of its own for Cityscapes; the paper does not evaluate this base.
-_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
+# CLIPtrase has no settings of its own for Cityscapes: the unified protocol only.
+_base_ = ["../_base_/datasets/cityscapes.py", "../_base_/methods/lht_clip.py"]
 protocol = "unified"
 setting = "CLIPtrase"
-model = dict(type="LHTCLIP", base=dict(type="CLIPtrase", eps=0.7, min_samples=3))
+model = dict(base=dict(eps=0.7, min_samples=3))

@@ -1,13 +1,3 @@
-# LHT-CLIP around CLIPtrase with its settings for 336 pixels; the paper does not evaluate this base.
-_base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/encoders/vit-b16.py", "../_base_/runtime.py"]
-protocol = "paper"
-setting = "CLIPtrase, 336 pixels"
-short_side = 336
-model = dict(
-    type="LHTCLIP",
-    base=dict(type="CLIPtrase", eps=1.1, min_samples=7, cls_weighting=True),
-    decode_head=dict(type="TextHead", vocabulary="voc20_cliptrase"),
-    test_cfg=dict(mode="whole"),
-)
-# Windows of 224 pixels, each clustered by itself.
+_base_ = ["../_base_/datasets/centre_square/voc20.py", "../_base_/methods/lht_clip.py"]
+model = dict(base=dict(cls_weighting=True))  # as CLIPtrase
 unified = dict(setting="CLIPtrase", model=dict(base=dict(eps=0.7, min_samples=3, cls_weighting=False)))

@@ -1,4 +1,3 @@
-# LHT-CLIP around SCLIP, whose settings stay what they are.
 _base_ = "../sclip/sclip_vit-b16_cityscapes.py"
 setting = "SCLIP"
 model = dict(type="LHTCLIP", base=dict(type="SCLIP"))

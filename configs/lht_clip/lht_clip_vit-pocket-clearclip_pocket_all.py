@@ -1,4 +1,3 @@
-_base_ = "../clearclip/clearclip_vit-pocket_pocket_all.py"
+_base_ = "./lht_clip_vit-pocket_pocket_all.py"
 setting = "ClearCLIP"
-# beta chosen on pocket: outputs of all heads of this small CLIP are alike, see docs/lht_clip.md.
-model = dict(type="LHTCLIP", beta=0.95, base=dict(type="ClearCLIP"))
+model = dict(base=dict(type="ClearCLIP"))

@@ -1,0 +1,12 @@
+# LHT-CLIP around CLIPtrase with its settings for 336 pixels, and in the unified protocol those for its windows, see
+# cliptrase.py. Around SCLIP, ClearCLIP or NACLIP, whose settings stay what they are, it starts from their leaves
+# instead. The paper does not evaluate the bases NACLIP and CLIPtrase.
+_base_ = ["../encoders/vit-b16.py", "../runtime.py"]
+protocol = "paper"
+setting = "CLIPtrase, 336 pixels"
+model = dict(
+    type="LHTCLIP",
+    base=dict(type="CLIPtrase", eps=1.1, min_samples=7),
+    decode_head=dict(type="TextHead"),
+    test_cfg=dict(mode="whole"),
+)
