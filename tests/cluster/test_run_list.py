@@ -93,9 +93,9 @@ def test_two_configs_for_one_folder_are_refused(tmp_path):
 def test_a_config_without_a_dataset_is_refused(tmp_path):
     demo = tmp_path / "demo.py"
     demo.write_text(
-        f"_base_ = [{str(CONFIGS / '_base_/encoders/vit-pocket.py')!r}, {str(CONFIGS / '_base_/runtime.py')!r}]\n"
-        "protocol = 'paper'\nshort_side = 64\n"
-        "model = dict(type='CLIP', decode_head=dict(vocabulary='voc21'), test_cfg=dict(mode='whole'))\n"
+        f"_base_ = {str(CONFIGS / '_base_/methods/clip.py')!r}\n"
+        "short_side = 64\n"
+        "model = dict(decode_head=dict(vocabulary='voc21'))\n"
     )
     with pytest.raises(ValueError, match="has no 'dataset'"):
         plan_runs([demo])
