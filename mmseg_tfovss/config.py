@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,11 @@ def check_settings(settings: Mapping[str, Any], registry: Registry, where: str) 
     valid = _options(component)
     for key, value in settings.items():
         if key != "type" and valid is not None and key not in valid:
+            if inspect.isclass(component) and any(key in (_options(base) or ()) for base in inspect.getmro(component)):
+                raise ValueError(
+                    f"{where}.{key} does not reach {component.__name__}: its constructor must take **kwargs and hand"
+                    " them on, as in super().__init__(**kwargs)."
+                )
             raise ValueError(f"{where}.{key}: {_unknown(f'option of {name}', key, valid)}")
         if isinstance(value, Mapping) and "type" in value:
             check_settings(value, registry, f"{where}.{key}")
@@ -226,6 +232,8 @@ def _options(component: Callable[..., Any]) -> set[str] | None:
         constructor = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if constructor is None:
             continue
+        for record in owner.__dict__.get("option_records", {}).values():
+            names |= {option.name for option in fields(record)}
         parameters = inspect.signature(constructor).parameters.values()
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):

@@ -1,5 +1,6 @@
 """Every config builds and runs; overrides are checked; the hash follows what can change a number."""
 
+import inspect
 from itertools import product
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build, check_settings, config_hash, load_config
 from mmseg_tfovss.datasets.facts import BENCHMARKS, FACTS
+from mmseg_tfovss.encoders import Companion
 from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
@@ -35,13 +37,38 @@ def test_the_five_first_methods_have_a_config_per_backbone_and_benchmark():
     assert sum(path.parent.name in methods for path in LEAVES) == 110
 
 
+def required_options(kind):
+    """Options of a method that have no default, besides those of every method."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    named = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty}
+    return named - {"backbone", "decode_head", "test_cfg"}
+
+
+def second_networks(model):
+    """Options of a method's config that hold the config of a network beside CLIP."""
+    kinds = {
+        name: MODELS.get(value.type) for name, value in model.items() if isinstance(value, dict) and "type" in value
+    }
+    return {name for name, kind in kinds.items() if issubclass(kind, Companion)}
+
+
 @pytest.mark.parametrize("path", sorted(set(LEAVES) - set(ALONE)), ids=lambda path: path.stem)
 def test_methods_with_a_second_network_name_it(path):
     config = load_config(path)
-    kind = MODELS.get(config.model.type)
-    assert kind.extra_networks
-    assert all(name in config.model for name in kind.extra_networks)
+    assert second_networks(config.model)
+    assert required_options(MODELS.get(config.model.type)) <= set(config.model)
     check_settings(config.model, MODELS, "model")
+
+
+def test_the_second_networks_are_those_without_which_a_method_cannot_be():
+    """So that the test above asks for something."""
+    assert required_options(MODELS.get("CLIPtraseSAM")) == {"sam"}
+    assert required_options(MODELS.get("LHTCLIP")) == {"base"}
+    assert required_options(MODELS.get("SCLIP")) == set()
+    sam, dslo = (next(path for path in LEAVES if path.parent.name == name) for name in ("cliptrase_sam", "dslo"))
+    assert second_networks(load_config(sam).model) == {"sam"}
+    assert second_networks(load_config(dslo).model) == {"graph"}
+    assert second_networks(load_config(SCLIP).model) == set()
 
 
 @pytest.mark.parametrize("path", PAPER_ONLY, ids=lambda path: path.stem)
@@ -67,7 +94,7 @@ def test_dslo_has_both_modes_for_both_backbones_and_the_papers_eight_benchmarks(
             config = load_config(CONFIGS / "dslo" / f"dslo_vit-{size}{suffix}_{key}.py")
             assert (config.model.mode, config.dataset) == (mode, key)
             assert config.setting == {"max_velocity": "maximum velocity", "optimal_path": "optimal path"}[mode]
-            assert config.model.graph.type == "StableDiffusionGraph"
+            assert config.model.graph.type == "StableDiffusion"
             assert config.short_side == (560 if key == "cityscapes" else 336)
 
 

@@ -13,7 +13,8 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 import mmseg_tfovss.methods
 from mmseg_tfovss import registry
 
-SHARED = {"base", "region_voting"}  # what several methods are made of
+# What several methods are made of.
+SHARED = {"around", "authoring", "base", "life_cycle", "options", "region_voting", "stages"}
 METHOD_FILES = sorted(
     module.name for module in iter_modules(mmseg_tfovss.methods.__path__) if module.name not in SHARED
 )

@@ -16,7 +16,7 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         metavar="CONFIG | KEY=VALUE,VALUE,...",
         help="configs with a dataset, and options with their values, e.g. model.tau=0.1,0.3,0.5; values with commas in"
-        " brackets, settings as \"model.graph={'type':'DINOGraph','_delete_':True},{'type':'CLIPGraph'}\"",
+        " brackets, settings as \"model.graph={'type':'DINO','_delete_':True},{'type':'CLIPGraph'}\"",
     )
     parser.add_argument("--samples", type=int, metavar="N", help="evaluate the first N images; default: all")
     parser.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/<name of the first config>_sweep")

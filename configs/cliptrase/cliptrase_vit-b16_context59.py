@@ -1,3 +1,4 @@
 _base_ = ["../_base_/datasets/centre_square/context59.py", "../_base_/methods/cliptrase.py"]
+model = dict(decode_head=dict(vocabulary="context59_cliptrase"))
 setting = "336 pixels"
 unified = dict(setting="", model=dict(eps=0.7, min_samples=3))

@@ -1,3 +1,2 @@
 _base_ = "../clearclip/clearclip_vit-b16_coco_object.py"
-setting = "ClearCLIP"
 model = dict(type="LHTCLIP", base=dict(type="ClearCLIP"))

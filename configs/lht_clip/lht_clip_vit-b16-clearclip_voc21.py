@@ -1,3 +1,2 @@
 _base_ = "../clearclip/clearclip_vit-b16_voc21.py"
-setting = "ClearCLIP"
 model = dict(type="LHTCLIP", base=dict(type="ClearCLIP"))

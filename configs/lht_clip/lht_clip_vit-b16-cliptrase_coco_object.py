@@ -1,2 +1,3 @@
 _base_ = ["../_base_/datasets/centre_square/coco_object.py", "../_base_/methods/lht_clip.py"]
-unified = dict(setting="CLIPtrase", model=dict(base=dict(eps=0.7, min_samples=3)))
+model = dict(decode_head=dict(vocabulary="coco_object_cliptrase"))
+unified = dict(model=dict(base=dict(eps=0.7, min_samples=3)))

@@ -1,3 +1,2 @@
 _base_ = "../naclip/naclip_vit-b16_context60.py"
-setting = "NACLIP"
 model = dict(type="LHTCLIP", base=dict(type="NACLIP"))

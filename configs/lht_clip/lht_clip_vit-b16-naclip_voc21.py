@@ -1,3 +1,2 @@
 _base_ = "../naclip/naclip_vit-b16_voc21.py"
-setting = "NACLIP"
 model = dict(type="LHTCLIP", base=dict(type="NACLIP"))

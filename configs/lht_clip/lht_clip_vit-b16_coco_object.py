@@ -1,3 +1,2 @@
 _base_ = "../sclip/sclip_vit-b16_coco_object.py"
-setting = "SCLIP"
 model = dict(type="LHTCLIP", base=dict(type="SCLIP"))

@@ -1,3 +1,2 @@
 _base_ = "./lht_clip_vit-pocket_pocket_thing.py"
-setting = "ClearCLIP"
 model = dict(base=dict(type="ClearCLIP"))

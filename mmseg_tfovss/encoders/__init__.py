@@ -2,20 +2,21 @@
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder
 from mmseg_tfovss.encoders.clip_graph import CLIPGraph
-from mmseg_tfovss.encoders.dino import DINOGraph, DINOv2Encoder, DINOv2Graph, DINOv2RegistersGraph
+from mmseg_tfovss.encoders.companion import Companion
+from mmseg_tfovss.encoders.dino import DINO, DINOv2, DINOv2Registers
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
-from mmseg_tfovss.encoders.sam import SAMMaskEncoder
-from mmseg_tfovss.encoders.stable_diffusion import StableDiffusionGraph
+from mmseg_tfovss.encoders.sam import SAM
+from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 
 __all__ = [
+    "DINO",
+    "SAM",
     "CLIPBlock",
     "CLIPGraph",
     "CLIPImageEncoder",
     "CLIPPreprocessor",
-    "DINOGraph",
-    "DINOv2Encoder",
-    "DINOv2Graph",
-    "DINOv2RegistersGraph",
-    "SAMMaskEncoder",
-    "StableDiffusionGraph",
+    "Companion",
+    "DINOv2",
+    "DINOv2Registers",
+    "StableDiffusion",
 ]

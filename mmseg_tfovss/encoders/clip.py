@@ -1,6 +1,6 @@
 """The frozen CLIP image tower, cut into the parts that a paper may touch one at a time.
 
-    images -> embed -> blocks 1 .. L-1 (block hooks instead, residual hooks behind) -> last block -> to_text_space
+    images -> embed -> blocks 1 .. L -> to_text_space       (a method runs the blocks: methods/base.py)
 
 Radford et al., ICML 2021, arXiv:2103.00020; networks and weights come through open_clip.
 
@@ -9,7 +9,6 @@ silu(1.702 x) / 1.702 with both factors folded into the two linear layers around
 """
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +21,8 @@ from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
 from mmseg_tfovss.registry import MODELS
 
 Grid = tuple[int, int]
-ResidualHook = Callable[[int, Tensor, Grid], Tensor]
-"""``hook(number, tokens, grid)``: 1-based block number and its output (B, 1 + hw, C) -> the tokens that go on."""
 Projections = tuple[Tensor, Tensor, Tensor]
 """Query, key and value, each (B, heads, L, C / heads)."""
-BlockHook = Callable[[int, "CLIPBlock", Tensor, Projections | None], Tensor | None]
-"""``hook(number, block, tokens, projections)``: takes a block's place, from its input to its output (B, 1 + hw, C); or
-None, where the hook leaves the block alone. ``projections`` are the block's ``qkv`` if there already."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _QUICK_GELU_SLOPE = 1.702
@@ -91,6 +85,12 @@ class CLIPBlock(nn.Module):
     def head_outputs(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """What every head makes of its values, softmax(q k^T / sqrt(d)) v: (B, heads, L, C / heads)."""
         return F.scaled_dot_product_attention(query, key, value)
+
+    def attention_weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(d)) of every head: (B, heads, L, L), in float32 at least."""
+        query = query.to(torch.promote_types(query.dtype, torch.float32))
+        scores = query @ key.to(query.dtype).transpose(-1, -2) * query.shape[-1] ** -0.5
+        return scores.softmax(dim=-1)
 
     def head_contribution(self, outputs: Tensor, head: int) -> Tensor:
         """What one head (from 0) adds to the residual stream, (B, L, C), of its outputs (B, L, C / heads).
@@ -165,8 +165,6 @@ class CLIPImageEncoder(nn.Module):
         self.proj = visual.proj
         self.blocks = nn.ModuleList(CLIPBlock(block) for block in visual.transformer.resblocks)
         self.patch_size: int = self.conv1.kernel_size[0]
-        self.residual_hooks: list[ResidualHook] = []
-        self.block_hooks: list[BlockHook] = []
         # Kept out of the module tree: needed once for the text features, then dropped with its memory.
         self._text_tower = [loaded.text]
         self.requires_grad_(requires_grad=False).eval()
@@ -218,33 +216,6 @@ class CLIPImageEncoder(nn.Module):
         (height, width), side = grid, self.patch_size
         whole = images[..., : height * side, : width * side]  # pixels beyond the last whole patch are dropped
         return whole.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
-
-    def early_blocks(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Blocks 1 .. L-1, with the block hooks in their place and the residual hooks after each: (B, 1 + hw, C)."""
-        for number in range(1, len(self.blocks)):
-            tokens = self.after_block(number, self.run_block(number, tokens), grid)
-        return tokens
-
-    def run_block(self, number: int, tokens: Tensor, projections: Projections | None = None) -> Tensor:
-        """Block ``number`` (1-based) as trained, unless a block hook takes its place: (B, 1 + hw, C) -> same.
-
-        Args:
-            number: of the block.
-            tokens: its input.
-            projections: its ``qkv``, if there already.
-        """
-        block = cast(CLIPBlock, self.blocks[number - 1])
-        for hook in self.block_hooks:
-            output = hook(number, block, tokens, projections)
-            if output is not None:
-                return output
-        return block(tokens, projections)
-
-    def after_block(self, number: int, tokens: Tensor, grid: Grid) -> Tensor:
-        """The residual hooks after block ``number`` (1-based), for methods that run the blocks themselves."""
-        for hook in self.residual_hooks:
-            tokens = hook(number, tokens, grid)
-        return tokens
 
     def project(self, tokens: Tensor) -> Tensor:
         """ln_post and projection of any tokens: (B, L, C) -> (B, L, D)."""

@@ -5,21 +5,23 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder
+from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD
+from mmseg_tfovss.encoders.pretrained import config_place
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
-from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 
 
 @MODELS.register_module()
-class CLIPGraph(nn.Module):
+class CLIPGraph(Companion):
     """Query-key attention between patches, averaged over heads and blocks of the image tower as it was trained.
 
-    The class token takes no part, neither as query nor as key. Hooks of a method that shares the tower are not run: the
-    graph is CLIP's.
+    The class token takes no part, neither as query nor as key. Plug-ins of a method that shares the tower do not act:
+    the graph is CLIP's.
 
     Args:
         layers: block numbers from 1; ``None``: all of them, which is how DSLO's "layer-wise averaged self-attention"
@@ -62,7 +64,7 @@ class CLIPGraph(nn.Module):
             self._shared = [backbone]
             self._describe(backbone, mean, std)
 
-    def forward(self, images: Tensor, grid: Size) -> Tensor:
+    def graph(self, images: Tensor, grid: Size) -> Tensor:
         """The graph (B, N, N), float32; rows sum to 1.
 
         Args:
@@ -110,6 +112,7 @@ def choose_layers(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
     valid = all(isinstance(layer, int) and 1 <= layer <= count for layer in chosen)
     if not (chosen and valid and len(set(chosen)) == len(chosen)):
         raise ValueError(
-            f"model.graph.layers must be None (all) or a list of different numbers from 1 to {count}, but got {layers}."
+            f"{config_place('model.graph')}.layers must be None (all) or a list of different numbers from 1 to {count},"
+            f" but got {layers}."
         )
     return chosen

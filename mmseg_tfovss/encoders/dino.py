@@ -5,7 +5,7 @@ Darcet et al., ICLR 2024, arXiv:2309.16588.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -15,79 +15,32 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
-from mmseg_tfovss.encoders.pretrained import Network, load_frozen
+from mmseg_tfovss.encoders.companion import Companion
+from mmseg_tfovss.encoders.pretrained import Network, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
-from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 
 # ImageNet's; RGB, in grey levels.
 DINO_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
 DINO_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
-_DINOV2 = Network("DINOv2", "model.mask_network.pretrained", "facebook/dinov2-base", "dinov2", "Dinov2Model")
-_GRAPH = "model.graph.pretrained"
 _ATTENTION = "mmseg_tfovss_graph"  # name of `_attend` in transformers' attention interface
-_take: ContextVar[Callable[[Tensor, Tensor], None]] = ContextVar("take")
+_take: ContextVar[Callable[[Tensor, Tensor], None] | None] = ContextVar("take", default=None)
 
 
-class _FrozenViT(nn.Module):
-    """A ViT of transformers, and how images become its input."""
-
-    def __init__(self, pretrained: str, network: Network) -> None:
-        super().__init__()
-        self.model = load_frozen(pretrained, network)
-        self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
-        self.patch_size: int = self.model.config.patch_size
-        self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
-        self.requires_grad_(requires_grad=False).eval()
-
-    def pixels(self, images: Tensor, grid: Size) -> Tensor:
-        """Images (B, 3, H, W) in grey levels, normalised and resized to (B, 3, p h, p w): ``grid`` patches of p."""
-        size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
-        resized = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        return (resized - self.mean) / self.std
+class _LastLayerTaken(Exception):  # noqa: N818 - a signal, not an error
+    """Ends the network's pass: nothing that follows is needed."""
 
 
-@MODELS.register_module()
-class DINOv2Encoder(_FrozenViT):
-    """Frozen DINOv2.
-
-    Args:
-        pretrained: a hub id (``facebook/dinov2-small``, ``-base``, ``-large``, ``-giant``), or a folder with the
-            config.json and model.safetensors of one.
-
-    Raises:
-        FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
-        ValueError: the folder holds something else than a DINOv2.
-    """
-
-    def __init__(self, pretrained: str = _DINOV2.default) -> None:
-        super().__init__(pretrained, _DINOV2)
-
-    def forward(self, images: Tensor, grid: Size) -> Tensor:
-        """Last tokens (B, 1 + hw, D), class token first, after the network's final LayerNorm.
-
-        Args:
-            images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
-            grid: h and w of the patches wanted; the images are resized (bicubic, antialiased) to as many.
-        """
-        return self.model(pixel_values=self.pixels(images, grid)).last_hidden_state
-
-
-class ViTGraph(_FrozenViT):
-    """Self-attention between patches of a frozen ViT, averaged over heads and layers.
-
-    One head's map at a time is added up, while the network runs; class token and registers take no part, neither as
-    queries nor as keys. Layers after the last chosen one are taken off.
+class FrozenViT(Companion):
+    """A ViT of transformers: its tokens, their features, or the graph of its patches.
 
     Args:
         pretrained: a hub id, or a folder with the config.json and model.safetensors of such a network; ``None``: the
             class's ``network.default``.
-        layers: numbers from 1; ``None``: all of them, which is how DSLO's "layer-wise averaged self-attention" reads
-            ([open]: the paper does not list the layers of ViTs).
+        layers: of the graph, numbers from 1; ``None``: all of them, which is how DSLO's "layer-wise averaged
+            self-attention" reads ([open]: the paper does not list the layers of ViTs).
         precision: ``fp32``, ``bf16`` or ``fp16``, of the network; softmax and averages are float32.
 
     Raises:
@@ -101,19 +54,45 @@ class ViTGraph(_FrozenViT):
     def __init__(
         self, pretrained: str | None = None, layers: Sequence[int] | None = None, precision: str = "fp32"
     ) -> None:
+        super().__init__()
         if precision not in PRECISIONS:
-            raise ValueError(f"model.graph.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
-        super().__init__(pretrained or self.network.default, self.network)
+            place = config_place(self.network.place)
+            raise ValueError(f"{place}.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+        self.name = pretrained or self.network.default
+        self.model = load_frozen(self.name, self.network)
+        self.weights_hash = hash_tensors(self.model.state_dict())
         config = self.model.config
+        self.patch_size: int = config.patch_size
         self.layers = choose_layers(layers, config.num_hidden_layers)
-        del _layer_list(self.model, config.num_hidden_layers)[max(self.layers) :]
         self.skip = 1 + getattr(config, "num_register_tokens", 0)  # tokens in front of the patches
+        self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.requires_grad_(requires_grad=False).eval()
         self.model.to(PRECISIONS[precision])
         _register_attention()
         self.model.set_attn_implementation(_ATTENTION)
 
-    def forward(self, images: Tensor, grid: Size) -> Tensor:
-        """The graph (B, N, N), float32; rows sum to 1.
+    def tokens(self, images: Tensor, grid: Size) -> Tensor:
+        """Last tokens (B, 1 + hw, D), class token first, after the network's final LayerNorm, float32."""
+        found = self._run(images, grid).last_hidden_state
+        return torch.cat([found[:, :1], found[:, self.skip :]], dim=1).float()
+
+    def features(self, images: Tensor, grid: Size) -> Tensor:
+        """The patches of :meth:`tokens`, (B, D, h, w).
+
+        Args:
+            images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
+            grid: h and w of the patches wanted; the images are resized (bicubic, antialiased) to as many.
+        """
+        return self.tokens(images, grid)[:, 1:].transpose(1, 2).unflatten(2, grid)
+
+    def graph(self, images: Tensor, grid: Size) -> Tensor:
+        """Self-attention between patches, averaged over heads and layers: (B, N, N), float32; rows sum to 1.
+
+        One head's map at a time is added up, while the network runs, as far as the last layer that is wanted. Class
+        token and registers take no part, neither as queries nor as keys.
 
         Args:
             images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
@@ -126,53 +105,59 @@ class ViTGraph(_FrozenViT):
             passed += 1
             if passed in self.layers:
                 graph.add(mean_attention(query, key, self.skip), grid)
+            if passed == max(self.layers):
+                raise _LastLayerTaken
 
-        with _taking(take):
-            self.model(pixel_values=self.pixels(images, grid).to(self.model.dtype), **self.model_options)
+        with _taking(take), suppress(_LastLayerTaken):
+            self._run(images, grid)
         return graph.result()
+
+    def pixels(self, images: Tensor, grid: Size) -> Tensor:
+        """Images (B, 3, H, W) in grey levels, normalised and resized to (B, 3, p h, p w): ``grid`` patches of p."""
+        size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
+        resized = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+        return (resized - self.mean) / self.std
+
+    def _run(self, images: Tensor, grid: Size) -> Any:  # noqa: ANN401 - transformers' output
+        return self.model(pixel_values=self.pixels(images, grid).to(self.model.dtype), **self.model_options)
 
 
 @MODELS.register_module()
-class DINOGraph(ViTGraph):
-    """Patch graph of the frozen DINO; ``facebook/dino-vitb8``, ``-vitb16``, ``-vits8``, ``-vits16``.
+class DINO(FrozenViT):
+    """The frozen DINO; ``facebook/dino-vitb8``, ``-vitb16``, ``-vits8``, ``-vits16``.
 
-    Args and Raises: see :class:`ViTGraph`.
+    Args and Raises: see :class:`FrozenViT`.
     """
 
     # The published weights have no pooling layer.
-    network = Network("DINO", _GRAPH, "facebook/dino-vitb8", "vit", "ViTModel", {"add_pooling_layer": False})
+    network = Network("DINO", "model.graph", "facebook/dino-vitb8", "vit", "ViTModel", {"add_pooling_layer": False})
     model_options: ClassVar[dict[str, Any]] = {"interpolate_pos_encoding": True}
 
 
 @MODELS.register_module()
-class DINOv2Graph(ViTGraph):
-    """Patch graph of the frozen DINOv2; ``facebook/dinov2-small``, ``-base``, ``-large``, ``-giant``.
+class DINOv2(FrozenViT):
+    """The frozen DINOv2; ``facebook/dinov2-small``, ``-base``, ``-large``, ``-giant``.
 
-    Args and Raises: see :class:`ViTGraph`.
+    Args and Raises: see :class:`FrozenViT`.
     """
 
-    network = Network("DINOv2", _GRAPH, "facebook/dinov2-base", "dinov2", "Dinov2Model")
+    network = Network("DINOv2", "model.graph", "facebook/dinov2-base", "dinov2", "Dinov2Model")
 
 
 @MODELS.register_module()
-class DINOv2RegistersGraph(ViTGraph):
-    """Patch graph of the frozen DINOv2 with registers; ``facebook/dinov2-with-registers-base`` and its other sizes.
+class DINOv2Registers(FrozenViT):
+    """The frozen DINOv2 with registers; ``facebook/dinov2-with-registers-base`` and its other sizes.
 
-    Args and Raises: see :class:`ViTGraph`.
+    Args and Raises: see :class:`FrozenViT`.
     """
 
     network = Network(
         "DINOv2 with registers",
-        _GRAPH,
+        "model.graph",
         "facebook/dinov2-with-registers-base",
         "dinov2_with_registers",
         "Dinov2WithRegistersModel",
     )
-
-
-def _layer_list(model: nn.Module, count: int) -> nn.ModuleList:
-    """The transformer's layers; their attribute's name depends on the version of transformers."""
-    return next(part for part in model.modules() if isinstance(part, nn.ModuleList) and len(part) == count)
 
 
 def _register_attention() -> None:
@@ -191,7 +176,9 @@ def _attend(
     **kwargs: object,
 ) -> tuple[Tensor, None]:
     """Attention as transformers wants it, (B, L, heads, d) from (B, heads, L, d); query and key are shown around."""
-    _take.get()(query, key)
+    take = _take.get()
+    if take is not None:
+        take(query, key)
     heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
     return heads.transpose(1, 2), None
 

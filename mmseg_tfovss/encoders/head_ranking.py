@@ -53,6 +53,32 @@ def load_ranking(ranking: str | None, weights_hash: str) -> tuple[Path, tuple[tu
     raise FileNotFoundError(f"There is no ranking of heads for these CLIP weights ({weights_hash[:12]}): {_REMEDY}.")
 
 
+def best_heads(k: int, ranking: str | None, weights_hash: str) -> tuple[tuple[Path, ...], dict[int, list[int]]]:
+    """The best heads of a CLIP, for ``model.k`` and ``model.ranking``.
+
+    Args:
+        k: how many; 0: none, and no ranking is needed.
+        ranking: see :func:`load_ranking`.
+        weights_hash: likewise.
+
+    Returns:
+        The files that were read, and heads (from 0) by number of their block (from 1).
+
+    Raises:
+        ValueError: ``k`` is no number of heads that are ranked, or see :func:`load_ranking`.
+        FileNotFoundError: see :func:`load_ranking`.
+    """
+    if not isinstance(k, int) or k < 0:
+        raise ValueError(f"model.k must be a number of heads, at least 0, but got {k!r}.")
+    if k == 0:
+        return (), {}
+    path, ranked = load_ranking(ranking, weights_hash)
+    if k > len(ranked):
+        raise ValueError(f"model.k must be at most {len(ranked)}, the number of ranked heads, but got {k}.")
+    best = sorted(ranked[:k])
+    return (path,), {number: [head for block, head in best if block == number] for number, _ in best}
+
+
 def own_ranking_path(weights_hash: str) -> Path:
     """Where a ranking made on this machine is found without being named."""
     return own_rankings() / f"{weights_hash}.json"

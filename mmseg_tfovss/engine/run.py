@@ -33,6 +33,7 @@ from mmseg_tfovss.evaluation.result import (
     set_aside,
     write_result,
 )
+from mmseg_tfovss.evaluation.setting import setting_of
 
 _SAME_START = 60.0  # seconds: runs of one process share MMEngine's folder for a while
 _logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop) -> 
         backbone=" + ".join(network.name for network in networks),
         dataset=config.dataset,
         protocol=config.protocol,
-        setting=config.get("setting", ""),
+        setting=setting_of(config),
         overrides=config.overrides,
         precision=config.model.get("precision", "fp32"),
         device=" + ".join(total.devices),

@@ -13,7 +13,6 @@ from mmseg_tfovss.config import build
 from mmseg_tfovss.datasets import ResizeShortSide
 from mmseg_tfovss.datasets.files import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS, TRANSFORMS
 
 
@@ -116,21 +115,22 @@ def segment_file(
         ValueError: an image that cannot be used, or a window outside of it.
     """
     original, image = load_image(model, path, resize)
-    logits = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])[0]
+    [assembly] = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])
     patch_logits = None
     if window is not None:
-        plan: WindowPlan = model.window_plan((image.shape[-2], image.shape[-1]))
-        patch_logits = model.patch_logits(plan.cut_at(image, *window)[None])[0].float().cpu().numpy()
+        plan = model.window_plan(assembly.scene.resized)
+        cut = plan.cut_at(image, *window)[None]
+        patch_logits = model.patch_logits(cut, [assembly.scene])[0].float().cpu().numpy()
     head = model.decode_head
     names = head.vocabulary.names
     if head.prob_threshold > 0:
         names = ("background", *names[1:])
     return Segmentation(
         image=original[..., ::-1],
-        pred=model.label(logits).cpu().numpy(),
+        pred=model.labels_of(assembly).cpu().numpy(),
         names=names,
         queries=head.vocabulary.queries,
-        seg_logits=model.dense_logits(logits).float().cpu().numpy() if keep_logits else None,
+        seg_logits=model.dense_logits(assembly).float().cpu().numpy() if keep_logits else None,
         patch_logits=patch_logits,
     )
 

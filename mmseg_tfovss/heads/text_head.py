@@ -1,6 +1,6 @@
 """Text head: a vocabulary and prompts become a classifier of patch features."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
-from mmseg_tfovss.ops.labels import Block, label_pixels
-from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.vocabulary import load_templates, load_vocabulary
 from mmseg_tfovss.vocabulary.features import cached_features, encode_queries
@@ -95,22 +93,6 @@ class TextHead(nn.Module):
         """Cosine logits (B, Q, h, w) of patch features (B, D, h, w)."""
         text = self.text_features.to(features.dtype)
         return torch.einsum("bdhw,qd->bqhw", F.normalize(features, dim=1), text)
-
-    def label(self, logits: DenseLogits, blocks: Callable[[], Iterable[Block]] | None = None) -> Tensor:
-        """Class ids (H, W), int64, of one image at its original size.
-
-        Args:
-            logits: cosine logits of the Q queries.
-            blocks: gives refined logits in their place; see :func:`mmseg_tfovss.ops.labels.label_pixels`.
-        """
-        return label_pixels(
-            logits,
-            self.query_class,
-            logit_scale=self.logit_scale,
-            prob_threshold=self.prob_threshold,
-            area_threshold=self.area_threshold,
-            blocks=blocks,
-        )
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

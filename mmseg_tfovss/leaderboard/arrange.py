@@ -19,7 +19,6 @@ from mmseg_tfovss.leaderboard.board import (
     Section,
     dataset_place,
     kind_of,
-    shown_setting,
 )
 from mmseg_tfovss.leaderboard.notes import notes_of
 from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart, full_source
@@ -55,7 +54,7 @@ def _our_lines(results: Sequence[Result], published: Sequence[Published]) -> lis
     groups = defaultdict(list)
     for result in results:
         changed = f"({changes(result)})" if result["overrides"] else ""
-        setting = " ".join(filter(None, (shown_setting(result["method"], result["setting"]), changed)))
+        setting = " ".join(filter(None, (result["setting"], changed)))
         exact = str(sorted(result["overrides"].items()))  # two changes may look the same when short
         groups[result["method"], result["backbone"], setting, result["precision"], exact].append(result)
     return [
@@ -93,7 +92,7 @@ def _published_lines(published: Sequence[Published]) -> list[Line]:
             Line(
                 method=method,
                 backbone=backbone,
-                setting=shown_setting(method, setting),
+                setting=setting,
                 precision="",
                 kind=MORE_NETWORKS if JOIN in backbone else NOT_STATED,
                 cells={**cells, **_printed_average(group)},

@@ -27,7 +27,6 @@ PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
 DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
 PUBLISHED = "published"
 ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
-_AROUND = "LHTCLIP"
 Mark = Literal["", "best", "second"]
 
 
@@ -145,8 +144,3 @@ def dataset_place(name: str) -> tuple[int, str]:
 def kind_of(backbone: str) -> str:
     """Whether a backbone of ours names a second network."""
     return MORE_NETWORKS if JOIN in backbone else ONE_NETWORK
-
-
-def shown_setting(method: str, setting: str) -> str:
-    """A setting as tables show it: LHT-CLIP's is the method that it works around."""
-    return f"around {setting}" if method == _AROUND and setting else setting

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
-from mmseg_tfovss.leaderboard.board import PUBLISHED, Board, Cell, Line, Section, shown_setting
+from mmseg_tfovss.leaderboard.board import PUBLISHED, Board, Cell, Line, Section
 from mmseg_tfovss.leaderboard.check import SCORES
 from mmseg_tfovss.leaderboard.files import printable
 from mmseg_tfovss.leaderboard.published import Published, full_source
@@ -47,7 +47,7 @@ def published_rows(published: Sequence[Published]) -> list[Row]:
     return [
         (
             number.dataset,
-            f"{', '.join(filter(None, ('published', _setting(number))))}: {full_source([number])}",
+            f"{', '.join(filter(None, ('published', number.setting)))}: {full_source([number])}",
             number.method,
             number.backbone,
             "",
@@ -146,12 +146,8 @@ def to_runs_csv(board: Board) -> str:
 
 def _protocol(result: Result) -> str:
     """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
-    protocol = ", ".join(filter(None, (result["protocol"], shown_setting(result["method"], result["setting"]))))
+    protocol = ", ".join(filter(None, (result["protocol"], result["setting"])))
     return f"{protocol} ({changes(result)})" if result["overrides"] else protocol
-
-
-def _setting(number: Published) -> str:
-    return shown_setting(number.method, number.setting)
 
 
 def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[str]:

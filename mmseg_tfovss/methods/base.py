@@ -1,35 +1,40 @@
-"""What every method shares: a frozen CLIP, words, windows, and labels at the original size.
+"""What every method shares: five stages from an image to its labels. A paper overrides the smallest part it changes.
 
-    test_step -> data_preprocessor -> predict -> inference (whole | slide) -> encode_windows -> extract_feat
-              -> decode_head (cosine) -> stitch -> refine (PAMR) -> postprocess_result (labels)
-
-A paper overrides the smallest part that it changes, most often :meth:`OpenVocabSegmentor.last_block`.
+test_step -> data_preprocessor -> predict
+look      once per image: what companion networks or the whole image say        (default: nothing)
+encode    windows, batched -> named maps on patches; with CLIP's last block = attend + residual + feed_forward
+assemble  windows -> one canvas per map: stitched (mean on pixels) or spliced (mean on patches)
+refine    image-level steps on the canvases                                      (default: PAMR, if asked for)
+label     scale, softmax over queries, largest of a class, thresholds -> class ids at the original size
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from mmengine.registry import DefaultScope
-from mmengine.structures import PixelData
-from mmseg.models.segmentors import EncoderDecoder
-from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
+from mmseg_tfovss.encoders.companion import declare
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
-from mmseg_tfovss.ops.labels import Block
-from mmseg_tfovss.ops.pamr import pamr, pamr_affinity
-from mmseg_tfovss.ops.windows import UPSAMPLINGS, DenseLogits, Size, WindowPlan
+from mmseg_tfovss.encoders.pretrained import built_from, config_place
+from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
+from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
+from mmseg_tfovss.methods.life_cycle import StagedSegmentor
+from mmseg_tfovss.methods.options import check_common, check_network, read_test_cfg
+from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
+from mmseg_tfovss.ops.canvas import Canvas
+from mmseg_tfovss.ops.clustering import majority
+from mmseg_tfovss.ops.labels import label_pixels
+from mmseg_tfovss.ops.pamr import pamr_canvas
+from mmseg_tfovss.registry import MODELS
 
-_TEST_CFG = {"mode", "crop_size", "stride"}
-_PAMR_ELEMENTS = 1 << 23  # logits refined at a time
 
-
-class OpenVocabSegmentor(EncoderDecoder):
+class OpenVocabSegmentor(StagedSegmentor):
     """Training-free open-vocabulary segmentor: an MMSeg ``EncoderDecoder`` with nothing to train.
 
     Args:
@@ -46,17 +51,26 @@ class OpenVocabSegmentor(EncoderDecoder):
             ``two_step``, over the resized image (NACLIP).
         pamr_steps: iterations of PAMR on the full-size cosine logits; 0 switches it off.
         pamr_dilations: distances of PAMR's neighbours, in pixels.
+        residual: add the last block's attention to its input; ``None``: as the method does.
+        feed_forward: run the last block's feed-forward; ``None``: as the method does.
         init_cfg: accepted because MMSeg passes it on; nothing is initialised.
 
     Raises:
-        ValueError: a setting out of range.
+        ValueError: a setting out of range, or a method that is not written as it must be.
     """
 
-    logit_factor = 1.0  # of exported logits, relative to cosines
-    extra_networks: ClassVar[tuple[str, ...]] = ()  # required options that name a network beside CLIP
-    timed_steps: ClassVar[tuple[str, ...]] = ()  # methods that tools/benchmark.py times by themselves
+    # -- what a method declares -------------------------------------------------------------------------------------
+
+    keeps_residual: ClassVar[bool] = True  # in the last block
+    keeps_feed_forward: ClassVar[bool] = True
+    gives_up_residual: ClassVar[bool] = True  # whether plug-ins leave both out by default; not where they are the idea
+    keep: Keep = Keep()  # what of the blocks is kept for ``attend`` or for what comes after them
+    spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
-    label_options: ClassVar[frozenset[str]] = frozenset()  # attributes that in ``whole`` mode only ``label`` reads
+    option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
+    timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
+    complexity_steps: ClassVar[dict[str, str]] = {}  # which of these are parts of DSLO's complexity table
+    label_options: frozenset[str] = frozenset()  # options that, for whole images, only refine and label read
 
     def __init__(
         self,
@@ -70,9 +84,21 @@ class OpenVocabSegmentor(EncoderDecoder):
         whole_upsampling: str = "direct",
         pamr_steps: int = 0,
         pamr_dilations: Sequence[int] = (8, 16),
+        residual: bool | None = None,
+        feed_forward: bool | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        _check_options(window_batch, pad_to, whole_upsampling, pamr_steps, pamr_dilations)
+        common = {
+            "precision": precision,
+            "window_batch": window_batch,
+            "pad_to": pad_to,
+            "whole_upsampling": whole_upsampling,
+            "pamr_steps": pamr_steps,
+            "pamr_dilations": pamr_dilations,
+            "residual": residual,
+            "feed_forward": feed_forward,
+        }
+        check_common(common)
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
             super().__init__(
                 backbone=backbone,
@@ -81,221 +107,186 @@ class OpenVocabSegmentor(EncoderDecoder):
                 data_preprocessor=data_preprocessor or {"type": CLIPPreprocessor},
                 init_cfg=init_cfg,
             )
-        self.mode, self.crop, self.stride = _read_test_cfg(self.test_cfg)
+        self.common = common
+        self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         self.backbone.set_precision(precision)
         self.window_batch = window_batch
         self.pad_to: int | None = self.backbone.patch_size if isinstance(pad_to, str) else pad_to
         self.whole_upsampling = whole_upsampling
         self.pamr_steps, self.pamr_dilations = pamr_steps, tuple(pamr_dilations)
+        self.residual = self.keeps_residual if residual is None else residual
+        self.feed_forward = self.keeps_feed_forward if feed_forward is None else feed_forward
+        self.plugins: list[BlockPlugin] = []  # of others, on early blocks
+        self.passes = 0  # through the blocks
+        self.companions: dict[str, nn.Module] = {}
         self.eval()
+
+    def companion(self, option: str, settings: Mapping[str, Any] | None, *, optional: bool = False) -> Any:  # noqa: ANN401 - any network
+        """Build a frozen network beside CLIP and declare it; ``self.<option>`` is it from then on.
+
+        Args:
+            option: the method's option that holds its config.
+            settings: the config.
+            optional: it may be None, and ``self.<option>`` is None then.
+
+        Returns:
+            The network.
+
+        Raises:
+            ValueError: no config, or one that does not make a network.
+            FileNotFoundError: its weights are not on this machine.
+        """
+        check_network(option, settings)
+        if not (settings or optional):
+            raise ValueError(f"{type(self).__name__} needs a network: set model.{option}=dict(type='...').")
+        network = None
+        if settings:
+            place = f"{config_place('model')}.{option}"
+            with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(place):
+                network = declare(MODELS.build(dict(settings)), settings)
+            self.companions[option] = network
+        setattr(self, option, network)
+        return network
+
+    def option(self, name: str) -> Any:  # noqa: ANN401
+        """What an option is, by its (dotted) name below ``model.``: an attribute, or a field of an option record."""
+        record = self._record_with(name)
+        return attrgetter(name)(self if record is None else getattr(self, record))
+
+    def set_option(self, name: str, value: object) -> None:
+        """Change an option that is read whenever it is needed (see ``label_options``)."""
+        record = self._record_with(name)
+        if record is not None:
+            setattr(self, record, replace(getattr(self, record), **{name: value}))
+            return
+        owner, _, attribute = name.rpartition(".")
+        setattr(attrgetter(owner)(self) if owner else self, attribute, value)
+
+    def _record_with(self, name: str) -> str | None:
+        names = {field.name: record for record, kind in self.option_records.items() for field in fields(kind)}
+        return names.get(name)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """All frozen networks by their place in the config, the image tower first."""
+        return {"backbone": self.backbone, **self.companions}
+
+    def remove_residual(self) -> None:
+        """Leave residual and feed-forward out of the last block, for a plug-in that wants it.
+
+        Raises:
+            ValueError: the options say otherwise, or the method runs its last block in its own way.
+        """
+        kind = type(self)
+        if kind.last_block is not OpenVocabSegmentor.last_block:
+            raise ValueError(
+                f"model.remove_residual=True has no effect: {kind.__name__} runs its last block in its own way"
+                " (last_block). Set model.remove_residual=False."
+            )
+        for name in ("residual", "feed_forward"):
+            if self.common[name]:
+                raise ValueError(
+                    f"model.{name}=True and a plug-in that leaves it out contradict each other: set"
+                    " model.remove_residual=False."
+                )
+        self.residual = self.feed_forward = False
 
     # -- what papers override ---------------------------------------------------------------------------------------
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """The last block: tokens (B, 1 + hw, C), class token first -> tokens of the same shape."""
-        return block(tokens)
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """Attention of the last block: its input (B, 1 + hw, C), class token first -> its output, the same shape."""
+        return block.attention(tokens)
+
+    def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """The last block, ``attend`` + ``residual`` + ``feed_forward``: (B, 1 + hw, C) -> (B, 1 + hw, C)."""
+        attended = self.attend(block, tokens, stream)
+        check_attended(self, attended, tokens)
+        tokens = tokens + attended if self.residual else attended
+        return tokens + block.feed_forward(tokens) if self.feed_forward else tokens
+
+    def early_block(self, number: int, block: CLIPBlock, stream: Stream, projections: Projections | None) -> Tensor:
+        """A block (number from 1) before the last one: as a plug-in runs it, or else as it was trained."""
+        changed = (plugin.run_block(number, block, stream, projections) for plugin in self.plugins)
+        found = next((tokens for tokens in changed if tokens is not None), None)
+        return block(stream.tokens, projections) if found is None else found
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """Map windows (B, 3, H, W) to patch features in text space (B, D, h, w)."""
-        grid = self.backbone.grid(inputs)
-        tokens = self.backbone.early_blocks(self.backbone.embed(inputs), grid)
-        tokens = self.last_block(self.backbone.blocks[-1], tokens, grid)
-        return self.backbone.to_text_space(tokens, grid)
+        stream = self.run_blocks(inputs)
+        return self.backbone.to_text_space(stream.tokens, stream.grid)
 
-    def patch_logits(self, inputs: Tensor) -> Tensor:
-        """Cosine logits on the patch grid, (B, Q, h, w), of windows (B, 3, H, W)."""
-        return self.decode_head(self.extract_feat(inputs))
+    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
+        """What is seen of B whole images of one size, by name, each (B, ...) or a list; it goes into ``scene.seen``."""
+        return {}
 
-    def window_maps(self, inputs: Tensor) -> Tensor:
-        """What is put together from windows: ``patch_logits``, and behind them other maps that :meth:`label` needs."""
-        return self.patch_logits(inputs)
+    def encode(self, windows: Windows) -> Maps:
+        """Named maps (n, C, h, w) of windows; ``logits`` are cosines of the Q queries."""
+        return {LOGITS: self.decode_head(self.extract_feat(windows.images))}
 
-    # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
+    def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
+        """Maps (n, C, h, w) of an image's windows -> a canvas for each, on the pixels of the original image."""
+        plan, direct = self.window_plan(scene.resized), self.mode == "whole" and self.whole_upsampling == "direct"
+        return {
+            name: plan.splice(values, scene.size)
+            if name in self.spliced
+            else plan.stitch(values, scene.size, direct=direct)
+            for name, values in maps.items()
+        }
 
-    @torch.inference_mode()
-    def predict(
-        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
-    ) -> list[SegDataSample]:
-        """Label images.
+    def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
+        """Image-level steps: from the canvases to what is labelled."""
+        check_has_logits(self, canvases)
+        logits = canvases[LOGITS]
+        if self.pamr_steps:
+            logits = pamr_canvas(logits, scene.image, self.pamr_dilations, self.pamr_steps)
+        return Refined(logits)
 
-        Args:
-            inputs: normalised images, (B, 3, H, W) or a sequence of (3, H, W) of any sizes.
-            data_samples: their metadata, of which ``ori_shape`` is used; without it the input's size is the original.
-
-        Returns:
-            One data sample per image with ``pred_sem_seg`` (1, H, W), class ids at the original size.
-        """
-        if data_samples is None:
-            data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
-        logits = self.inference(inputs, [sample.metainfo for sample in data_samples])
-        return self.postprocess_result(logits, data_samples)
-
-    @torch.inference_mode()
-    def inference(
-        self, inputs: Tensor | Sequence[Tensor], batch_img_metas: Sequence[dict[str, Any]]
-    ) -> list[DenseLogits]:
-        """Cosine logits of every image at its own ``ori_shape``, before refinement, scale and softmax."""
-        for meta in batch_img_metas:
-            _check_not_tiny(meta, self.backbone.patch_size)
-        self.prepare()
-        plans = [self.window_plan((image.shape[-2], image.shape[-1])) for image in inputs]
-        windows = [window for plan, image in zip(plans, inputs, strict=True) for window in plan.cut(image)]
-        encoded = iter(self.encode_windows(windows))
-        by_image = [torch.stack([next(encoded) for _ in range(len(plan.tops) * len(plan.lefts))]) for plan in plans]
-        _check_finite(by_image, batch_img_metas)
-        dense = []
-        for plan, patch_logits, image, meta in zip(plans, by_image, inputs, batch_img_metas, strict=True):
-            target = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
-            dense.append(self.stitch(plan, patch_logits, image, target))
-        return dense
-
-    def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
-        """MMSeg's: logits (B, Q, H, W) at the size of the inputs (B, 3, H, W), taken as one window each."""
-        self.prepare()
-        return F.interpolate(self.patch_logits(inputs), size=inputs.shape[-2:], mode="bilinear", align_corners=False)
-
-    def slide_inference(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
-        """MMSeg's: logits (B, Q, H, W) at the size of the inputs, averaged over the windows of ``test_cfg``."""
-        size = {"ori_shape": inputs.shape[-2:]}
-        return torch.stack([logits.dense() for logits in self.inference(inputs, [size] * len(inputs))])
-
-    whole_inference = slide_inference
-
-    def postprocess_result(
-        self, seg_logits: Sequence[DenseLogits], data_samples: Sequence[SegDataSample]
-    ) -> list[SegDataSample]:
-        """Refine, label and store: every sample gets ``pred_sem_seg`` (1, H, W) at its original size."""
-        for logits, sample in zip(seg_logits, data_samples, strict=True):
-            sample.set_data({"pred_sem_seg": PixelData(data=self.label(logits)[None])})
-        return list(data_samples)
-
-    def loss(self, *args: object, **kwargs: object) -> NoReturn:
-        """Raise: there is nothing to train."""
-        raise NotImplementedError(f"{type(self).__name__} is training-free: it has no loss.")
-
-    def _forward(self, inputs: Tensor, data_samples: object = None) -> Tensor:
-        return self.encode_decode(inputs)
+    def label(self, scene: Scene, refined: Refined) -> Tensor:
+        """Class ids (H, W) of one image."""
+        head, logits, queries = self.decode_head, refined.logits, refined.queries
+        own = refined.confidence is None  # whether the threshold looks at the logits themselves
+        labels = label_pixels(
+            logits,
+            head.query_class if queries is None else head.query_class[queries],
+            logit_scale=head.logit_scale,
+            prob_threshold=head.prob_threshold if own else 0.0,
+            area_threshold=head.area_threshold,
+        )
+        if refined.confidence is not None and head.prob_threshold:
+            sure = label_pixels(
+                refined.confidence,
+                torch.ones_like(head.query_class),
+                logit_scale=head.logit_scale,
+                prob_threshold=head.prob_threshold,
+            )  # 1, or 0 below the threshold
+            labels *= sure
+        return labels if refined.regions is None else majority(labels, refined.regions, head.num_classes)
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Compute (or read from the cache) the text features, once."""
-        if not self.decode_head.ready:
-            self.decode_head.set_text_features(self.backbone.pop_text_encoder(), self.backbone.weights_hash)
+    def grey_levels(self, images: Tensor) -> Tensor:
+        """Normalised images as companions take them: RGB from 0 to 255."""
+        return images * self.data_preprocessor.std + self.data_preprocessor.mean
 
-    def window_plan(self, size: Size) -> WindowPlan:
-        """The windows of a resized image of this size."""
-        if self.mode == "whole":
-            return WindowPlan.whole(size)
-        return WindowPlan.slide(size, self.crop, self.stride, self.pad_to)
+    def run_blocks(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Stream:
+        """Images (B, 3, H, W) through all blocks of the tower; ``tokens`` (B, 1 + N, C) are those behind the last one.
 
-    def encode_windows(self, windows: Sequence[Tensor]) -> list[Tensor]:
-        """Patch logits (Q, h, w) of windows (3, H, W) of any images; equal sizes share forward passes."""
-        by_size: dict[torch.Size, list[int]] = defaultdict(list)
-        for index, window in enumerate(windows):
-            by_size[window.shape].append(index)
-        encoded: dict[int, Tensor] = {}
-        for indices in by_size.values():
-            for start in range(0, len(indices), self.window_batch):
-                chunk = indices[start : start + self.window_batch]
-                logits = self.window_maps(torch.stack([windows[index] for index in chunk]))
-                encoded.update(zip(chunk, logits, strict=True))
-        return [encoded[index] for index in range(len(windows))]
-
-    def stitch(self, plan: WindowPlan, patch_logits: Tensor, image: Tensor, target: Size) -> DenseLogits:
-        """Patch logits (n, Q, h, w) of an image's windows -> logits on the ``target`` pixels of the original image."""
-        direct = self.mode == "whole" and self.whole_upsampling == "direct"
-        return plan.stitch(patch_logits, image, target, direct=direct)
-
-    def label(self, logits: DenseLogits) -> Tensor:
-        """Class ids (H, W) of one image, after refinement and thresholds."""
-        if not self.pamr_steps:
-            return self.decode_head.label(logits)
-        affinity = self._affinity(logits)
-        return self.decode_head.label(logits, blocks=lambda: self._refined_blocks(logits, affinity))
-
-    def dense_logits(self, logits: DenseLogits) -> Tensor:
-        """Cosine logits (Q, H, W) of one image at its original size, after refinement."""
-        if not self.pamr_steps:
-            return logits.dense()
-        blocks = self._refined_blocks(logits, self._affinity(logits))
-        return torch.cat([block.transpose(0, 1) for _, _, block in blocks])
-
-    def _affinity(self, logits: DenseLogits) -> Tensor:
-        image = F.interpolate(logits.image[None].float(), size=logits.size, mode="bilinear", align_corners=False)
-        return pamr_affinity(image[0], self.pamr_dilations)
-
-    def _refined_blocks(self, logits: DenseLogits, affinity: Tensor) -> Iterable[Block]:
-        """PAMR, a few queries at a time: memory does not grow with the vocabulary."""
-        height, width = logits.size
-        step = max(1, _PAMR_ELEMENTS // (height * width))
-        for start in range(0, len(logits.patches), step):
-            queries = slice(start, min(start + step, len(logits.patches)))
-            refined = pamr(logits.dense(queries), affinity, self.pamr_dilations, self.pamr_steps)
-            yield slice(0, height), queries, refined.transpose(0, 1)
-
-
-def check_choice(name: str, value: object, valid: Collection[object]) -> None:
-    """Raise ValueError unless ``model.<name>`` is one of the valid values."""
-    if value not in valid:
-        raise ValueError(f"model.{name} must be one of {list(valid)}, but got {value!r}.")
-
-
-def _check_not_tiny(meta: dict[str, Any], patch_size: int) -> None:
-    height, width = meta["ori_shape"][:2]
-    if min(height, width) < patch_size:
-        raise ValueError(
-            f"The image {meta.get('img_path', '(no path)')} of {height}x{width} pixels (height x width) is smaller than"
-            f" one {patch_size}x{patch_size} patch: nothing can be told apart in it."
-        )
-
-
-def _check_finite(by_image: Sequence[Tensor], metas: Sequence[dict[str, Any]]) -> None:
-    finite = torch.stack([logits.isfinite().all() for logits in by_image]) if by_image else torch.ones(0)
-    if not finite.all():
-        meta = metas[int(finite.int().argmin())]
-        raise ValueError(
-            f"The logits of the image {meta.get('img_path', '(no path)')} are not numbers (NaN or infinite): the"
-            " weights are damaged, or too large for model.precision=fp16 (try fp32)."
-        )
-
-
-def _check_options(
-    window_batch: int, pad_to: int | str | None, whole_upsampling: str, pamr_steps: int, pamr_dilations: Sequence[int]
-) -> None:
-    if not isinstance(window_batch, int) or window_batch < 1:
-        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")
-    if pad_to not in (None, "patch") and not (isinstance(pad_to, int) and pad_to > 0):
-        raise ValueError(f"model.pad_to must be a positive number of pixels, 'patch' or None, but got {pad_to!r}.")
-    if whole_upsampling not in UPSAMPLINGS:
-        raise ValueError(f"model.whole_upsampling must be one of {list(UPSAMPLINGS)}, but got {whole_upsampling!r}.")
-    distances = list(pamr_dilations) if isinstance(pamr_dilations, Sequence) else []
-    positive = bool(distances) and all(isinstance(distance, int) and distance > 0 for distance in distances)
-    if not isinstance(pamr_steps, int) or pamr_steps < 0 or not positive:
-        raise ValueError(
-            "model.pamr_steps must be at least 0 and model.pamr_dilations positive numbers of pixels, but got"
-            f" {pamr_steps!r} and {pamr_dilations!r}."
-        )
-
-
-def _read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
-    """Mode, crop size and stride; the last two are (0, 0) in ``whole`` mode."""
-    unknown = set(test_cfg) - _TEST_CFG
-    if unknown:
-        raise ValueError(f"model.test_cfg has unknown options {sorted(unknown)}; valid: {sorted(_TEST_CFG)}.")
-    mode = test_cfg.get("mode")
-    if mode == "whole":
-        return mode, (0, 0), (0, 0)
-    if mode != "slide":
-        raise ValueError(f"model.test_cfg.mode must be 'whole' or 'slide', but got {mode!r}.")
-    return mode, _read_size(test_cfg, "crop_size"), _read_size(test_cfg, "stride")
-
-
-def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
-    value = test_cfg.get(key)
-    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(pair) != 2 or not all(isinstance(pixels, int) and pixels > 0 for pixels in pair):
-        raise ValueError(
-            f"model.test_cfg.{key} must be a positive number of pixels or (height, width), but got {value!r}."
-        )
-    return pair
+        Args:
+            images: normalised.
+            given: what ``attend`` finds in ``stream.given``.
+        """
+        tower = self.backbone
+        self.passes += 1
+        stream = Stream(images, tower.grid(images), tower.embed(images), given or {})
+        self.keep.check(len(tower.blocks))
+        for number, block in enumerate(tower.blocks, start=1):
+            projections = stream.project(number, block, self.keep)
+            if number == len(tower.blocks):
+                stream.tokens = self.last_block(block, stream.tokens, stream)
+            else:
+                stream.tokens = self.early_block(number, block, stream, projections)
+            if number < len(tower.blocks):
+                for plugin in self.plugins:
+                    stream.tokens = plugin.after_block(number, stream)
+            if number in self.keep.tokens:
+                stream.kept_tokens[number] = stream.tokens
+        return stream

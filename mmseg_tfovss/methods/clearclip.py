@@ -12,7 +12,8 @@ Deviations: none in float32 (the official code adds up windows in float16).
 
 from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.clip import CLIPBlock
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.attention import self_correlation
 from mmseg_tfovss.registry import MODELS
@@ -27,10 +28,13 @@ class ClearCLIP(OpenVocabSegmentor):
         **kwargs: see :class:`OpenVocabSegmentor`.
     """
 
+    keeps_residual = False
+    keeps_feed_forward = False
+
     def __init__(self, *, pad_to: int | str | None = "patch", **kwargs: object) -> None:
         super().__init__(pad_to=pad_to, **kwargs)  # type: ignore[arg-type]
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """Self-self attention output, nothing added."""
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """Self-self attention."""
         query, _, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
         return block.merge_heads(self_correlation(query, value))

@@ -9,10 +9,8 @@ Deviations: none. ``ignore_residual=True`` is ClearCLIP's *default config* (atte
 the papers call CLIP: it gives about 9 mIoU on ADE20K in place of 2 (ClearCLIP issue 12).
 """
 
-from torch import Tensor
-
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.options import without_residual
 from mmseg_tfovss.registry import MODELS
 
 
@@ -21,14 +19,10 @@ class VanillaCLIP(OpenVocabSegmentor):
     """Classify every patch token of the unmodified last block.
 
     Args:
-        ignore_residual: keep only the attention output of the last block (no residual, no feed-forward).
+        ignore_residual: ClearCLIP's name for ``residual=False`` and ``feed_forward=False`` together.
         **kwargs: see :class:`OpenVocabSegmentor`.
     """
 
     def __init__(self, *, ignore_residual: bool = False, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]
+        super().__init__(**without_residual(ignore_residual, kwargs))
         self.ignore_residual = ignore_residual
-
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """The block as trained, or its attention alone."""
-        return block.attention(tokens) if self.ignore_residual else block(tokens)

@@ -17,30 +17,32 @@ Deviations: background is class 0, not C, so a tied vote prefers it. Exported lo
 official code skips images of PC459 and ADEfull that hold nothing but label 255, by mistake; not done here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
-from mmseg_tfovss.encoders.labelled import LabelledPreprocessor, patch_labels
-from mmseg_tfovss.encoders.preprocessor import EXACT_MEAN, EXACT_STD, CLIPPreprocessor
-from mmseg_tfovss.methods.base import check_choice
+from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
+from mmseg_tfovss.encoders.preprocessor import EXACT_MEAN, EXACT_STD
+from mmseg_tfovss.encoders.stream import Keep, Stream
+from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.region_voting import RegionVoting
+from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Windows
 from mmseg_tfovss.ops import clustering
 from mmseg_tfovss.ops.attention import self_correlation
+from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.correlation import DENOISINGS, SIMILARITIES, denoise, semantic_correlation
-from mmseg_tfovss.ops.oracle import keep_within_labels
+from mmseg_tfovss.ops.oracle import keep_within_labels, patch_labels
 from mmseg_tfovss.ops.threads import work_in_threads
-from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.registry import MODELS
 
 UPSAMPLING, MEDIAN = 4, 7
 ORACLE = "within_ground_truth"
 RECOVERIES = ("three_softmax", "averaged", ORACLE, "self", "none")
 CLUSTERED = ("rows", "features", "none")
+ROWS, LOCAL, FEATURES = "rows", "local", "features"  # maps: the N rows of B, which patches are local, their features
 
 
 @MODELS.register_module()
@@ -61,7 +63,7 @@ class CLIPtrase(RegionVoting):
         denoising: of global patches: ``cls_subtraction`` | ``self_weight`` (Eq. 7) | ``none``.
         normalise_rows: scale the clustered vectors to length 1 (Eq. 4).
         cluster: what is clustered: ``rows`` of B | ``features`` | ``none`` (pixels keep their own labels).
-        mask_network: config of a network whose tokens' cosines take the place of w, e.g. ``dict(type='DINOv2Encoder')``
+        mask_network: config of a network whose tokens' cosines take the place of w, e.g. ``dict(type='DINOv2')``
             (Table 5); ``None``: CLIP's own.
         cls_weighting: multiply a class's logits by that of the class token (the official code, on VOC20 only).
         **kwargs: see :class:`~mmseg_tfovss.methods.region_voting.RegionVoting`, with ``voting``.
@@ -71,6 +73,7 @@ class CLIPtrase(RegionVoting):
     """
 
     logit_factor = 100.0  # exp(logit_scale) of OpenAI's models
+    gives_up_residual = False  # SCR keeps both
     timed_steps = ("correlate", "clusters", "find_regions")
     label_options = frozenset({"eps", "min_samples", "normalise_rows", "voting"})
 
@@ -91,8 +94,7 @@ class CLIPtrase(RegionVoting):
         cls_weighting: bool = False,
         **kwargs: object,
     ) -> None:
-        images = LabelledPreprocessor if recovery == ORACLE else CLIPPreprocessor
-        preprocessor = {"type": images.__name__, "mean": EXACT_MEAN, "std": EXACT_STD}
+        preprocessor = {"type": "CLIPPreprocessor", "mean": EXACT_MEAN, "std": EXACT_STD}
         super().__init__(**{"data_preprocessor": preprocessor, **kwargs})  # type: ignore[arg-type]
         check_choice("recovery", recovery, RECOVERIES)
         check_choice("similarity", similarity, SIMILARITIES)
@@ -106,39 +108,44 @@ class CLIPtrase(RegionVoting):
         check_choice("correlation_layer", self.correlation_layer, range(1, layers + 1))
         self.recovery, self.similarity, self.per_head, self.denoising = recovery, similarity, per_head, denoising
         self.eps, self.min_samples, self.normalise_rows = eps, min_samples, normalise_rows
-        self.cluster, self.cls_weighting = cluster, cls_weighting
-        with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-            self.mask_network = MODELS.build(mask_network) if mask_network else None
+        self.cluster, self.cls_weighting, self.reads_truth = cluster, cls_weighting, recovery == ORACLE
+        if self.companion("mask_network", mask_network, optional=True) is None:
+            self.keep = Keep(projections=(self.correlation_layer,))
 
-    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    # -- recovery and correlation -----------------------------------------------------------------------------------
+
+    def tokens_and_correlation(self, images: Tensor, truth: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> tokens in text space (B, 1 + N, D), and their correlation w (B, 1 + N, 1 + N)."""
-        backbone, images = self.backbone, inputs[:, :3]
-        labels = patch_labels(inputs, backbone.patch_size) if self.recovery == ORACLE else None
-        grid, tokens = backbone.grid(images), backbone.embed(images)
-        correlation = tokens
-        for number, block in enumerate(backbone.blocks, start=1):
-            compared = number == self.correlation_layer and not self.mask_network
-            projections = block.qkv(tokens) if compared else None
-            correlation = self.correlate(projections) if projections else correlation
-            if number == self.recovery_layer:
-                tokens = self.recover(block, tokens, labels)
-            else:
-                tokens = backbone.run_block(number, tokens, projections)
-            if number < len(backbone.blocks):
-                tokens = backbone.after_block(number, tokens, grid)
-        if self.mask_network:
-            images = images * self.data_preprocessor.std + self.data_preprocessor.mean
-            correlation = self.correlate((self.mask_network(images, grid)[:, None],))  # one "head", one projection
-        return F.normalize(backbone.project(tokens), dim=-1), correlation
+        labels = {"labels": patch_labels(truth, self.backbone.patch_size)} if self.reads_truth else {}
+        stream = self.run_blocks(images, labels)
+        projections: tuple[Tensor, ...]
+        if self.mask_network is None:
+            projections = stream.projections[self.correlation_layer]
+        else:
+            tokens = self.mask_network.tokens(self.grey_levels(images), stream.grid)
+            projections = (tokens[:, None],)  # one "head", one projection
+        return F.normalize(self.backbone.project(stream.tokens), dim=-1), self.correlate(projections)
 
     def correlate(self, projections: tuple[Tensor, ...]) -> Tensor:
         """Correlation w (B, 1 + N, 1 + N) of query, key and value, each (B, heads, 1 + N, d)."""
         return semantic_correlation(projections, self.similarity, per_head=self.per_head)
 
-    def recover(self, block: CLIPBlock, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The block with its attention replaced, within labels (B, N) if given; residual and feed-forward stay."""
+    def early_block(self, number: int, block: CLIPBlock, stream: Stream, projections: Projections | None) -> Tensor:
+        """SCR, if it is to be in this block; its residual and feed-forward stay."""
+        if number != self.recovery_layer:
+            return super().early_block(number, block, stream, projections)
+        tokens = stream.tokens + self.recover(block, stream.tokens, stream)
+        return tokens + block.feed_forward(tokens)
+
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """SCR in the last block, unless it is in an earlier one."""
+        last = self.recovery_layer == len(self.backbone.blocks)
+        return self.recover(block, tokens, stream) if last else block.attention(tokens)
+
+    def recover(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """SCR's attention, (B, 1 + N, C); within ``stream.given["labels"]`` (B, N) for the oracle."""
         if self.recovery == "none":
-            return block(tokens)
+            return block.attention(tokens)
         query, key, value = block.qkv(tokens)  # each (B, heads, 1 + N, d)
         if self.recovery == "three_softmax":
             heads = self_correlation(query, value) + self_correlation(key, value) + self_correlation(value, value)
@@ -147,58 +154,61 @@ class CLIPtrase(RegionVoting):
         else:
             scale = value.shape[-1] ** 0.5 if self.similarity == "cosine" else 1.0
             scores = scale * self.correlate((query, key, value))  # (B, 1 + N, 1 + N)
-            scores = scores if labels is None else keep_within_labels(scores, labels)
+            if self.reads_truth:
+                scores = keep_within_labels(scores, stream.given["labels"])
             heads = scores.softmax(dim=-1)[:, None].to(value.dtype) @ value
-        tokens = tokens + block.merge_heads(heads)
-        return tokens + block.feed_forward(tokens)
+        return block.merge_heads(heads)
+
+    # -- the five stages --------------------------------------------------------------------------------------------
 
     def logits(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Cosine logits (B, Q, h, w) of tokens in text space (B, 1 + N, D)."""
-        return self.decode_head(tokens[:, 1:].transpose(1, 2).unflatten(2, grid))
+        return self.decode_head(tokens[:, 1:].transpose(1, 2).unflatten(2, grid)).contiguous()
 
-    def patch_logits(self, inputs: Tensor) -> Tensor:
+    def patch_logits(self, inputs: Tensor, scenes: object = None) -> Tensor:
         """The paper's L = 100 cos on the patch grid, (B, Q, h, w), not weighted by the class token's."""
-        return self.logit_factor * self.logits(self.encode(inputs)[0], self.backbone.grid(inputs))
+        tokens, _ = self.tokens_and_correlation(inputs)
+        return self.logit_factor * self.logits(tokens, self.backbone.grid(inputs))
 
-    def window_maps(self, inputs: Tensor) -> Tensor:
-        """Cosine logits, and behind them, as maps: the N rows of B, which patches are local, and the features."""
-        grid = self.backbone.grid(inputs)
-        tokens, correlation = self.encode(inputs)
+    def encode(self, windows: Windows) -> Maps:
+        """Cosine logits, the N rows of B, which patches are local, and features; sliding windows are voted in here."""
+        grid = self.backbone.grid(windows.images)
+        tokens, correlation = self.tokens_and_correlation(windows.images, windows.truth)
         rows, local = denoise(correlation, self.denoising)
         logits = self.logits(tokens, grid)
         if self.cls_weighting:
             logits = logits * (self.logit_factor * tokens[:, 0] @ self.decode_head.text_features.T)[..., None, None]
-        maps = [logits, rows.unflatten(2, grid), local[:, None].unflatten(2, grid).to(rows.dtype)]
+        maps = {LOGITS: logits, ROWS: rows.unflatten(2, grid), LOCAL: local[:, None].unflatten(2, grid).to(rows.dtype)}
         if self.cluster == "features":
-            maps.append(tokens[:, 1:].transpose(1, 2).unflatten(2, grid))
-        windows = torch.cat(maps, dim=1)  # (B, Q + N + 1 (+ D), h, w)
-        return windows if self.mode == "whole" else torch.stack(work_in_threads(self.vote_in_window, [windows]))
+            maps[FEATURES] = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
+        if self.mode == "whole":
+            return maps
+        by_window = [{name: values[index] for name, values in maps.items()} for index in range(len(logits))]
+        return {LOGITS: torch.stack(work_in_threads(self.vote_in_window, [by_window]))}
 
-    def clusters(self, maps: Tensor) -> Tensor:
-        """Cluster ids (N,) of the patches, -1 for noise, from the maps behind the logits (N + 1 (+ D), h, w)."""
-        count = maps[0].numel()
-        local = maps[count].flatten() > 0
-        vectors = maps[count + 1 :].flatten(1).T if self.cluster == "features" else maps[:count].flatten(1)
+    def clusters(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """Cluster ids (N,) of the patches, -1 for noise, from the maps (C, h, w) of one window or image."""
+        vectors = maps[FEATURES].flatten(1).T if self.cluster == "features" else maps[ROWS].flatten(1)
         if self.normalise_rows:
             vectors = F.normalize(vectors, dim=1)
-        return clustering.cluster_rows(vectors, local, self.eps, self.min_samples)
+        return clustering.cluster_rows(vectors, maps[LOCAL].flatten() > 0, self.eps, self.min_samples)
 
-    def vote_in_window(self, maps: Tensor) -> Tensor:
+    def vote_in_window(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Logits (Q, h, w) in which every patch has the mean logits of its region."""
-        logits, maps = maps.tensor_split([self.decode_head.out_channels])
         if self.cluster == "none":
-            return logits
-        return clustering.share_logits(logits, maps[: logits[0].numel()].flatten(1), self.clusters(maps))
+            return maps[LOGITS]
+        return clustering.share_logits(maps[LOGITS], maps[ROWS].flatten(1), self.clusters(maps))
 
-    def find_regions(self, logits: DenseLogits) -> Tensor | None:
+    def find_regions(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Tensor | None:
         """Region ids (H, W) on the original image; None when every patch is noise, or without clustering."""
         if self.cluster == "none":
             return None
-        clusters = self.clusters(logits.patches[self.decode_head.out_channels :])
-        return None if int(clusters.max()) == clustering.NOISE else self.draw_regions(clusters, logits)
+        grid = self.backbone.grid(scene.image)
+        maps = {name: canvas.on_grid(grid) for name, canvas in canvases.items() if name != LOGITS}
+        clusters = self.clusters(maps)
+        return None if int(clusters.max()) == clustering.NOISE else self.draw_regions(clusters, maps[ROWS], scene)
 
-    def draw_regions(self, clusters: Tensor, logits: DenseLogits) -> Tensor:
-        """Region ids (H, W) on the original image, from the clusters (N,) of its patches."""
-        rows = logits.patches[self.decode_head.out_channels :][: len(clusters)]  # (N, h, w)
+    def draw_regions(self, clusters: Tensor, rows: Tensor, scene: Scene) -> Tensor:
+        """Region ids (H, W) on the original image, from its patches' clusters (N,) and rows (N, h, w) of B."""
         means = clustering.prototypes(rows.flatten(1), clusters).unflatten(1, rows.shape[1:])  # (K, h, w)
-        return clustering.region_map(means, logits.size, UPSAMPLING, MEDIAN)
+        return clustering.region_map(means, scene.size, UPSAMPLING, MEDIAN)

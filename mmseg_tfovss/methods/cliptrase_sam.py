@@ -16,16 +16,16 @@ highest logit); pixels in none (their region in CLIPtrase, Eq. 8, so that every 
 Deviations: those of CLIPtrase. Table 3's numbers have not been reproduced.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import Grid
-from mmseg_tfovss.methods.base import OpenVocabSegmentor, check_choice
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.cliptrase import CLUSTERED, CLIPtrase
-from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.stages import Scene
 from mmseg_tfovss.registry import MODELS
 
 
@@ -34,7 +34,7 @@ class CLIPtraseSAM(CLIPtrase):
     """CLIPtrase whose regions are masks that SAM finds for the clusters. Whole images only.
 
     Args:
-        sam: config of the frozen SAM, e.g. ``dict(type='SAMMaskEncoder', pretrained='facebook/sam-vit-base')``.
+        sam: config of the frozen SAM, e.g. ``dict(type='SAM', pretrained='facebook/sam-vit-base')``.
         max_points: points of a cluster at most; ``None``: one for each of its patches.
         **kwargs: see :class:`~mmseg_tfovss.methods.cliptrase.CLIPtrase`; ``cluster`` cannot be ``none``.
 
@@ -44,7 +44,6 @@ class CLIPtraseSAM(CLIPtrase):
     """
 
     label_options = CLIPtrase.label_options | {"max_points"}
-    extra_networks: ClassVar[tuple[str, ...]] = ("sam",)
 
     def __init__(self, *, sam: dict[str, Any], max_points: int | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
@@ -56,8 +55,7 @@ class CLIPtraseSAM(CLIPtrase):
         if max_points is not None and (not isinstance(max_points, int) or max_points < 1):
             raise ValueError(f"model.max_points must be at least 1 or None, but got {max_points!r}.")
         self.max_points = max_points
-        with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-            self.sam = MODELS.build(sam)
+        self.companion("sam", sam)
 
     def prompts(self, clusters: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Points (P, 2) in pixels of the network's input, and their labels (K, P) in each cluster's prompt.
@@ -80,13 +78,12 @@ class CLIPtraseSAM(CLIPtrase):
         steps = torch.arange(self.max_points, device=patches.device)
         return patches[(2 * steps + 1) * count // (2 * self.max_points)]
 
-    def draw_regions(self, clusters: Tensor, logits: DenseLogits) -> Tensor:
+    def draw_regions(self, clusters: Tensor, rows: Tensor, scene: Scene) -> Tensor:
         """Region ids (H, W) on the original image, one per cluster of its patches (N,)."""
-        regions = super().draw_regions(clusters, logits)
-        points, labels = self.prompts(clusters, (logits.patches.shape[-2], logits.patches.shape[-1]))
-        image = logits.image * self.data_preprocessor.std + self.data_preprocessor.mean
-        best, first = torch.zeros(logits.size, device=regions.device), 0  # a logit of 0 is the edge of a mask
-        for masks in self.sam.mask_chunks(image, points, labels, logits.size):
+        regions = super().draw_regions(clusters, rows, scene)
+        points, labels = self.prompts(clusters, (rows.shape[-2], rows.shape[-1]))
+        best, first = torch.zeros(scene.size, device=regions.device), 0  # a logit of 0 is the edge of a mask
+        for masks in self.sam.masks(self.grey_levels(scene.image), points, labels, scene.size):
             top, index = masks.max(dim=0)
             regions = torch.where(top > best, first + index, regions)
             best = torch.maximum(best, top)

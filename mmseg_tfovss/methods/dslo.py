@@ -22,110 +22,65 @@ confidence. An image in which no patch is confident keeps all of them. JBU is gu
 original size.
 """
 
-import math
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from mmengine.registry import DefaultScope
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
-from mmseg_tfovss.methods.base import OpenVocabSegmentor, check_choice
-from mmseg_tfovss.ops.attention import self_correlation
-from mmseg_tfovss.ops.graph import COSTS, transport_cost, without_self_attention
-from mmseg_tfovss.ops.jbu import check_jbu, upsampled_strips
-from mmseg_tfovss.ops.labels import Block, label_pixels, row_blocks
-from mmseg_tfovss.ops.mass import NORMALISATIONS, confidences, normalise, rescale, winners
-from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.methods.around import AroundMethod, from_outside_in
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.clearclip import ClearCLIP
+from mmseg_tfovss.methods.clip import VanillaCLIP
+from mmseg_tfovss.methods.naclip import NACLIP
+from mmseg_tfovss.methods.options import check_choice, take_options
+from mmseg_tfovss.methods.stages import Refined, Scene, Seen
+from mmseg_tfovss.ops.canvas import Canvas, Size
+from mmseg_tfovss.ops.discrepancy import Discrepancy
+from mmseg_tfovss.ops.mass import MassSettings
+from mmseg_tfovss.ops.upsampling import Upsampling
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers import (
-    CRITERIA,
-    KL_DIRECTIONS,
-    MARGINALS,
-    iterative_proportional_fitting,
-    kl_discrepancy,
-    max_velocity,
-    optimal_path,
-)
-from mmseg_tfovss.solvers.checks import check_range
 
-MODES = ("max_velocity", "optimal_path", "fusion", "kl", "logits")
-WITH_GRAPH = MODES[:3]
-_CHOICES: dict[str, Collection[str]] = {
-    "attention": ("key", "query", "original"),
-    "normalisation": NORMALISATIONS,
-    "cost": COSTS,
-    "marginal": MARGINALS,
-    "criterion": CRITERIA,
-    "kl_direction": KL_DIRECTIONS,
-    "upsampling": ("jbu", "bilinear"),
+GRAPH = "graph of DSLO"  # what is seen of an image: A
+# CLIP with another attention in its last block: the base where none is named.
+_DEFAULT_BASES: dict[str, dict[str, Any]] = {
+    "key": {"type": NACLIP, "sigma": None, "pamr_steps": 0, "whole_upsampling": "direct"},
+    "query": {"type": ClearCLIP, "pad_to": None},
+    "original": {"type": VanillaCLIP},
 }
-_RANGES = {
-    "theta": (0, 1),
-    "nms_scale": (1e-3, 1e6),
-    "mass_scale": (1e-3, 1e6),
-    "cost_range": (1e-3, 1e6),
-    "epsilon": (1e-6, 1e6),
-    "tau": (1e-9, 1e6),
-}
-_COUNTS = {"top_k": (0, math.inf), "iterations": (1, 1e6), "max_steps": (1, 1e6), "ipf_iterations": (1, 1e6)}
 
 
 @MODELS.register_module()
-class DSLO(OpenVocabSegmentor):
-    """Direct segmentation from the discrepancy of any method's logits over any network's graph.
+class DSLO(AroundMethod):
+    """Direct segmentation from the discrepancy of any method's logits over any network's graph. Whole images only.
+
+    Options are also those of :class:`MassSettings`, :class:`Discrepancy` and :class:`Upsampling`.
 
     Args:
-        backbone: see :class:`OpenVocabSegmentor`.
-        decode_head: likewise; its ``prob_threshold`` looks at the base's probabilities.
-        test_cfg: whole images only.
-        base: config of the method whose logits are used, without backbone and head, e.g. ``dict(type='SCLIP')``;
+        base: config of the method whose logits are used, after its own refinement, e.g. ``dict(type='SCLIP')``;
             ``None``: ``attention`` below.
         attention: of CLIP's last block, without a base: ``key`` or ``query`` with themselves, without residual and
-            feed-forward; ``original``: the block as it was trained.
-        graph: config of the network that gives A, e.g. ``dict(type='StableDiffusionGraph')``; any module with
+            feed-forward; ``original``: the block as it was trained. ``None``: ``key``.
+        graph: config of the network that gives A, e.g. ``dict(type='StableDiffusion')``; any module with
             ``graph(images (B, 3, H, W) in grey levels, grid) -> (B, N, N)``.
-        mode: ``max_velocity``, ``optimal_path``, ``fusion`` (mean of both, each scaled to [0, 1]), or, without a graph,
-            ``kl`` and ``logits`` (Table 2's rows I and II).
-        theta: smallest class probability of a patch that counts; 0 switches NMS off. In [0, 1].
-        nms_scale: logit scale of that probability.
-        mass_scale: logit scale of the softmax over patches.
-        normalisation: ``softmax`` over patches of the logits, or ``probabilities`` divided by their sum.
-        top_k: a query is solved for if it is among this many heaviest ones at some patch; 0: all are.
-        cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
-        self_attention: let C see how much a patch attends to itself. Without, that counts as its largest affinity to
-            another one, so that staying is never dearer than leaving, nor much cheaper.
-        cost_range: largest cost; the default is 80 times the default ``epsilon``. Above that ratio the solver takes
-            float64 and twice the time, above 600 logarithms and more than a hundred times as long.
-        marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
-        epsilon: entropy of the plan.
-        iterations: Sinkhorn's.
-        tau: threshold of convergence.
-        criterion: of convergence, see :func:`mmseg_tfovss.solvers.convergence_steps`.
-        max_steps: of the Markov chain.
-        ipf_iterations: rounds that make A doubly stochastic.
-        kl_direction: see :func:`mmseg_tfovss.solvers.kl_discrepancy`.
-        upsampling: ``jbu`` or ``bilinear``.
-        sigma_space: JBU's, in patches.
-        sigma_range: JBU's, for colours in [0, 1].
-        radius: JBU's, in patches.
-        **kwargs: see :class:`OpenVocabSegmentor`.
+        **kwargs: see :class:`OpenVocabSegmentor`; the head's ``prob_threshold`` looks at the base's probabilities.
 
     Raises:
-        ValueError: a setting out of range, or settings that exclude each other.
+        ValueError: a setting out of range, settings that exclude each other, or a base that cannot be one.
     """
 
-    extra_networks = ("graph",)
-    timed_steps = ("base_logits", "graph_attention", "distribution", "upsample")
+    option_records: ClassVar[dict[str, type]] = {
+        "suppression": MassSettings,
+        "discrepancy": Discrepancy,
+        "upsampling": Upsampling,
+    }
     label_options = frozenset(
-        {*_CHOICES, *_RANGES, *_COUNTS, "self_attention", "sigma_space", "sigma_range", "radius"}
-        - {"attention"}  # all but mode and the networks'
+        field.name for record in option_records.values() for field in fields(record) if field.name != "mode"
     )
+    timed_steps = ("encode", "graph_attention", "distribution", "upsample")
     complexity_steps: ClassVar[dict[str, str]] = {
-        "logits": "base_logits",
+        "logits": "encode",
         "attention": "graph_attention",
         "distribution": "distribution",
         "upsampling": "upsample",
@@ -133,215 +88,100 @@ class DSLO(OpenVocabSegmentor):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        decode_head: dict[str, Any],
-        test_cfg: dict[str, Any] | None = None,
         *,
         base: dict[str, Any] | None = None,
-        attention: str = "key",
+        attention: str | None = None,
         graph: dict[str, Any] | None = None,
-        mode: str = "max_velocity",
-        theta: float = 0.5,
-        nms_scale: float = 100.0,
-        mass_scale: float = 20.0,
-        normalisation: str = "softmax",
-        top_k: int = 1,
-        cost: str = "neg_log",
-        self_attention: bool = False,
-        cost_range: float = 8.0,
-        marginal: str = "target",
-        epsilon: float = 0.1,
-        iterations: int = 50,
-        tau: float = 0.3,
-        criterion: str = "relative_mass",
-        max_steps: int = 50,
-        ipf_iterations: int = 15,
-        kl_direction: str = "mass_to_uniform",
-        upsampling: str = "jbu",
-        sigma_space: float = 1.0,
-        sigma_range: float = 0.1,
-        radius: int = 2,
+        test_cfg: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        _check_part("base", base)
-        _check_part("graph", graph)
+        records = {name: take_options(record, kwargs) for name, record in self.option_records.items()}
+        check_choice("attention", attention, (None, *_DEFAULT_BASES))
+        if base and attention:
+            raise ValueError("model.attention has no effect beside model.base: leave one of them out.")
+        if kwargs.get("pamr_steps"):
+            raise ValueError("DSLO takes no PAMR of its own (model.pamr_steps=0); model.base.pamr_steps is its base's.")
+        if "pamr_steps" in (base or {}):
+            kwargs.pop("pamr_steps", None)
         test_cfg = test_cfg or {"mode": "whole"}
-        with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-            method = None
-            if base:
-                own = {"backbone": backbone, "decode_head": decode_head, "test_cfg": test_cfg}
-                method = MODELS.build({**base, **kwargs, **own})
-                backbone, decode_head = _share(method.backbone), _share(method.decode_head)
-                kwargs["data_preprocessor"] = method.data_preprocessor
-            super().__init__(backbone=backbone, decode_head=decode_head, test_cfg=test_cfg, **kwargs)
-            self.base = method
-            self.graph = MODELS.build(graph) if graph else None
-        if self.graph is not None and hasattr(self.graph, "attach"):
-            self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)
-        self.attention, self.discrepancy = attention, mode
-        self.theta, self.nms_scale, self.mass_scale = theta, nms_scale, mass_scale
-        self.normalisation, self.top_k = normalisation, top_k
-        self.cost, self.self_attention, self.cost_range = cost, self_attention, cost_range
-        self.marginal, self.epsilon, self.iterations = marginal, epsilon, iterations
-        self.tau, self.criterion, self.max_steps, self.ipf_iterations = tau, criterion, max_steps, ipf_iterations
-        self.kl_direction, self.upsampling = kl_direction, upsampling
-        self.sigma_space, self.sigma_range, self.radius = sigma_space, sigma_range, radius
-        self._check()
+        super().__init__(base=base or _DEFAULT_BASES[attention or "key"], test_cfg=test_cfg, **kwargs)
+        for name, record in records.items():
+            setattr(self, name, record)
+        self.logit_factor = 1.0
+        self.common["pamr_steps"] = self.pamr_steps = 0
+        self._check_base()
+        self.companion("graph", graph, optional=True)
+        self._check_graph()
 
-    # -- network ----------------------------------------------------------------------------------------------------
+    # -- the five stages --------------------------------------------------------------------------------------------
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """The default base: x <- out_proj(softmax(k k^T / sqrt(d)) v)."""
-        if self.attention == "original":
-            return block(tokens)
-        query, key, value = block.qkv(tokens)  # each (B, heads, 1 + N, d)
-        return block.merge_heads(self_correlation(key if self.attention == "key" else query, value))
+    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
+        """What the base sees, and the graph A (B, N, N) of the images' patches."""
+        seen = self.base.look(scenes)
+        if self.discrepancy.needs_graph:
+            images = torch.stack([scene.image for scene in scenes])
+            seen = {**seen, GRAPH: self.graph_attention(images, self.backbone.grid(images))}
+        return seen
 
-    def patch_logits(self, inputs: Tensor) -> Tensor:
-        """The base's cosines (B, Q, h, w)."""
-        if self.base is None:
-            return super().patch_logits(inputs)
-        return self.base.patch_logits(inputs) / self.base.logit_factor
-
-    base_logits = patch_logits
-
-    def graph_attention(self, inputs: Tensor, grid: Grid) -> Tensor:
+    def graph_attention(self, inputs: Tensor, grid: Size) -> Tensor:
         """The graph A (B, N, N) of images (B, 3, H, W); rows sum to 1."""
-        assert self.graph is not None
-        images = inputs * self.data_preprocessor.std + self.data_preprocessor.mean
-        return self.graph(images, grid)
+        return self.graph.graph(self.grey_levels(inputs), grid)
 
-    def window_maps(self, inputs: Tensor) -> Tensor:
-        """Cosines, and behind them, as maps, the N rows of A: (B, Q + N, h, w)."""
-        logits = self.base_logits(inputs)
-        if self.discrepancy not in WITH_GRAPH:
-            return logits
-        grid = (logits.shape[-2], logits.shape[-1])
-        graph = self.graph_attention(inputs, grid).unflatten(2, grid)
-        return torch.cat([logits.to(graph.dtype), graph], dim=1)
+    def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
+        """The base's refinement; then NMS, Eq. 2, early rejection, D over the graph, and D's upsampling."""
+        base = self.base.refine(scene, canvases)
+        if base.regions is not None or base.queries is not None:
+            raise ValueError(f"{type(self.base).__name__} gives a class to regions, or rejects some, before DSLO can.")
+        logits = base.logits.on_grid(self.backbone.grid(scene.image))  # (Q, h, w)
+        scores, queries = self.distribution(logits, scene.seen.get(GRAPH))
+        return Refined(self.upsample(scores, scene, base.logits), queries, confidence=base.confidence or base.logits)
 
-    # -- discrepancy ------------------------------------------------------------------------------------------------
+    label = OpenVocabSegmentor.label
+
+    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+        """The base's cosines (B, Q, h, w)."""
+        return self.base.patch_logits(inputs, scenes) / self.base.logit_factor
+
+    # -- steps of refine --------------------------------------------------------------------------------------------
 
     def masses(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised logits f (N, K), and which queries (K,) they belong to, after NMS and early rejection."""
-        confident = confidences(logits, self.decode_head.query_class, self.nms_scale)
-        kept = confident >= self.theta
-        if not bool(kept.any()):
-            kept = torch.ones_like(kept)
-        mass = normalise(logits, kept, self.mass_scale, self.normalisation, confident)
-        queries = winners(mass, self.top_k or mass.shape[1])
-        return mass[:, queries], queries
+        return self.suppression.masses(logits, self.decode_head.query_class)
 
-    def solve(self, mass: Tensor, graph: Tensor) -> Tensor:
-        """The discrepancy D (N, K) of masses (N, K), of which the largest wins, over a graph (N, N)."""
-        if self.discrepancy == "kl":
-            terms = kl_discrepancy(mass, direction=self.kl_direction)
-            return terms if self.kl_direction == "mass_to_uniform" else -terms  # u log(u / f) falls as f grows
-        if self.discrepancy == "optimal_path":
-            return self.optimal_path(mass, graph)
-        if self.discrepancy == "max_velocity":
-            return self.max_velocity(mass, graph)
-        return (rescale(self.optimal_path(mass, graph)) + rescale(self.max_velocity(mass, graph))) / 2
+    def distribution(self, logits: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the argmax is taken of, (K, h, w), and its queries (K,), from logits (Q, h, w) and A (N, N)."""
+        if self.discrepancy.mode == "logits":
+            return logits, torch.arange(len(logits), device=logits.device)
+        mass, queries = self.masses(logits.contiguous().flatten(1).T)
+        graph = None if graph is None else graph.to(mass.dtype)
+        return self.discrepancy.solve(mass, graph).T.unflatten(1, logits.shape[-2:]), queries
 
-    def optimal_path(self, mass: Tensor, graph: Tensor) -> Tensor:
-        """Length of the path from the mass to every patch; its negative where ``cost`` is a distance."""
-        cost = self.path_cost(graph)
-        path = optimal_path(mass, cost, epsilon=self.epsilon, iterations=self.iterations, marginal=self.marginal)
-        nearest_wins = self.cost != "attention" and self.marginal == "target"
-        return -path if nearest_wins else path
+    def upsample(self, scores: Tensor, scene: Scene, base: Canvas) -> Canvas:
+        """Scores (K, h, w) on the pixels of the original image."""
+        return self.upsampling.canvas(scores, self.grey_levels(scene.image), scene.size, like=base)
 
-    def path_cost(self, graph: Tensor) -> Tensor:
-        """C (N, N) of a graph (N, N)."""
-        graph = graph if self.self_attention else without_self_attention(graph)
-        return self.cost_range * transport_cost(graph, self.cost)
+    # -- what cannot be composed ------------------------------------------------------------------------------------
 
-    def max_velocity(self, mass: Tensor, graph: Tensor) -> Tensor:
-        """Velocity at which the mass reaches every patch."""
-        transition = iterative_proportional_fitting(graph, iterations=self.ipf_iterations)
-        return max_velocity(mass, transition, tau=self.tau, criterion=self.criterion, max_steps=self.max_steps)
+    def _check_base(self) -> None:
+        if self.mode != "whole":
+            raise ValueError("DSLO takes whole images: set model.test_cfg=dict(mode='whole').")
+        for method in from_outside_in(self.base):
+            name = type(method).__name__
+            if isinstance(method, DSLO):
+                raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
+            if type(method).label not in (OpenVocabSegmentor.label, AroundMethod.label):
+                raise ValueError(f"DSLO labels images itself: it cannot keep the labelling step of its base {name}.")
+            if getattr(method, "voting", None) == "majority" and getattr(method, "cluster", None) != "none":
+                raise ValueError(
+                    f"DSLO solves for logits, but its base {name} lets the pixels of a region vote with their classes:"
+                    " set model.base.voting='mean_logits', or model.base.cluster='none'."
+                )
 
-    def distribution(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """What the argmax is taken of, (K, h, w), and its queries (K,), from the maps of :meth:`window_maps`."""
-        count = self.decode_head.out_channels
-        logits = patches[:count]
-        if self.discrepancy == "logits":
-            return logits, torch.arange(count, device=patches.device)
-        mass, queries = self.masses(logits.flatten(1).T)
-        return self.solve(mass, patches[count:].flatten(1)).T.unflatten(1, logits.shape[-2:]), queries
-
-    # -- labels -----------------------------------------------------------------------------------------------------
-
-    def upsample(self, scores: Tensor, logits: DenseLogits) -> Iterable[Block]:
-        """Maps (K, h, w) at the original size, in strips: rows, queries, and their values (r, K, W)."""
-        if self.upsampling == "bilinear":
-            return row_blocks(replace(logits, patches=scores))
-        image = logits.image * self.data_preprocessor.std + self.data_preprocessor.mean
-        guide = F.interpolate(image[None] / 255, size=logits.size, mode="bilinear", align_corners=False)[0]
-        strips = upsampled_strips(
-            scores, guide, sigma_space=self.sigma_space, sigma_range=self.sigma_range, radius=self.radius
-        )
-        queries = slice(0, len(scores))
-        return ((rows, queries, strip) for rows, strip in strips)
-
-    @torch.inference_mode()
-    def label(self, logits: DenseLogits) -> Tensor:
-        """Class ids (H, W) of one image."""
-        head = self.decode_head
-        scores, queries = self.distribution(logits.patches)
-        found = label_pixels(
-            replace(logits, patches=scores),
-            head.query_class[queries],
-            logit_scale=1.0,
-            area_threshold=head.area_threshold,
-            blocks=lambda: self.upsample(scores, logits),
-        )
-        if head.prob_threshold:
-            cosines = replace(logits, patches=logits.patches[: head.out_channels])
-            sure = label_pixels(
-                cosines,
-                torch.ones_like(head.query_class),
-                logit_scale=head.logit_scale,
-                prob_threshold=head.prob_threshold,
-            )  # 1, or 0 below the threshold
-            found *= sure
-        return found
-
-    def dense_logits(self, logits: DenseLogits) -> Tensor:
-        """What the argmax is taken of, (Q, H, W) at the original size; -inf for rejected queries."""
-        scores, queries = self.distribution(logits.patches)
-        upsampled = torch.cat([strip for _, _, strip in self.upsample(scores, logits)]).transpose(0, 1)
-        dense = upsampled.new_full((self.decode_head.out_channels, *logits.size), -torch.inf)
-        dense[queries] = upsampled
-        return dense
-
-    def _check(self) -> None:
-        check_choice("mode", self.discrepancy, MODES)
-        for name, valid in _CHOICES.items():
-            check_choice(name, getattr(self, name), valid)
-        for name, (low, high) in {**_RANGES, **_COUNTS}.items():
-            check_range(f"model.{name}", getattr(self, name), low, high, whole=name in _COUNTS)
-        if self.mode != "whole" or self.pamr_steps:
-            raise ValueError("DSLO takes whole images (model.test_cfg.mode='whole') and no PAMR (model.pamr_steps=0).")
-        if self.discrepancy in WITH_GRAPH and self.graph is None:
+    def _check_graph(self) -> None:
+        if self.discrepancy.needs_graph and self.graph is None:
             raise ValueError(
-                f"model.mode={self.discrepancy!r} needs a graph: set model.graph=dict(type='StableDiffusionGraph'),"
-                " 'DINOv2Graph', 'DINOGraph' or 'CLIPGraph'; or take model.mode='kl'."
+                f"model.mode={self.discrepancy.mode!r} needs a graph: set model.graph=dict(type='StableDiffusion'),"
+                " 'DINOv2', 'DINO' or 'CLIPGraph'; or take model.mode='kl'."
             )
-        check_jbu(self.sigma_space, self.sigma_range, self.radius)
-
-
-def _check_part(name: str, settings: object) -> None:
-    if settings and not (isinstance(settings, Mapping) and "type" in settings):
-        raise ValueError(
-            f"model.{name} must be settings with a type, as in \"model.{name}=dict(type='...')\", or None, but got"
-            f" {settings!r}."
-        )
-
-
-def _share(module: nn.Module) -> dict[str, Any]:
-    """A config that gives a module that exists already."""
-    return {"type": _given, "module": module}
-
-
-def _given(module: nn.Module) -> nn.Module:
-    return module
+        if self.graph is not None and hasattr(self.graph, "attach"):
+            self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)

@@ -12,8 +12,10 @@ and exact GELU, an accident of its port); no key smoothing and no prompt denoisi
 
 from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.clip import CLIPBlock
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.options import without_residual
 from mmseg_tfovss.registry import MODELS
 
 
@@ -22,19 +24,16 @@ class MaskCLIP(OpenVocabSegmentor):
     """Let every token attend to itself only.
 
     Args:
-        ignore_residual: drop residual and feed-forward ("MaskCLIP + ClearCLIP" in ClearCLIP's tables).
+        ignore_residual: ClearCLIP's name for ``residual=False`` and ``feed_forward=False`` together ("MaskCLIP +
+            ClearCLIP" in its tables).
         **kwargs: see :class:`OpenVocabSegmentor`.
     """
 
     def __init__(self, *, ignore_residual: bool = False, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]
+        super().__init__(**without_residual(ignore_residual, kwargs))
         self.ignore_residual = ignore_residual
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """Values through out_proj; no token looks at another."""
         _, _, value = block.qkv(tokens)  # (B, heads, 1 + hw, d)
-        attended = block.merge_heads(value)
-        if self.ignore_residual:
-            return attended
-        tokens = tokens + attended
-        return tokens + block.feed_forward(tokens)
+        return block.merge_heads(value)

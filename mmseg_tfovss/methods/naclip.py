@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.attention import gaussian_neighbourhood, self_correlation
 from mmseg_tfovss.registry import MODELS
@@ -36,6 +37,9 @@ class NACLIP(OpenVocabSegmentor):
         ValueError: ``sigma`` is not positive.
     """
 
+    keeps_residual = False
+    keeps_feed_forward = False
+
     def __init__(
         self,
         *,
@@ -49,10 +53,10 @@ class NACLIP(OpenVocabSegmentor):
         super().__init__(pamr_steps=pamr_steps, whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
         self.sigma = sigma
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """Key-key attention with the prior; output of the attention alone."""
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """Key-key attention with the prior."""
         _, key, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
-        prior = None if self.sigma is None else _prior(grid, self.sigma, key.dtype, key.device)
+        prior = None if self.sigma is None else _prior(stream.grid, self.sigma, key.dtype, key.device)
         return block.merge_heads(self_correlation(key, value, prior))
 
 

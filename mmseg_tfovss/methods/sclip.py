@@ -11,7 +11,8 @@ Deviations: none.
 
 from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.clip import CLIPBlock
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.attention import self_correlation
 from mmseg_tfovss.registry import MODELS
@@ -21,9 +22,7 @@ from mmseg_tfovss.registry import MODELS
 class SCLIP(OpenVocabSegmentor):
     """Replace query-key attention by query-query plus key-key attention."""
 
-    def last_block(self, block: CLIPBlock, tokens: Tensor, grid: Grid) -> Tensor:
-        """Correlative self-attention, residual and feed-forward kept."""
+    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """Correlative self-attention."""
         query, key, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
-        heads = self_correlation(query, value) + self_correlation(key, value)
-        tokens = tokens + block.merge_heads(heads)
-        return tokens + block.feed_forward(tokens)
+        return block.merge_heads(self_correlation(query, value) + self_correlation(key, value))

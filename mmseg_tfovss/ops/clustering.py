@@ -1,6 +1,6 @@
 """Regions from clusters of patches, and one class for each region (CLIPtrase, ECCV 2024, arXiv:2407.08268)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
-from mmseg_tfovss.ops.windows import DenseLogits, Size
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, PatchCanvas, Size
 
 NOISE = -1
 _ELEMENTS = 1 << 22  # numbers held at a time
@@ -167,21 +167,37 @@ def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
     return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)[regions]
 
 
-def region_logits(logits: DenseLogits, regions: Tensor) -> DenseLogits:
-    """Mean logits of each region (H, W) of an image, without a tensor of queries x pixels.
+def region_logits(logits: PatchCanvas, regions: Tensor) -> Tensor:
+    """Mean logits (Q, K) of each of K regions (H, W) of an image, without a tensor of queries x pixels.
 
     Args:
         logits: of Q queries on H x W pixels.
-        regions: (H, W) region ids, the largest K - 1.
-
-    Returns:
-        Logits of Q queries on K x 1 "pixels", the regions; 0 where a region has no pixel.
+        regions: (H, W) region ids, the largest K - 1; means are 0 where a region has no pixel.
     """
     count = int(regions.max()) + 1
     members = (regions[None] == torch.arange(count, device=regions.device)[:, None, None]).float()  # (K, H, W)
     shares = logits.rows.T @ members @ logits.columns / members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]  # (K, a, b)
-    means = logits.patches.flatten(1) @ shares.flatten(1).T  # (Q, K)
-    return DenseLogits(means[..., None], torch.eye(count).to(means), means.new_ones(1, 1), logits.image)
+    return logits.patches.flatten(1) @ shares.flatten(1).T
+
+
+class RegionCanvas(Canvas):
+    """Logits that are the same for all pixels of a region: the means of what they were.
+
+    Args:
+        logits: of Q queries on H x W pixels.
+        regions: (H, W) region ids from 0 on.
+    """
+
+    def __init__(self, logits: PatchCanvas, regions: Tensor) -> None:
+        self.size, self.channels, self.device = logits.size, logits.channels, logits.device
+        self.means, self.regions = region_logits(logits, regions), regions  # (Q, K), (H, W)
+
+    def blocks(self) -> Iterator[Block]:
+        """All queries, some rows at a time."""
+        step = max(1, BLOCK_ELEMENTS // (self.channels * self.size[1]))
+        for start in range(0, self.size[0], step):
+            rows = slice(start, min(start + step, self.size[0]))
+            yield rows, slice(0, self.channels), self.means.T[self.regions[rows]].transpose(1, 2)
 
 
 def share_logits(logits: Tensor, rows: Tensor, clusters: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.windows import Size
+from mmseg_tfovss.ops.canvas import Size
 
 COSTS = ("neg_log", "one_minus", "attention")
 _SMALLEST_AFFINITY = 1e-6  # of the largest

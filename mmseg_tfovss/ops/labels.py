@@ -11,65 +11,54 @@ The argmax of P' is the class of the argmax of L, and max P' = exp(s max L - log
 (best logit, its query, logsumexp) are enough; logits pass by once, block by block.
 """
 
-from collections.abc import Callable, Iterable
-
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.ops.canvas import Canvas
 
-# Logits held at a time: small enough to stay in the last-level cache between the passes over it.
-_BLOCK_ELEMENTS = 1 << 21
-Block = tuple[slice, slice, Tensor]
-"""Rows, queries, and their logits (r, q, W)."""
+
+class NotNumbersError(ValueError):
+    """Some logits are NaN."""
 
 
 def label_pixels(
-    logits: DenseLogits,
+    logits: Canvas,
     query_class: Tensor,
     *,
     logit_scale: float,
     prob_threshold: float = 0.0,
     area_threshold: float = 0.0,
-    blocks: Callable[[], Iterable[Block]] | None = None,
 ) -> Tensor:
     """Label the pixels of one image.
 
     Args:
-        logits: cosine logits of Q queries.
+        logits: of Q queries.
         query_class: (Q,) class id of each query.
         logit_scale: s above, > 0.
         prob_threshold: p above; 0 switches step 4's threshold off.
         area_threshold: a above; 0 switches step 3 off.
-        blocks: gives the logits block by block, each time it is called, when they are not simply ``logits``
-            (refined by PAMR, say).
 
     Returns:
         Class ids (H, W), int64.
+
+    Raises:
+        NotNumbersError: some logits are NaN.
     """
-    source = blocks or (lambda: row_blocks(logits))
-    height, width = logits.size
-    device = logits.patches.device
-    maps = _PixelMaps(height, width, logit_scale, device, with_sum=prob_threshold > 0)
-    for rows, queries, block in source():
+    maps = _PixelMaps(*logits.size, logit_scale, logits.device, with_sum=prob_threshold > 0)
+    for rows, queries, block in logits.blocks():
         maps.update(rows, queries, block)
+    if bool(maps.best.isnan().any()):
+        raise NotNumbersError("Some refined logits are not numbers (NaN), so that their pixels have no class.")
     if area_threshold > 0:
         kept = _large_classes(query_class[maps.query], int(query_class.max()) + 1, area_threshold)
         if not bool(kept.all()):
             maps.forget_best()
-            for rows, queries, block in source():
+            for rows, queries, block in logits.blocks():
                 maps.update_best(rows, queries, block, allowed=kept[query_class])
     labels = query_class[maps.query]
     if prob_threshold > 0:
         labels[maps.best_probability() < prob_threshold] = 0
     return labels
-
-
-def row_blocks(logits: DenseLogits) -> Iterable[Block]:
-    """All queries, some rows at a time."""
-    queries = slice(0, len(logits.patches))
-    for rows, block in logits.strips(_BLOCK_ELEMENTS):
-        yield rows, queries, block
 
 
 def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> Tensor:
@@ -90,14 +79,16 @@ class _PixelMaps:
         # sum over queries of exp(s (L - reference)), with reference = best logit so far
         self.reference = self.best.clone()
         self.total = torch.zeros((height, width), device=device)
+        self._scratch = torch.empty(0, device=device)  # blocks belong to others: what is written goes here
 
     def update(self, rows: slice, queries: slice, block: Tensor) -> None:
-        """Take in a block; its memory is overwritten."""
+        """Take in a block (r, q, W)."""
         top = self._take_best(rows, queries, block)
         if self.with_sum:
             reference = torch.maximum(self.reference[rows], top)
             decay = (self.reference[rows] - reference).mul_(self.scale).exp_()
-            added = block.sub_(reference[:, None]).mul_(self.scale).exp_().sum(dim=1)
+            differences = torch.sub(block, reference[:, None], out=self._like(block))
+            added = differences.mul_(self.scale).exp_().sum(dim=1)
             self.total[rows] = self.total[rows] * decay + added
             self.reference[rows] = reference
 
@@ -107,7 +98,7 @@ class _PixelMaps:
 
     def update_best(self, rows: slice, queries: slice, block: Tensor, allowed: Tensor) -> None:
         """Take in a block for the best query only, among the allowed ones (Q,)."""
-        self._take_best(rows, queries, block.masked_fill_(~allowed[queries][:, None], -torch.inf))
+        self._take_best(rows, queries, block.masked_fill(~allowed[queries][:, None], -torch.inf))
 
     def best_probability(self) -> Tensor:
         """exp(s best - logsumexp), (H, W)."""
@@ -115,7 +106,13 @@ class _PixelMaps:
 
     def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
         top, query = block.max(dim=1)
-        better = top > self.best[rows]
+        better = (top > self.best[rows]) | top.isnan()
         self.query[rows] = torch.where(better, query + queries.start, self.query[rows])
         self.best[rows] = torch.where(better, top, self.best[rows])
         return top
+
+    def _like(self, block: Tensor) -> Tensor:
+        """Memory of a block's size and layout, the same for all blocks that are alike."""
+        if self._scratch.shape != block.shape or self._scratch.stride() != block.stride():
+            self._scratch = torch.empty_like(block)
+        return self._scratch

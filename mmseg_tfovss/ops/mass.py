@@ -3,8 +3,13 @@
 Logits and masses are (N, C) here: N patches, C queries (or classes).
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from mmseg_tfovss.solvers.checks import check_option, check_range
 
 NORMALISATIONS = ("softmax", "probabilities")
 
@@ -61,3 +66,47 @@ def rescale(maps: Tensor) -> Tensor:
     """
     low, high = maps.aminmax()
     return (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+@dataclass(frozen=True)
+class MassSettings:
+    """How logits become masses, and which queries are solved for.
+
+    Attributes:
+        theta: smallest class probability of a patch that counts; 0 switches noise suppression off. In [0, 1].
+        nms_scale: logit scale of that probability.
+        mass_scale: logit scale of the softmax over patches.
+        normalisation: ``softmax`` over patches of the logits, or ``probabilities`` divided by their sum.
+        top_k: a query is solved for if it is among this many heaviest ones at some patch; 0: all are.
+    """
+
+    theta: float = 0.5
+    nms_scale: float = 100.0
+    mass_scale: float = 20.0
+    normalisation: str = "softmax"
+    top_k: int = 1
+
+    def __post_init__(self) -> None:
+        check_range("model.theta", self.theta, 0, 1)
+        check_range("model.nms_scale", self.nms_scale, 1e-3, 1e6)
+        check_range("model.mass_scale", self.mass_scale, 1e-3, 1e6)
+        check_option("model.normalisation", self.normalisation, NORMALISATIONS)
+        check_range("model.top_k", self.top_k, 0, math.inf, whole=True)
+
+    def masses(self, logits: Tensor, query_class: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise suppression, Eq. 2 and early rejection.
+
+        Args:
+            logits: (N, Q), cosines.
+            query_class: (Q,).
+
+        Returns:
+            Masses f (N, K), and the queries (K,) that they belong to. Where no patch is confident, all count.
+        """
+        confident = confidences(logits, query_class, self.nms_scale)
+        kept = confident >= self.theta
+        if not bool(kept.any()):
+            kept = torch.ones_like(kept)
+        mass = normalise(logits, kept, self.mass_scale, self.normalisation, confident)
+        queries = winners(mass, self.top_k or mass.shape[1])
+        return mass[:, queries], queries

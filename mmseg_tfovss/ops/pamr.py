@@ -17,7 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.ops.canvas import Block, Canvas, ComputedCanvas
+
 _EPSILON = 1e-8
+_ELEMENTS = 1 << 23  # values refined at a time
 _SHARPNESS = 0.1
 _NEIGHBOURS = [(dy, dx) for dy, dx in product((-1, 0, 1), repeat=2) if (dy, dx) != (0, 0)]
 
@@ -68,6 +71,29 @@ def pamr(masks: Tensor, affinity: Tensor, dilations: Sequence[int], steps: int) 
             refined.addcmul_(weight, neighbour)
         masks = refined
     return masks
+
+
+def pamr_canvas(maps: Canvas, image: Tensor, dilations: Sequence[int], steps: int) -> Canvas:
+    """The maps of a canvas refined at the original size, a few at a time: memory does not grow with their number.
+
+    Args:
+        maps: C maps on H x W pixels.
+        image: (3, h, w), normalised colours; they are brought to H x W (bilinear).
+        dilations: distances of the neighbours, in pixels.
+        steps: number of iterations.
+    """
+    height, width = maps.size
+    resized = F.interpolate(image[None].float(), size=maps.size, mode="bilinear", align_corners=False)[0]
+    affinity = pamr_affinity(resized, dilations)
+    at_once = max(1, _ELEMENTS // (height * width))
+
+    def make() -> Iterator[Block]:
+        for start in range(0, maps.channels, at_once):
+            channels = slice(start, min(start + at_once, maps.channels))
+            refined = pamr(maps.some(channels), affinity, dilations, steps)
+            yield slice(0, height), channels, refined.transpose(0, 1)
+
+    return ComputedCanvas(maps.size, maps.channels, maps.device, make)
 
 
 def _neighbours(maps: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:

@@ -7,7 +7,6 @@ rows and columns, and windows stand on a grid. So the whole chain is ``rows @ pa
 needed, unless somebody asks for it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -16,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Size = tuple[int, int]
+from mmseg_tfovss.ops.canvas import PatchCanvas, Size
+
 UPSAMPLINGS = ("direct", "two_step")
 
 
@@ -74,43 +74,6 @@ def stitching_matrix(
 
 
 @dataclass(frozen=True)
-class DenseLogits:
-    """Logits of Q queries on the pixels of one original image, not yet multiplied out.
-
-    Attributes:
-        patches: (Q, a, b), the patch logits of all windows side by side.
-        rows: (H, a), from patch rows to pixel rows.
-        columns: (W, b), from patch columns to pixel columns.
-        image: (3, h, w), the network's input, for refinement that looks at colours.
-    """
-
-    patches: Tensor
-    rows: Tensor
-    columns: Tensor
-    image: Tensor
-
-    @property
-    def size(self) -> Size:
-        """Height and width of the original image."""
-        return len(self.rows), len(self.columns)
-
-    def dense(self, queries: slice = slice(None)) -> Tensor:
-        """Logits (q, H, W) of the chosen queries."""
-        return self.rows @ (self.patches[queries] @ self.columns.T)
-
-    def strips(self, elements: int) -> Iterator[tuple[slice, Tensor]]:
-        """All queries in strips of rows: yields rows and their logits (r, Q, W), about ``elements`` numbers each."""
-        queries, patch_rows, _ = self.patches.shape
-        height, width = self.size
-        # (a, Q * W): every strip is then one matrix product.
-        across = (self.patches @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
-        step = max(1, elements // (queries * width))
-        for start in range(0, height, step):
-            rows = slice(start, min(start + step, height))
-            yield rows, (self.rows[rows] @ across).view(-1, queries, width)
-
-
-@dataclass(frozen=True)
 class WindowPlan:
     """Where the windows of an image of a given size lie.
 
@@ -127,6 +90,11 @@ class WindowPlan:
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def count(self) -> int:
+        """Number of windows."""
+        return len(self.tops) * len(self.lefts)
 
     @classmethod
     def whole(cls, size: Size) -> "WindowPlan":
@@ -159,18 +127,51 @@ class WindowPlan:
         window = image[:, top:bottom, left:right]
         return F.pad(window, self.padding) if any(self.padding) else window
 
-    def stitch(self, patch_logits: Tensor, image: Tensor, target: Size, *, direct: bool) -> DenseLogits:
-        """Put the patch logits (n, Q, h, w) of this plan's windows on an original image of ``target`` pixels."""
-        grid = patch_logits.shape[-2:]
+    def stitch(self, maps: Tensor, target: Size, *, direct: bool) -> PatchCanvas:
+        """Average on pixels: maps (n, C, h, w) of this plan's windows, on an original image of ``target`` pixels."""
+        grid = maps.shape[-2:]
         left, right, top, bottom = self.padding
         axes = (
             (self.size[0], self.tops, self.crop[0], (top, bottom), grid[0], target[0], direct),
             (self.size[1], self.lefts, self.crop[1], (left, right), grid[1], target[1], direct),
         )
-        rows, columns = (stitching_matrix(*axis).to(patch_logits.device) for axis in axes)
-        side_by_side = patch_logits.unflatten(0, (len(self.tops), len(self.lefts)))
-        patches = side_by_side.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # (Q, ny h, nx w)
-        return DenseLogits(patches.float(), rows, columns, image)
+        rows, columns = (stitching_matrix(*axis).to(maps.device) for axis in axes)
+        side_by_side = maps.unflatten(0, (len(self.tops), len(self.lefts)))
+        patches = side_by_side.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # (C, ny h, nx w)
+        even = len(maps) == 1 and not any(self.padding) and self.crop == self.size
+        return PatchCanvas(patches.float(), rows, columns, even)
+
+    def splice(self, maps: Tensor, target: Size) -> PatchCanvas:
+        """Average on patches: maps (n, C, h, w) of this plan's windows on the patches of the resized image.
+
+        Returns:
+            A canvas whose patches share the image evenly; from patches to pixels it is interpolated in one step.
+
+        Raises:
+            ValueError: windows are padded, or do not begin and end with a patch of the resized image.
+        """
+        maps = maps.float()
+        if len(maps) == 1 and not any(self.padding):
+            return self.stitch(maps, target, direct=True)
+        patch = (self.crop[0] / maps.shape[-2], self.crop[1] / maps.shape[-1])
+        edges = ((*self.tops, self.size[0]), (*self.lefts, self.size[1]))
+        whole = all(pixels % patch[axis] == 0 for axis in (0, 1) for pixels in edges[axis])
+        if any(self.padding) or not whole:
+            raise ValueError(
+                f"Maps of windows of {self.crop[0]}x{self.crop[1]} pixels at rows {list(self.tops)} and columns"
+                f" {list(self.lefts)} of an image of {self.size[0]}x{self.size[1]} cannot be spliced: sizes and steps"
+                f" must be multiples of the patch of {patch[0]:g}x{patch[1]:g} pixels, without padding."
+            )
+        grid = tuple(int(self.size[axis] / patch[axis]) for axis in (0, 1))
+        total = maps.new_zeros((maps.shape[1], *grid))
+        count = maps.new_zeros(grid)
+        for window, (top, left) in zip(maps, product(self.tops, self.lefts), strict=True):
+            first = (int(top / patch[0]), int(left / patch[1]))
+            where = (slice(first[0], first[0] + maps.shape[-2]), slice(first[1], first[1] + maps.shape[-1]))
+            total[:, where[0], where[1]] += window
+            count[where] += 1
+        rows, columns = (interpolation_matrix(grid[axis], target[axis]).float().to(maps.device) for axis in (0, 1))
+        return PatchCanvas(total / count, rows, columns, even=True)
 
 
 def _symmetric_padding(crop: Size, pad_to: int | None) -> tuple[int, int, int, int]:

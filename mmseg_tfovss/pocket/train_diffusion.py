@@ -39,8 +39,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from mmseg_tfovss.encoders.clip_graph import CLIPGraph
 from mmseg_tfovss.encoders.hub import quiet
 from mmseg_tfovss.encoders.pretrained import no_progress_bar
-from mmseg_tfovss.encoders.stable_diffusion import StableDiffusionGraph
-from mmseg_tfovss.ops.windows import Size
+from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.pocket.classes import CLASSES
 from mmseg_tfovss.pocket.scenes import VALIDATION_RADII, VALIDATION_SIZE, VALIDATION_UNIT, Dice, draw_scene
 from mmseg_tfovss.pocket.train_clip import (
@@ -480,14 +480,14 @@ def measure_graphs(folder: Path, seed: int) -> dict[str, float]:
     others: dict[str, Callable[[Tensor, Size], Tensor]] = {
         "nearness of patches": nearness,
         "likeness of mean colours": likeness,
-        "pocket CLIP, last block": CLIPGraph(layers=[12], backbone=clip),
-        "pocket CLIP, all blocks": CLIPGraph(backbone=clip),
+        "pocket CLIP, last block": CLIPGraph(layers=[12], backbone=clip).graph,
+        "pocket CLIP, all blocks": CLIPGraph(backbone=clip).graph,
     }
     found = {name: measure_graph(graph, scenes) for name, graph in others.items()}
     for blocks in MEASURED_BLOCKS:
         for time_step in MEASURED_TIMES:
-            network = StableDiffusionGraph(str(folder), blocks=blocks, time_step=time_step)
-            found[f"{' + '.join(blocks)}, time step {time_step}"] = measure_graph(network, scenes)
+            network = StableDiffusion(str(folder), blocks=blocks, time_step=time_step)
+            found[f"{' + '.join(blocks)}, time step {time_step}"] = measure_graph(network.graph, scenes)
     return found
 
 

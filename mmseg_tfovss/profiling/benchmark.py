@@ -98,12 +98,10 @@ def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransfo
             clock = Clock(device)
             original, image = load_image(model, path, resize)
             clock.lap("load")
-            plan = model.window_plan((image.shape[-2], image.shape[-1]))
-            windows = plan.cut(image)
-            encoded = torch.stack(model.encode_windows(windows))
+            meta = {"ori_shape": original.shape[:2], "img_path": str(path)}
+            [assembly] = model.inference([image], [meta])
             clock.lap("encoder")
-            size = (original.shape[0], original.shape[1])
-            labels = model.label(model.stitch(plan, encoded, image, size))
+            labels = model.labels_of(assembly)
             clock.lap("upsample+argmax")
             confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
             clock.lap("metric")
@@ -115,15 +113,15 @@ def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransfo
     # torch's counter has no formula for the CPU's fused attention: count the plain form, which does the same work.
     with sdpa_kernel(SDPBackend.MATH):
         with FlopCounterMode(display=False) as counter:
-            model.encode_windows(windows)
+            [assembly] = model.inference([image], [meta])
         with FlopCounterMode(display=False) as rest:
-            model.label(model.stitch(plan, encoded, image, size))
+            model.labels_of(assembly)
     return Timing(
         seconds=seconds,
         steps=step_seconds,
         components=_components(model, seconds, step_seconds),
         text_seconds=text_seconds,
-        windows=len(windows),
+        windows=model.window_plan(assembly.scene.resized).count,
         flops=counter.get_total_flops(),
         total_flops=counter.get_total_flops() + rest.get_total_flops(),
         parameters=_count(model.backbone),
@@ -142,7 +140,7 @@ def _components(
     model: OpenVocabSegmentor, seconds: Mapping[str, float], steps: Mapping[str, float]
 ) -> dict[str, float | None]:
     """Seconds per component: of the step that the method names for it, else of the stage that always has it."""
-    named: Mapping[str, str] = getattr(model, "complexity_steps", {})
+    named: Mapping[str, str] = model.complexity_steps
     found: dict[str, float | None] = {}
     for component in COMPONENTS:
         if component in named:

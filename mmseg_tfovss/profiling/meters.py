@@ -7,12 +7,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.ops.canvas import ComputedCanvas
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -73,7 +76,8 @@ class TimedSteps:
         self.passes: list[dict[str, float]] = []
         self._model, self._device = model, device
         for name in model.timed_steps:
-            object.__setattr__(model, name, self._timed(name, getattr(model, name)))
+            owner, attribute = self._place(name)
+            object.__setattr__(owner, attribute, self._timed(name, getattr(owner, attribute)))
 
     def start(self) -> None:
         """A new pass begins."""
@@ -82,12 +86,20 @@ class TimedSteps:
     def close(self) -> None:
         """Give the model its own methods back."""
         for name in self._model.timed_steps:
-            delattr(self._model, name)
+            delattr(*self._place(name))
+
+    def _place(self, name: str) -> tuple[Any, str]:
+        """The object that has a step, by the step's dotted name, and the name there."""
+        owner, _, attribute = name.rpartition(".")
+        return (attrgetter(owner)(self._model) if owner else self._model), attribute
 
     def _timed(self, name: str, step: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what the step returns
             with self._watch(name):
                 result = step(*args, **kwargs)
+            if isinstance(result, ComputedCanvas):
+                made = result
+                return replace(made, make=lambda: self._iterate(name, iter(made.make())))
             return self._iterate(name, result) if isinstance(result, Iterator) else result
 
         return call

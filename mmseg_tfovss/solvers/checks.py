@@ -1,6 +1,7 @@
 """What all solvers ask of their input."""
 
 import math
+from collections.abc import Collection
 from numbers import Integral, Real
 
 import torch
@@ -80,6 +81,12 @@ def check_range(name: str, value: float, low: float, high: float, *, whole: bool
     if not is_number(value, whole=whole) or not low <= value <= high:
         kind = " and be a whole number" if whole else ""
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}]{kind}, but got {value!r}.")
+
+
+def check_option(name: str, value: object, valid: Collection[object]) -> None:
+    """Raise ValueError unless a value is one of the valid ones."""
+    if value not in valid:
+        raise ValueError(f"{name} must be one of {list(valid)}, but got {value!r}.")
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ below ``model.`` (dots allowed, as in ``decode_head.logit_scale``), that in whol
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.utils.dl_utils import set_multi_processing
+from torch import Tensor
 
 from mmseg_tfovss.cli import TRACEBACK_VARIABLE, sentence
 from mmseg_tfovss.engine.progress import ProgressHook
@@ -26,13 +26,14 @@ from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.leaderboard.write import SCORES
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.methods.stages import Assembly
+from mmseg_tfovss.ops.canvas import PatchCanvas
 from mmseg_tfovss.registry import METRICS
 from mmseg_tfovss.sweeps.table import ERROR, HASH, TABLE_NAME, Row, adopt_rows, write_rows
 from mmseg_tfovss.sweeps.trials import Trial, check_trials, make_trials
 
 CACHE_BYTES = 4 << 30
-_Batch = tuple[list[DenseLogits], list[BaseDataElement]]
+_Batch = tuple[list[Assembly], list[BaseDataElement]]
 _logger = logging.getLogger(__name__)
 
 
@@ -161,14 +162,13 @@ class _Results:
     def evaluate(self, trial: Trial, progress: "_Progress") -> Row:
         """Label every image as the trial says; scores and number of images."""
         for name, value in trial.label_values.items():
-            owner, _, attribute = name.rpartition(".")
-            setattr(attrgetter(owner)(self.model) if owner else self.model, attribute, value)
+            self.model.set_option(name, value)
         metric = METRICS.build(dict(trial.config.test_evaluator))
         if not isinstance(metric, SegmentationMetric):
             raise ValueError("test_evaluator must be a SegmentationMetric.")
         metric.dataset_meta = self.loader.dataset.metainfo
-        for logits, samples in self._batches():
-            labelled = self.model.postprocess_result(logits, samples)
+        for assemblies, samples in self._batches():
+            labelled = self.model.postprocess_result(assemblies, samples)
             metric.process(None, [sample.to_dict() for sample in labelled])
             progress.advance()
         metric.evaluate(len(self.loader.dataset))
@@ -187,7 +187,7 @@ class _Results:
                 continue
             data = self.model.data_preprocessor(loaded)
             samples = data["data_samples"]
-            batch = self.model.inference(data["inputs"], [sample.metainfo for sample in samples]), samples
+            batch = self.model.inference_of(data["inputs"], samples), samples
             self.room -= _bytes(batch)
             if self.room >= 0:  # once it is full it stays so: what is kept are the first batches
                 self.kept.append(batch)
@@ -222,7 +222,17 @@ class _Progress:
 
 def _bytes(batch: _Batch) -> int:
     """Memory of a batch, its labels and predictions included."""
-    logits, samples = batch
-    return sum(one.patches.nbytes + one.image.nbytes for one in logits) + sum(
-        2 * sample.gt_sem_seg.data.nbytes for sample in samples
-    )
+    assemblies, samples = batch
+    kept = sum(_assembly_bytes(assembly) for assembly in assemblies)
+    return kept + sum(2 * sample.gt_sem_seg.data.nbytes for sample in samples)
+
+
+def _assembly_bytes(assembly: Assembly) -> int:
+    canvases = [canvas for canvas in assembly.canvases.values() if isinstance(canvas, PatchCanvas)]
+    held = [
+        assembly.scene.image,
+        assembly.scene.truth,
+        *assembly.scene.seen.values(),
+        *(canvas.patches for canvas in canvases),
+    ]
+    return sum(tensor.nbytes for tensor in held if isinstance(tensor, Tensor))

@@ -15,6 +15,7 @@ from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.single import build_method
+from mmseg_tfovss.evaluation.setting import setting_of
 from mmseg_tfovss.registry import DATASETS
 from mmseg_tfovss.sweeps.table import CONFIG, DATASET
 from mmseg_tfovss.sweeps.values import value_label
@@ -77,7 +78,7 @@ def _config_names(paths: Sequence[str | Path], options: Mapping[str, Any]) -> li
     """Short names that tell configs of one dataset apart: settings, or names without the dataset, or paths."""
     configs = [load_config(path, copy.deepcopy(dict(options))) for path in paths]
     datasets = [str(config.get("dataset", "")) for config in configs]
-    settings = [str(config.get("setting", "")) for config in configs]
+    settings = [setting_of(config) for config in configs]
     short = [config.run_name.replace(f"_{dataset}", "") for config, dataset in zip(configs, datasets, strict=True)]
     one_method = len({str(config.model.type) for config in configs}) == 1
     for names in (settings, short) if one_method else (short,):
@@ -118,7 +119,7 @@ def _describe(trial: Trial) -> None:
     """Note what the method made of the options that only ``label`` reads, and the hash without them."""
     model = build_method(trial.config, "cpu")
     names: Collection[str] = getattr(model, "label_options", ()) if model.mode == "whole" else ()
-    trial.label_values = {name: attrgetter(name)(model) for name in names}
+    trial.label_values = {name: model.option(name) for name in names}
     rest = copy.deepcopy(trial.config)
     rest.pop("setting", None)
     for name in names:

@@ -14,8 +14,8 @@ from mmseg_tfovss.datasets import Cityscapes27Dataset, COCO27Dataset
 from mmseg_tfovss.datasets.facts import BENCHMARKS, FACTS, PREPARED
 from mmseg_tfovss.datasets.twenty_seven import CITYSCAPES27_COLOURS, CITYSCAPES27_FIRST_ID, COCO27_GROUPS
 from mmseg_tfovss.engine.run import run_test
+from mmseg_tfovss.ops.canvas import PixelCanvas
 from mmseg_tfovss.ops.labels import label_pixels
-from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import SIZES, small_options
 from tests.prepare import official
@@ -165,8 +165,7 @@ def test_coarse_labels_are_the_groups_of_fine_labels():
     order = [fine.queries.index(query) for query in coarse.queries]
 
     def labels(scores, vocabulary):
-        logits = DenseLogits(scores, torch.eye(12), torch.eye(20), torch.zeros(3, 12, 20))
-        return label_pixels(logits, torch.tensor(vocabulary.query_class), logit_scale=40, prob_threshold=0)
+        return label_pixels(PixelCanvas(scores), torch.tensor(vocabulary.query_class), logit_scale=40, prob_threshold=0)
 
     groups = torch.tensor([coarse_of()[raw] for raw in ANNOTATED])
     assert torch.equal(labels(cosines[order], coarse), groups[labels(cosines, fine)])

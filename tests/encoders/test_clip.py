@@ -23,8 +23,10 @@ def random_images(height=NATIVE, width=NATIVE, batch=2):
 
 @torch.inference_mode()
 def last_tokens(encoder, images):
-    grid = encoder.grid(images)
-    return encoder.blocks[-1](encoder.early_blocks(encoder.embed(images), grid))
+    tokens = encoder.embed(images)
+    for block in encoder.blocks:
+        tokens = block(tokens)
+    return tokens
 
 
 def test_class_token_equals_open_clips_image_feature(reference_clip, mini_clip):
@@ -107,31 +109,6 @@ def test_unknown_position_mode_is_named(mini_clip):
         CLIPImageEncoder("auto", str(mini_clip), position_mode="bilinear")
 
 
-def test_hooks_see_the_early_blocks_and_may_replace_tokens(encoder):
-    images, seen = random_images(16, 24), []
-    grid = encoder.grid(images)
-
-    def record(number, tokens, where):
-        seen.append((number, tuple(tokens.shape), where))
-        return tokens
-
-    with torch.inference_mode():
-        tokens = encoder.embed(images)
-        plain = encoder.early_blocks(tokens, grid)
-        encoder.residual_hooks.append(record)
-        assert torch.equal(encoder.early_blocks(tokens, grid), plain)
-        assert seen == [(1, (2, 7, mini.WIDTH), (2, 3)), (2, (2, 7, mini.WIDTH), (2, 3))]
-        encoder.residual_hooks[:] = [lambda number, tokens, _: torch.zeros_like(tokens) if number == 1 else tokens]
-        torch.testing.assert_close(encoder.early_blocks(tokens, grid), encoder.blocks[1](torch.zeros_like(plain)))
-
-
-def test_hooks_run_in_order(encoder):
-    encoder.residual_hooks += [lambda number, tokens, _: tokens * 0 + 1, lambda number, tokens, _: tokens + number]
-    with torch.inference_mode():
-        found = encoder.early_blocks(torch.zeros(1, 2, mini.WIDTH), (1, 1))
-    assert torch.equal(found, torch.full_like(found, 1 + mini.BLOCKS - 1))
-
-
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
@@ -195,18 +172,15 @@ def test_head_contributions_and_the_bias_sum_to_the_attention(mini_clip):
     torch.testing.assert_close(total + block.out_proj.bias, block.attention(tokens), atol=1e-5, rtol=0)
 
 
-def test_a_block_hook_takes_a_blocks_place(mini_clip):
-    backbone = CLIPImageEncoder(arch="auto", pretrained=str(mini_clip))
-    tokens, grid = torch.randn(2, 7, 128), (2, 3)
-    plain = backbone.early_blocks(tokens, grid)
-    seen = []
-
-    def hook(number, block, tokens, projections):
-        seen.append((number, block, projections))
-        return tokens if number == 2 else None
-
-    backbone.block_hooks.append(hook)
-    found = backbone.early_blocks(tokens, grid)
-    assert seen == [(1, backbone.blocks[0], None), (2, backbone.blocks[1], None)]
-    torch.testing.assert_close(found, backbone.blocks[0](tokens))
-    assert (found - plain).abs().max() > 1e-3
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_attention_weights_are_what_heads_sum_their_values_with(encoder, dtype):
+    """In float32 at least, whatever the linear layers compute in."""
+    block, tokens = encoder.blocks[1], torch.randn(2, 7, 128, generator=torch.Generator().manual_seed(1))
+    query, key, value = (part.to(dtype) for part in block.qkv(tokens))
+    found = block.attention_weights(query, key)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    wide = (part.double() for part in (query, key))
+    expected = torch.einsum("bhid,bhjd->bhij", *wide).div(query.shape[-1] ** 0.5).softmax(dim=-1)
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
+    if dtype != torch.bfloat16:
+        torch.testing.assert_close(found @ value, block.head_outputs(query, key, value), atol=1e-5, rtol=0)

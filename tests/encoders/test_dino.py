@@ -4,14 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.encoders.dino import (
-    DINO_MEAN,
-    DINO_STD,
-    DINOGraph,
-    DINOv2Encoder,
-    DINOv2Graph,
-    DINOv2RegistersGraph,
-)
+from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, DINOv2, DINOv2Registers
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 
 
@@ -29,45 +22,62 @@ def tiny_dino(tmp_path_factory):
 def test_tokens_are_those_of_transformers_on_the_grid_that_is_asked_for(tiny_dino):
     from transformers import Dinov2Model
 
-    network = DINOv2Encoder(str(tiny_dino))
+    network = DINOv2(str(tiny_dino))
     images = 255 * torch.rand(2, 3, 42, 70, generator=torch.Generator().manual_seed(0))
     normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
     with torch.inference_mode():
         expected = Dinov2Model.from_pretrained(tiny_dino).eval()(pixel_values=normalised).last_hidden_state
-        found = network(images, (3, 5))
-        assert network(images, (4, 4)).shape == (2, 17, 32)
+        found = network.tokens(images, (3, 5))
+        assert network.tokens(images, (4, 4)).shape == (2, 17, 32)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_cliptrase_clusters_its_cosines(tiny_dino, build_method):
-    network = {"type": "DINOv2Encoder", "pretrained": str(tiny_dino)}
+    network = {"type": "DINOv2", "pretrained": str(tiny_dino)}
     model = build_method("CLIPtrase", test_cfg={"mode": "whole"}, mask_network=network, denoising="none")
     plain = build_method("CLIPtrase", test_cfg={"mode": "whole"}, denoising="none")
     image = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        tokens, correlation = model.encode(image)
-        own_tokens, own = plain.encode(image)
+        tokens, correlation = model.tokens_and_correlation(image)
+        own_tokens, own = plain.tokens_and_correlation(image)
         grey_levels = image * model.data_preprocessor.std + model.data_preprocessor.mean
-        unit = F.normalize(model.mask_network(grey_levels, (4, 6)), dim=-1)
+        unit = F.normalize(model.mask_network.tokens(grey_levels, (4, 6)), dim=-1)
     assert torch.equal(tokens, own_tokens)
     torch.testing.assert_close(correlation, unit @ unit.transpose(1, 2), atol=1e-5, rtol=0)
     assert (correlation - own).abs().max() > 0.1
     assert model.predict([image[0]])[0].pred_sem_seg.data.shape == (1, 32, 48)
 
 
-def test_missing_weights_say_what_to_download(tmp_path):
+def masked(build_method, pretrained):
+    """CLIPtrase with DINOv2's masks."""
+    network = {"type": "DINOv2", "pretrained": str(pretrained)}
+    return build_method("CLIPtrase", test_cfg={"mode": "whole"}, mask_network=network)
+
+
+def test_missing_weights_say_what_to_download(build_method, tmp_path):
+    """And which of the method's options names them."""
     with pytest.raises(FileNotFoundError, match=r"DINOv2 .*facebook/dinov2-base.* set model\.mask_network\.pretrained"):
-        DINOv2Encoder(str(tmp_path))
+        masked(build_method, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"DINOv2 weights facebook/dinov2-tiny .* could not be downloaded"):
-        DINOv2Encoder("facebook/dinov2-tiny")
+        masked(build_method, "facebook/dinov2-tiny")
 
 
-def test_another_network_is_refused(tmp_path):
+def test_another_network_is_refused(build_method, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"does not hold a readable DINOv2 .*its config\.json describes a bert"):
-        DINOv2Encoder(str(tmp_path))
+    with pytest.raises(
+        ValueError,
+        match=r"^model\.mask_network\.pretrained: .* does not hold a readable DINOv2 .*config\.json describes a bert",
+    ):
+        masked(build_method, tmp_path)
+
+
+def test_wrong_options_are_named_with_the_option_that_holds_them(build_method, tiny_dino):
+    network = {"type": "DINOv2", "pretrained": str(tiny_dino)}
+    for option, value in (("precision", "int8"), ("layers", [3])):
+        with pytest.raises(ValueError, match=rf"^model\.mask_network\.{option} must be "):
+            build_method("CLIPtrase", test_cfg={"mode": "whole"}, mask_network={**network, option: value})
 
 
 # -- graphs ---------------------------------------------------------------------------------------------------------
@@ -75,10 +85,10 @@ def test_another_network_is_refused(tmp_path):
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 # Class, transformers' classes and their options, patch size, tokens in front of the patches.
 KINDS = {
-    "DINO": (DINOGraph, "ViTConfig", "ViTModel", {"image_size": 32, "patch_size": 8, "intermediate_size": 64}, 8, 1),
-    "DINOv2": (DINOv2Graph, "Dinov2Config", "Dinov2Model", {"image_size": 28, "patch_size": 14}, 14, 1),
+    "DINO": (DINO, "ViTConfig", "ViTModel", {"image_size": 32, "patch_size": 8, "intermediate_size": 64}, 8, 1),
+    "DINOv2": (DINOv2, "Dinov2Config", "Dinov2Model", {"image_size": 28, "patch_size": 14}, 14, 1),
     "registers": (
-        DINOv2RegistersGraph,
+        DINOv2Registers,
         "Dinov2WithRegistersConfig",
         "Dinov2WithRegistersModel",
         {"image_size": 28, "patch_size": 14, "num_register_tokens": 3},
@@ -114,7 +124,7 @@ def eager_attentions(kind, images):
     """Attention maps between patches, of every layer, (layers, B, n, n): renormalised per head, then averaged."""
     graph, _, _, skip, network = kind
     normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
-    options = {"interpolate_pos_encoding": True} if graph is DINOGraph else {}
+    options = {"interpolate_pos_encoding": True} if graph is DINO else {}
     with torch.inference_mode():
         layers = network(pixel_values=normalised, output_attentions=True, **options).attentions
     patches = torch.stack(layers)[..., skip:, skip:]
@@ -126,7 +136,7 @@ def test_a_graph_is_the_mean_of_transformers_attention_maps(kind, layers):
     graph, folder, patch, _, _ = kind
     images = grey_levels(2, 3, 3 * patch, 5 * patch)
     with torch.inference_mode():
-        found = graph(str(folder), layers)(images, (3, 5))
+        found = graph(str(folder), layers).graph(images, (3, 5))
     expected = eager_attentions(kind, images)[[layer - 1 for layer in layers or (1, 2, 3)]].mean(dim=0)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 15))
@@ -134,33 +144,67 @@ def test_a_graph_is_the_mean_of_transformers_attention_maps(kind, layers):
 
 
 def test_a_batch_is_its_images_one_by_one_on_any_grid(kind):
-    graph = kind[0](str(kind[1]))
+    network = kind[0](str(kind[1]))
     images = grey_levels(3, 3, 50, 33)
-    together = graph(images, (6, 4))
+    together = network.graph(images, (6, 4))
     assert together.shape == (3, 24, 24)
     assert not together.requires_grad
-    singles = torch.cat([graph(image[None], (6, 4)) for image in images])
+    singles = torch.cat([network.graph(image[None], (6, 4)) for image in images])
     torch.testing.assert_close(together, singles, atol=1e-6, rtol=0)
 
 
-def test_only_the_layers_that_are_needed_stay_and_the_hash_is_the_files(kind):
+def feed_forwards(network):
+    """Numbers of the layers whose feed-forward runs, in a list that grows with every pass."""
+    layers = next(part for part in network.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == 3)
+    ran = []
+    for number, layer in enumerate(layers, start=1):
+        widest = max(
+            (part for part in layer.modules() if isinstance(part, torch.nn.Linear)), key=lambda p: p.out_features
+        )
+        widest.register_forward_pre_hook(lambda module, args, number=number: ran.append(number))
+    return ran
+
+
+@pytest.mark.parametrize(("layers", "whole"), [([1], []), ([3, 1], [1, 2]), ([2], [1]), (None, [1, 2])])
+def test_only_the_layers_that_are_needed_run_and_the_hash_is_the_files(kind, layers, whole):
+    """The last one as far as its attention, and no layer after it; tokens need them all, and have them."""
     graph, folder, _, _, network = kind
-    full, first = graph(str(folder)), graph(str(folder), [1])
+    full, some = graph(str(folder)), graph(str(folder), layers)
     expected = hash_tensors(network.state_dict())
-    assert full.weights_hash == first.weights_hash == expected
-    assert first.name == str(folder)
-    sizes = [sum(parameter.numel() for parameter in one.parameters()) for one in (first, full)]
-    assert sizes[0] < 0.6 * sizes[1]
+    assert full.weights_hash == some.weights_hash == expected
+    assert some.name == str(folder)
+    ran = feed_forwards(some)
+    some.graph(grey_levels(1, 3, 28, 42), (2, 3))
+    assert ran == whole
+    ran.clear()
+    images = grey_levels(1, 3, 28, 42)
+    assert torch.equal(some.tokens(images, (2, 3)), full.tokens(images, (2, 3)))
+    assert ran == [1, 2, 3]
     assert not any(parameter.requires_grad for parameter in full.parameters())
+
+
+def test_tokens_and_features_are_transformers_without_registers(kind):
+    graph, folder, patch, skip, network = kind
+    images = grey_levels(2, 3, 3 * patch, 5 * patch)
+    normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
+    options = {"interpolate_pos_encoding": True} if graph is DINO else {}
+    with torch.inference_mode():
+        last = network(pixel_values=normalised, **options).last_hidden_state
+        tokens, features = (ask(images, (3, 5)) for ask in (graph(str(folder)).tokens, graph(str(folder)).features))
+    expected = torch.cat([last[:, :1], last[:, skip:]], dim=1)
+    assert features.shape == (2, 32, 3, 5)
+    torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-5)
+    for number in range(15):
+        torch.testing.assert_close(features[:, :, number // 5, number % 5], tokens[:, 1 + number])
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_graphs_are_close(kind, precision):
     graph, folder = kind[:2]
     images = grey_levels(1, 3, 28, 42)
-    half = graph(str(folder), precision=precision)(images, (4, 6))
+    half = graph(str(folder), precision=precision).graph(images, (4, 6))
     assert half.dtype == torch.float32
-    assert 0 < (half - graph(str(folder))(images, (4, 6))).abs().max() < 0.1
+    assert 0 < (half - graph(str(folder)).graph(images, (4, 6))).abs().max() < 0.1
     torch.testing.assert_close(half.sum(dim=-1), torch.ones(1, 24))
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
 from transformers.utils import logging as transformers_logging
 
-from mmseg_tfovss.encoders.sam import SAMMaskEncoder
+from mmseg_tfovss.encoders.sam import SAM
 from mmseg_tfovss.registry import MODELS
 
 SIDE = 64
@@ -68,7 +68,7 @@ def copied(tiny_sam, tmp_path):
 
 @pytest.fixture(scope="module")
 def encoder(tiny_sam):
-    return MODELS.build({"type": "SAMMaskEncoder", "pretrained": str(tiny_sam)})
+    return MODELS.build({"type": "SAM", "pretrained": str(tiny_sam)})
 
 
 def random_image(*size, seed=0):
@@ -107,6 +107,11 @@ def run_transformers(model, processor, image, points, labels, *, multimask=True)
     return model.get_image_embeddings(inputs["pixel_values"]), torch.stack([masks[k, i] for k, i in enumerate(best)])
 
 
+def all_masks(encoder, *args):
+    """Mask logits (K, H, W) of all prompts."""
+    return torch.cat(list(encoder.masks(*args)))
+
+
 @pytest.mark.parametrize(
     ("size", "multimask"), [((64, 64), True), ((50, 81), True), ((97, 40), True), ((21, 33), True), ((50, 81), False)]
 )
@@ -115,7 +120,7 @@ def test_equals_transformers(size, multimask, encoder, processor, monkeypatch):
     image, (points, labels) = random_image(*size), random_prompts(5, 7, size)
     embedding, masks = run_transformers(encoder.model, processor, image, points, labels, multimask=multimask)
     torch.testing.assert_close(encoder.embed(image), embedding, atol=1e-5, rtol=1e-5)
-    found = encoder(image, points, labels)
+    found = all_masks(encoder, image, points, labels)
     assert found.shape == (5, *size)
     assert masks.std(dim=0).mean() > 0.01  # the prompts matter
     torch.testing.assert_close(found, masks, atol=5e-4, rtol=1e-4)
@@ -134,29 +139,31 @@ def test_best_of_three_masks_is_not_always_the_same(encoder):
 
 def test_points_of_one_prompt_or_of_each(encoder):
     image, (points, labels) = random_image(40, 60), random_prompts(3, 4, (40, 60))
-    shared = encoder(image, points, labels)
-    torch.testing.assert_close(encoder(image, points.expand(3, -1, -1), labels), shared, atol=0, rtol=0)
+    shared = all_masks(encoder, image, points, labels)
+    torch.testing.assert_close(all_masks(encoder, image, points.expand(3, -1, -1), labels), shared, atol=0, rtol=0)
     own = torch.stack([points, points.flip(0), points.roll(1, 0)])
-    one_by_one = torch.cat([encoder(image, one, label[None]) for one, label in zip(own, labels, strict=True)])
-    torch.testing.assert_close(encoder(image, own, labels), one_by_one, atol=1e-5, rtol=1e-5)
+    one_by_one = torch.cat(
+        [all_masks(encoder, image, one, label[None]) for one, label in zip(own, labels, strict=True)]
+    )
+    torch.testing.assert_close(all_masks(encoder, image, own, labels), one_by_one, atol=1e-5, rtol=1e-5)
     assert (one_by_one[1] - shared[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(("prompt_batch", "sizes"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7]), (100, [7])])
 def test_prompts_come_in_batches_and_the_image_is_embedded_once(prompt_batch, sizes, encoder, monkeypatch):
     image, (points, labels) = random_image(40, 60), random_prompts(7, 5, (40, 60))
-    expected = encoder(image, points, labels)
+    expected = all_masks(encoder, image, points, labels)
     calls, inner = [], encoder.embed
     monkeypatch.setattr(encoder, "prompt_batch", prompt_batch)
     monkeypatch.setattr(encoder, "embed", lambda image: calls.append(image) or inner(image))
-    chunks = list(encoder.mask_chunks(image, points, labels))
+    chunks = list(encoder.masks(image, points, labels))
     assert [len(chunk) for chunk in chunks] == sizes
     assert len(calls) == 1
     torch.testing.assert_close(torch.cat(chunks), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_options_are_kept(tiny_sam):
-    encoder = SAMMaskEncoder(str(tiny_sam), prompt_batch=3, multimask=False)
+    encoder = SAM(str(tiny_sam), prompt_batch=3, multimask=False)
     assert (encoder.prompt_batch, encoder.multimask) == (3, False)
 
 
@@ -168,7 +175,7 @@ def test_masks_of_another_size(encoder):
     options = {"mode": "bilinear", "align_corners": False}
     at_side = torch.nn.functional.interpolate(low[None], size=(64, 64), **options)[..., :64, :43]
     expected = torch.nn.functional.interpolate(at_side, size=(75, 91), **options)[0]
-    found = encoder(image, points * torch.tensor([32 / 43 * 64 / 48, 1]), labels, (75, 91))
+    found = all_masks(encoder, image, points * torch.tensor([32 / 43 * 64 / 48, 1]), labels, (75, 91))
     assert found.shape == (2, 75, 91)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
@@ -176,23 +183,25 @@ def test_masks_of_another_size(encoder):
 def test_float_images_are_rounded_as_they_were_bytes(encoder):
     image, (points, labels) = random_image(30, 40), random_prompts(2, 3, (30, 40))
     noisy = image + 0.3 * torch.rand(image.shape, generator=torch.Generator().manual_seed(1)) - 0.15
-    assert torch.equal(encoder(noisy, points, labels), encoder(image, points, labels))
-    assert torch.equal(encoder(image.float() + 255, points, labels), encoder(image | 255, points, labels))
+    assert torch.equal(all_masks(encoder, noisy, points, labels), all_masks(encoder, image, points, labels))
+    assert torch.equal(
+        all_masks(encoder, image.float() + 255, points, labels), all_masks(encoder, image | 255, points, labels)
+    )
 
 
 def test_a_thin_image_keeps_a_pixel(encoder):
     assert encoder.resized_size((2, 400)) == (1, 64)
-    assert encoder(random_image(2, 400), torch.tensor([[200.0, 1.0]]), torch.ones(1, 1)).shape == (1, 2, 400)
+    assert all_masks(encoder, random_image(2, 400), torch.tensor([[200.0, 1.0]]), torch.ones(1, 1)).shape == (1, 2, 400)
 
 
 def test_float64_and_padding_points(encoder, tiny_sam):
     image, (points, labels) = random_image(30, 40), random_prompts(2, 3, (30, 40))
-    expected = encoder(image, points, labels)
-    double = SAMMaskEncoder(str(tiny_sam)).double()(image, points, labels)
+    expected = all_masks(encoder, image, points, labels)
+    double = all_masks(SAM(str(tiny_sam)).double(), image, points, labels)
     assert double.dtype == torch.float64
     torch.testing.assert_close(double.float(), expected, atol=1e-4, rtol=1e-4)
     with_padding = torch.cat([labels, torch.full((2, 1), -10)], dim=1)
-    assert encoder(image, torch.cat([points, points[:1]]), with_padding).isfinite().all()
+    assert all_masks(encoder, image, torch.cat([points, points[:1]]), with_padding).isfinite().all()
 
 
 def test_is_frozen_and_names_its_weights(encoder, copied):
@@ -200,12 +209,12 @@ def test_is_frozen_and_names_its_weights(encoder, copied):
     assert not encoder.model.training
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     state = load_file(copied / "model.safetensors")
-    same = SAMMaskEncoder(str(copied))
+    same = SAM(str(copied))
     assert same.weights_hash == encoder.weights_hash
     assert same.name == str(copied)
     state["vision_encoder.pos_embed"][0, 0, 0, 0] += 1
     save_file(state, copied / "model.safetensors", metadata={"format": "pt"})
-    assert SAMMaskEncoder(str(copied)).weights_hash != encoder.weights_hash
+    assert SAM(str(copied)).weights_hash != encoder.weights_hash
 
 
 # -- weights --------------------------------------------------------------------------------------------------------
@@ -216,7 +225,7 @@ def test_half_precision_file_becomes_float32(copied):
     save_file(state, copied / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((copied / "config.json").read_text()) | {"dtype": "float16"}
     (copied / "config.json").write_text(json.dumps(config))
-    assert {parameter.dtype for parameter in SAMMaskEncoder(str(copied)).parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in SAM(str(copied)).parameters()} == {torch.float32}
 
 
 def test_a_torch_file_and_a_file_without_the_tied_parameter_give_the_same_network(encoder, copied):
@@ -226,18 +235,18 @@ def test_a_torch_file_and_a_file_without_the_tied_parameter_give_the_same_networ
     assert "shared_image_embedding.positional_embedding" in state
     (copied / "model.safetensors").unlink()
     torch.save(state, copied / "pytorch_model.bin")
-    assert SAMMaskEncoder(str(copied)).weights_hash == encoder.weights_hash
+    assert SAM(str(copied)).weights_hash == encoder.weights_hash
 
 
 def test_reading_shows_no_progress_bar_and_leaves_the_setting(tiny_sam, capfd):
     transformers_logging.enable_progress_bar()
     try:
-        SAMMaskEncoder(str(tiny_sam))
+        SAM(str(tiny_sam))
         assert transformers_logging.is_progress_bar_enabled()
     finally:
         transformers_logging.disable_progress_bar()
     assert capfd.readouterr() == ("", "")
-    SAMMaskEncoder(str(tiny_sam))
+    SAM(str(tiny_sam))
     assert not transformers_logging.is_progress_bar_enabled()
 
 
@@ -256,7 +265,7 @@ def hub_cache(tmp_path, monkeypatch):
 
 def test_default_comes_from_the_hubs_cache(hub_cache, tiny_sam, encoder):
     shutil.copytree(tiny_sam, hub_cache, dirs_exist_ok=True)
-    found = SAMMaskEncoder()
+    found = SAM()
     assert found.weights_hash == encoder.weights_hash
     assert found.name == "facebook/sam-vit-base"
 
@@ -268,38 +277,38 @@ def test_missing_from_the_hubs_cache_says_what_to_do(hub_cache):
         r" model\.sam\.pretrained to it\.$"
     )
     with pytest.raises(FileNotFoundError, match=message):
-        SAMMaskEncoder("facebook/sam-vit-huge")
+        SAM("facebook/sam-vit-huge")
 
 
 def test_incomplete_cache_says_what_to_do(hub_cache, tiny_sam):
     shutil.copy(tiny_sam / "config.json", hub_cache)
     with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors: download .*co/facebook/sam-vit-base into"):
-        SAMMaskEncoder()
+        SAM()
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_incomplete_folder_names_the_file(name, copied):
     (copied / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"copied has no {name}: download config\.json and .* set model\.sam"):
-        SAMMaskEncoder(str(copied))
+        SAM(str(copied))
 
 
 @pytest.mark.parametrize("name", ["/nowhere/sam", "./sam", "~/no/sam", "a/b/c"])
 def test_missing_folder_is_named(name):
     with pytest.raises(FileNotFoundError, match=rf"^Folder {name} not found: set model\.sam\.pretrained to"):
-        SAMMaskEncoder(name)
+        SAM(name)
 
 
 def test_folder_in_the_home_folder(tiny_sam, encoder, monkeypatch):
     monkeypatch.setenv("HOME", str(tiny_sam.parent))
-    assert SAMMaskEncoder(f"~/{tiny_sam.name}").weights_hash == encoder.weights_hash
+    assert SAM(f"~/{tiny_sam.name}").weights_hash == encoder.weights_hash
 
 
 def test_metas_own_file_is_refused(tmp_path):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     path.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"sam_vit_b_01ec64\.pth is a file: name a folder with config\.json"):
-        SAMMaskEncoder(str(path))
+        SAM(str(path))
 
 
 def test_another_network_is_refused(copied):
@@ -307,7 +316,7 @@ def test_another_network_is_refused(copied):
     with pytest.raises(
         ValueError, match=r"copied does not hold a readable SAM .*\(its config\.json describes a clip\)"
     ):
-        SAMMaskEncoder(str(copied))
+        SAM(str(copied))
 
 
 def test_missing_parameters_are_not_made_up(copied):
@@ -315,7 +324,7 @@ def test_missing_parameters_are_not_made_up(copied):
     kept = {key: value for key, value in state.items() if not key.startswith("vision_encoder.neck")}
     save_file(kept, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"\(6 parameters are missing, vision_encoder\.neck\.conv1\.weight first\)"):
-        SAMMaskEncoder(str(copied))
+        SAM(str(copied))
 
 
 def not_json(folder):
@@ -350,11 +359,11 @@ def test_damaged_folder_is_named_in_one_sentence(damage, copied):
     with pytest.raises(
         ValueError, match=r"copied does not hold a readable SAM in transformers' layout \(.+\)\."
     ) as info:
-        SAMMaskEncoder(str(copied))
+        SAM(str(copied))
     assert "\n" not in str(info.value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "a"])
 def test_prompt_batch_out_of_range_is_named(value, tiny_sam):
     with pytest.raises(ValueError, match=rf"model\.sam\.prompt_batch must be at least 1, but got {value!r}"):
-        SAMMaskEncoder(str(tiny_sam), prompt_batch=value)
+        SAM(str(tiny_sam), prompt_batch=value)

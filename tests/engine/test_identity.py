@@ -1,11 +1,14 @@
 """What may not change while a run is interrupted."""
 
 import pytest
+import torch
+from torch import nn
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, dataset_hash, run_identity
+from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, dataset_hash, networks_of, run_identity
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method
+from mmseg_tfovss.registry import MODELS
 from tests.engine.test_run import CONFIG, make_voc, small_options
 
 
@@ -61,6 +64,38 @@ def test_weights_and_vocabulary_and_code_and_versions(parts):
     assert "the version of torch" in before
     model.backbone.weights_hash = "other"
     assert changed(parts, before) == {"the weights"}
+
+
+@MODELS.register_module()
+class Unnamed(nn.Module):
+    """A second network whose author has thought of neither name nor hash."""
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((2,), value))
+
+
+def test_every_network_of_a_method_and_of_its_base_counts(parts):
+    config, dataset, model = parts
+    config.model = {
+        "type": "DSLO",
+        "base": {"type": "CLIPtrase", "cluster": "none", "mask_network": {"type": "Unnamed"}},
+        "graph": {"type": "Unnamed", "value": 1.0},
+        "backbone": config.model.backbone,
+        "decode_head": config.model.decode_head,
+    }
+    composed = build_method(config, "cpu")
+    tower, masks, graph = networks_of(composed)
+    assert tower is composed.backbone
+    assert (masks, graph) == (composed.base.mask_network, composed.graph)
+    assert (tower.weights_hash, masks.name, graph.name) == (model.backbone.weights_hash, "Unnamed", "Unnamed")
+    assert masks.weights_hash != graph.weights_hash
+    before = run_identity(config, dataset, composed)
+    for name in ("model.base.mask_network.value", "model.graph.value"):
+        config.merge_from_dict({name: 2.0})
+        after = run_identity(config, dataset, build_method(config, "cpu"))
+        assert {key for key in {**before, **after} if before.get(key) != after.get(key)} == {"the weights", name}
+        before = after
 
 
 def test_what_a_method_has_read_by_its_content(parts, tmp_path):

@@ -147,7 +147,7 @@ def test_sources_beside_ours_are_numbered_as_they_appear():
 
 def test_lht_clips_setting_is_the_method_around_which_it_is():
     made = board(
-        scored(1.0, method="LHTCLIP", setting="SCLIP", overrides={"a.b": "1"}),
+        scored(1.0, method="LHTCLIP", setting="around SCLIP", overrides={"a.b": "1"}),
         published=published_numbers({"voc21"}),
     )
     assert only_line(made).setting == "around SCLIP (b=1)"

@@ -53,7 +53,7 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "ClearCLIP", "dataset": "ade20k", "backbone": "ViT-L-14/openai"}, "15.0"),
         ({"method": "CLIP"}, "16.2"),
         ({"method": "MaskCLIP", "dataset": "voc20"}, "74.9"),
-        ({"method": "LHTCLIP", "setting": "SCLIP"}, "64.8"),
+        ({"method": "LHTCLIP", "setting": "around SCLIP"}, "64.8"),
         # None of these repeats a printed number:
         ({**TRASE, "protocol": "unified"}, None),
         ({**TRASE, "overrides": {"model.eps": "0.5"}}, None),
@@ -218,7 +218,7 @@ def test_numbers_of_one_table_are_the_same_in_the_others():
 def test_lht_clips_numbers_are_the_preprints():
     variants = by_variant("lht_clip", "method", "setting")
     assert len(variants) == 6
-    assert variants["LHTCLIP", "SCLIP"]["voc21"] == 64.8
+    assert variants["LHTCLIP", "around SCLIP"]["voc21"] == 64.8
     assert variants["ClearCLIP", "as quoted by LHT-CLIP"]["cityscapes"] == 32.8
     for scores in variants.values():
         assert sum(scores[name] for name in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)

@@ -1,17 +1,23 @@
-"""The last block of the mini CLIP written out from its raw weights, in float64, head by head."""
+"""Blocks of the mini CLIP written out from its raw weights, in float64, head by head."""
 
 import torch
 import torch.nn.functional as F
 
+from mmseg_tfovss.encoders.stream import Stream
 from tests.mini import BLOCKS, WIDTH
 
 _HEADS = WIDTH // 64
 
 
-def last_block_weights(state):
-    """The last block's tensors, float64, under their names without prefix."""
-    prefix = f"visual.transformer.resblocks.{BLOCKS - 1}."
+def block_weights(state, number):
+    """Tensors of a block (from 1), float64, under their names without prefix."""
+    prefix = f"visual.transformer.resblocks.{number - 1}."
     return {key.removeprefix(prefix): value.double() for key, value in state.items() if key.startswith(prefix)}
+
+
+def last_block_weights(state):
+    """The last block's tensors."""
+    return block_weights(state, BLOCKS)
 
 
 def random_tokens(batch, grid, seed=0):
@@ -47,8 +53,9 @@ def feed_forward(weights, tokens):
     return hidden @ weights["mlp.c_proj.weight"].T + weights["mlp.c_proj.bias"]
 
 
-def run_last_block(model, tokens, grid):
-    """The method's last block, in float64."""
+def run_last_block(model, tokens, grid, **given):
+    """The method's last block, in float64; ``given`` is what ``attend`` finds in its stream."""
     model = model.double()
+    stream = Stream(images=torch.empty(len(tokens), 3, 0, 0), grid=grid, tokens=tokens, given=given)
     with torch.inference_mode():
-        return model.last_block(model.backbone.blocks[-1], tokens, grid)
+        return model.last_block(model.backbone.blocks[-1], tokens, stream)

@@ -1,36 +1,42 @@
 """What every method promises, checked on every registered method; and the life cycle that they share."""
 
 import copy
-import inspect
+from dataclasses import dataclass
 
 import pytest
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
+from torch import Tensor
 
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.stages import LOGITS
 from mmseg_tfovss.ops import pamr as pamr_module
 from mmseg_tfovss.registry import MODELS
+from tests.methods.own_config import SLIDE, WHOLE, registered_methods
 
-METHODS = sorted(
-    name
-    for name, kind in MODELS.module_dict.items()
-    if inspect.isclass(kind) and issubclass(kind, OpenVocabSegmentor) and not kind.extra_networks
-)
+METHODS = registered_methods()
+# Methods, and options beside those of their config: those on pocket leave PAMR out, and find no clusters here.
+CLUSTERS = {"eps": 0.9, "min_samples": 2}
+VARIANTS = {
+    **{name: (name, {}) for name in METHODS},
+    "NACLIP with PAMR": ("NACLIP", {"pamr_steps": 10}),
+    "CLIPtrase with clusters": ("CLIPtrase", CLUSTERS),
+    "CLIPtraseSAM with clusters": ("CLIPtraseSAM", CLUSTERS),
+}
 MODES = {
-    "whole": {"mode": "whole"},
-    "slide": {"mode": "slide", "crop_size": 32, "stride": 16},
+    "whole": WHOLE,
+    "slide": SLIDE,
     "oblong slide": {"mode": "slide", "crop_size": (24, 40), "stride": (16, 24)},
 }
 
 
 @pytest.fixture(scope="session")
-def build_method(build_method):
-    """With what a method around another one needs: that other one, and no ranking of the mini CLIP's heads."""
+def build_variant(build_own):
+    """Build one of ``VARIANTS``."""
 
-    def build(kind, **options):
-        around = {"base": {"type": "SCLIP"}, "k": 0} if kind == "LHTCLIP" else {}
-        return build_method(kind, **around, **options)
+    def build(variant, **options):
+        name, beside = VARIANTS[variant]
+        return build_own(name, **{**beside, **options})
 
     return build
 
@@ -45,16 +51,43 @@ def samples(*sizes):
     return [SegDataSample(metainfo={"ori_shape": size}) for size in sizes]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a method says of an image: refined logits (Q, H, W) in cosines, labels (H, W), queries that it kept."""
+
+    dense: Tensor
+    labels: Tensor
+    queries: Tensor | None
+
+    def assert_like(self, other, atol, **options):
+        """The same labels, and the same logits: cosines within ``atol``, scores of kept queries as solvers can."""
+        assert (self.queries is None) == (other.queries is None)
+        if self.queries is not None:
+            assert torch.equal(self.queries, other.queries)
+        within = {"atol": atol, "rtol": 0} if self.queries is None else {"atol": 1e-4, "rtol": 1e-3}
+        torch.testing.assert_close(self.dense, other.dense, **within, **options)
+        assert torch.equal(self.labels, other.labels)
+
+
 @torch.inference_mode()
+def answers(model, images, ori_shapes):
+    """Answers to uint8 images, all of them in one batch."""
+    data = model.data_preprocessor({"inputs": images, "data_samples": samples(*ori_shapes)})
+    assemblies = model.inference(data["inputs"], [sample.metainfo for sample in data["data_samples"]])
+    labelled = model.postprocess_result(assemblies, data["data_samples"])
+    return [
+        Answer(
+            dense=model.dense_logits(one) / model.logit_factor,
+            labels=sample.pred_sem_seg.data[0],
+            queries=model.refine(one.scene, one.canvases).queries,
+        )
+        for one, sample in zip(assemblies, labelled, strict=True)
+    ]
+
+
 def dense_and_labels(model, images, ori_shapes):
     """Per image: refined cosine logits (Q, H, W) and labels (H, W), all images in one batch."""
-    data = model.data_preprocessor({"inputs": images, "data_samples": samples(*ori_shapes)})
-    logits = model.inference(data["inputs"], [sample.metainfo for sample in data["data_samples"]])
-    labelled = model.postprocess_result(logits, data["data_samples"])
-    return [
-        (model.dense_logits(one) / model.logit_factor, sample.pred_sem_seg.data[0])
-        for one, sample in zip(logits, labelled, strict=True)
-    ]
+    return [(answer.dense, answer.labels) for answer in answers(model, images, ori_shapes)]
 
 
 def test_methods_are_registered():
@@ -63,74 +96,107 @@ def test_methods_are_registered():
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", METHODS)
-def test_batch_of_two_equals_two_singles(method, mode, build_method):
-    model = build_method(method, test_cfg=MODES[mode])
+@pytest.mark.parametrize("method", VARIANTS)
+def test_batch_of_two_equals_two_singles(method, mode, build_variant):
+    model = build_variant(method, test_cfg=MODES[mode])
     images, sizes = random_images((48, 40), (48, 40)), [(60, 50), (30, 35)]
-    both = dense_and_labels(model, images, sizes)
-    singles = [dense_and_labels(model, [image], [size])[0] for image, size in zip(images, sizes, strict=True)]
-    for (dense, labels), (dense_single, labels_single), size in zip(both, singles, sizes, strict=True):
-        assert dense.shape == (7, *size)
-        assert labels.shape == size
-        torch.testing.assert_close(dense, dense_single, atol=2e-6, rtol=0)
-        assert torch.equal(labels, labels_single)
-    assert not torch.equal(both[0][0][:, :30, :35], both[1][0])
+    both = answers(model, images, sizes)
+    singles = [answers(model, [image], [size])[0] for image, size in zip(images, sizes, strict=True)]
+    for found, single, size in zip(both, singles, sizes, strict=True):
+        assert found.dense.shape == (7, *size)
+        assert found.labels.shape == size
+        found.assert_like(single, atol=2e-6)
+    assert not torch.equal(both[0].dense[:, :30, :35], both[1].dense)
 
 
 @pytest.mark.parametrize("mode", ["whole", "slide"])
-@pytest.mark.parametrize("method", METHODS)
-def test_images_of_different_sizes_share_a_batch(method, mode, build_method):
-    model = build_method(method, test_cfg=MODES[mode])
+@pytest.mark.parametrize("method", VARIANTS)
+def test_images_of_different_sizes_share_a_batch(method, mode, build_variant):
+    model = build_variant(method, test_cfg=MODES[mode])
     images, sizes = random_images((48, 40), (33, 71), (20, 24)), [(50, 41), (33, 71), (64, 9)]
-    together = dense_and_labels(model, images, sizes)
-    for image, size, (dense, labels) in zip(images, sizes, together, strict=True):
-        [(dense_single, labels_single)] = dense_and_labels(model, [image], [size])
-        assert dense.shape == (7, *size)
-        torch.testing.assert_close(dense, dense_single, atol=2e-6, rtol=0)
-        assert torch.equal(labels, labels_single)
+    together = answers(model, images, sizes)
+    for image, size, found in zip(images, sizes, together, strict=True):
+        [single] = answers(model, [image], [size])
+        assert found.dense.shape == (7, *size)
+        found.assert_like(single, atol=2e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("method", METHODS)
-def test_float32_equals_float64(method, mode, build_method):
-    model = build_method(method, test_cfg=MODES[mode])
+@pytest.mark.parametrize("method", VARIANTS)
+def test_float32_equals_float64(method, mode, build_variant):
+    model = build_variant(method, test_cfg=MODES[mode])
     image, size = random_images((41, 56)), [(60, 80)]
-    [(single, labels)] = dense_and_labels(model, image, size)
+    [single] = answers(model, image, size)
     model = model.double()
     with torch.inference_mode():
         inputs = torch.stack(model.data_preprocessor({"inputs": image})["inputs"])
         assert model.patch_logits(inputs).dtype == torch.float64
-    [(double, labels_double)] = dense_and_labels(model, image, size)
-    torch.testing.assert_close(single, double, atol=5e-6, rtol=0, check_dtype=False)
-    assert torch.equal(labels, labels_double)
+    [double] = answers(model, image, size)
+    single.assert_like(double, atol=5e-6, check_dtype=False)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_window_batch_changes_nothing(method, build_method):
+@pytest.mark.parametrize("method", VARIANTS)
+def test_window_batch_changes_nothing(method, build_variant):
     images, sizes = random_images((56, 72), (40, 40)), [(56, 72), (40, 40)]
-    results = [dense_and_labels(build_method(method, window_batch=n), images, sizes) for n in (1, 5, 16)]
-    for other in results[1:]:
-        for (dense, labels), (dense_other, labels_other) in zip(results[0], other, strict=True):
-            torch.testing.assert_close(dense, dense_other, atol=2e-6, rtol=0)
-            assert torch.equal(labels, labels_other)
+    results = [answers(build_variant(method, window_batch=n), images, sizes) for n in (1, 5, 16)]
+    for others in results[1:]:
+        for found, other in zip(results[0], others, strict=True):
+            found.assert_like(other, atol=2e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_labels_follow_the_image(method, build_method):
-    """Mirror-free sanity: logits vary over the image and are cosines."""
-    [(dense, _)] = dense_and_labels(build_method(method), random_images((48, 64)), [(48, 64)])
+@pytest.mark.parametrize("method", VARIANTS)
+def test_labels_follow_the_image(method, build_variant):
+    """Mirror-free sanity: logits vary over the image, and are cosines unless queries are rejected."""
+    [answer] = answers(build_variant(method), random_images((48, 64)), [(48, 64)])
+    dense = answer.dense
+    if answer.queries is None:
+        assert dense.abs().max() <= 1 + 1e-5
+    else:
+        assert len(answer.queries) > 0
+        rejected = torch.ones(len(dense), dtype=torch.bool).index_fill(0, answer.queries, False)
+        assert (dense[rejected] == -torch.inf).all()
+        dense = dense[answer.queries]
     assert dense.isfinite().all()
-    assert dense.abs().max() <= 1 + 1e-5
     assert (dense.amax((1, 2)) - dense.amin((1, 2))).min() > 1e-3
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_trained(method, build_method):
-    model = build_method(method)
+@pytest.mark.parametrize("method", VARIANTS)
+def test_nothing_is_trained(method, build_variant):
+    model = build_variant(method)
     assert not model.training
+    assert not any(module.training for module in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
     with pytest.raises(NotImplementedError, match="is training-free: it has no loss"):
         model.loss(torch.zeros(1, 3, 32, 32), [])
+
+
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+@pytest.mark.parametrize("method", VARIANTS)
+def test_refining_and_labelling_leave_the_assembly_as_it_was(method, mode, build_variant):
+    """Whoever takes blocks of a canvas copies before writing."""
+    model = build_variant(method, test_cfg=MODES[mode], decode_head={"prob_threshold": 0.1})
+    images, sizes = random_images((48, 40)), [(60, 50)]
+    data = model.data_preprocessor({"inputs": images, "data_samples": samples(*sizes)})
+    [assembly] = model.inference(data["inputs"], [sample.metainfo for sample in data["data_samples"]])
+    before = {name: canvas.dense().clone() for name, canvas in assembly.canvases.items()}
+    labels, dense = model.labels_of(assembly), model.dense_logits(assembly)
+    assert torch.equal(model.labels_of(assembly), labels)
+    assert torch.equal(model.dense_logits(assembly), dense)
+    for name, canvas in assembly.canvases.items():
+        assert torch.equal(canvas.dense(), before[name])
+
+
+@pytest.mark.parametrize("method", VARIANTS)
+def test_networks_are_declared_with_name_and_hash(method, build_variant):
+    model = build_variant(method)
+    networks = model.networks()
+    assert next(iter(networks)) == "backbone"
+    assert networks["backbone"] is model.backbone
+    for network in networks.values():
+        assert isinstance(network.name, str)
+        assert len(network.weights_hash) == 64
+    declared = {id(parameter) for network in networks.values() for parameter in network.parameters()}
+    assert {id(parameter) for parameter in model.parameters()} == declared
 
 
 def test_test_step_takes_uint8_bgr_and_stores_labels(build_method):
@@ -173,8 +239,8 @@ def test_windows_of_equal_size_share_forward_passes(window_batch, passes, build_
     """Two images of 2x3 and 2x2 windows of 32 pixels, and one of 2x1 windows of 32x24."""
     model = build_method("SCLIP", window_batch=window_batch)
     calls = []
-    inner = model.patch_logits
-    monkeypatch.setattr(model, "patch_logits", lambda inputs: calls.append(tuple(inputs.shape)) or inner(inputs))
+    inner = model.encode
+    monkeypatch.setattr(model, "encode", lambda windows: calls.append(tuple(windows.images.shape)) or inner(windows))
     images = [torch.zeros(3, 48, 64), torch.zeros(3, 48, 48), torch.zeros(3, 48, 24)]
     model.inference(images, [{"ori_shape": image.shape[1:]} for image in images])
     assert len(calls) == passes
@@ -189,8 +255,8 @@ def test_encode_decode_gives_logits_at_the_size_of_the_inputs(build_method):
     with torch.inference_mode():
         logits = model.encode_decode(inputs, [{}, {}])
         assert torch.equal(model(inputs, mode="tensor"), logits)
-        [dense, _] = model.inference(inputs, [{"ori_shape": (40, 56)}] * 2)
-        torch.testing.assert_close(logits[0], dense.dense(), atol=2e-6, rtol=0)
+        [found, _] = model.inference(inputs, [{"ori_shape": (40, 56)}] * 2)
+        torch.testing.assert_close(logits[0], found.canvases[LOGITS].dense(), atol=2e-6, rtol=0)
     assert logits.shape == (2, 7, 40, 56)
 
 
@@ -200,7 +266,7 @@ def test_whole_upsampling_direct_and_two_step(build_method):
     for way in ("direct", "two_step"):
         model = build_method("SCLIP", test_cfg={"mode": "whole"}, whole_upsampling=way)
         with torch.inference_mode():
-            found[way] = model.inference(inputs, [{"ori_shape": (75, 90)}])[0].dense()
+            found[way] = model.inference(inputs, [{"ori_shape": (75, 90)}])[0].canvases[LOGITS].dense()
             patches = model.patch_logits(inputs)
             resized = model.encode_decode(inputs)
     options = {"size": (75, 90), "mode": "bilinear", "align_corners": False}
@@ -216,8 +282,8 @@ def test_whole_upsampling_direct_and_two_step(build_method):
 def test_padded_windows_see_zeros_outside(build_method, monkeypatch):
     model = build_method("ClearCLIP", pad_to=16)
     seen = []
-    inner = model.patch_logits
-    monkeypatch.setattr(model, "patch_logits", lambda inputs: seen.append(inputs) or inner(inputs))
+    inner = model.encode
+    monkeypatch.setattr(model, "encode", lambda windows: seen.append(windows.images) or inner(windows))
     model.inference([torch.ones(3, 29, 20)], [{"ori_shape": (29, 20)}])
     [window] = seen[0]
     assert window.shape == (3, 32, 32)
@@ -236,7 +302,7 @@ def test_pamr_refines_all_queries_whatever_the_tiling(build_method, monkeypatch)
     expected = pamr_module.pamr(raw, pamr_module.pamr_affinity(resized, (1, 2)), (1, 2), 3)
     torch.testing.assert_close(dense, expected, atol=2e-6, rtol=0)
     assert (dense - raw).abs().max() > 1e-3
-    monkeypatch.setattr("mmseg_tfovss.methods.base._PAMR_ELEMENTS", 2 * 30 * 25)
+    monkeypatch.setattr("mmseg_tfovss.ops.pamr._ELEMENTS", 2 * 30 * 25)
     [(tiled, labels_tiled)] = dense_and_labels(model, image, size)
     torch.testing.assert_close(tiled, dense, atol=1e-6, rtol=0)
     assert torch.equal(labels_tiled, labels)
@@ -252,9 +318,9 @@ def test_text_features_are_computed_once(build_method, monkeypatch):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
 @pytest.mark.parametrize("method", METHODS)
-def test_half_precision_stays_close(method, precision, tolerance, build_method):
+def test_half_precision_stays_close(method, precision, tolerance, build_own):
     inputs = torch.randn(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
-    exact, half = build_method(method), build_method(method, precision=precision)
+    exact, half = build_own(method), build_own(method, precision=precision)
     with torch.inference_mode():
         exact.prepare()
         half.prepare()

@@ -14,15 +14,24 @@ from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets import CentreSquare
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.engine.single import load_image
+from mmseg_tfovss.methods.cliptrase import LOCAL, ROWS
+from mmseg_tfovss.methods.stages import LOGITS, Scene, Windows
 from mmseg_tfovss.profiling.benchmark import use_random_text
 from mmseg_tfovss.registry import DATASETS, MODELS
 from tests.methods import reference
+from tests.mini import WIDTH
 from tests.parity.cases import FOLDER, load_case, parity_cases
 
 CASES = parity_cases("cliptrase")
 WHOLE = {"mode": "whole"}
 CONFIGS = Path(__file__).parents[2] / "configs" / "cliptrase"
+
+
+def patches_of(assembly):
+    """The patch maps (C, h, w) of a whole image, by name."""
+    return {name: canvas.patches for name, canvas in assembly.canvases.items()}
 
 
 def test_there_are_official_outputs():
@@ -31,7 +40,7 @@ def test_there_are_official_outputs():
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request, tiny_clip):
-    """Settings, official arrays, our model, the network's input and our maps of it."""
+    """Settings, official arrays, our model, the network's input and our assembly of it."""
     settings, official = load_case("cliptrase", request.param)
     background = [", ".join(settings["background_words"])] if settings["background"] else []
     model = MODELS.build(
@@ -46,25 +55,26 @@ def case(request, tiny_clip):
         }
     )
     square, image = load_image(model, FOLDER / settings["image"], CentreSquare(settings["image_size"]))
-    [maps] = model.inference([image], [{"ori_shape": square.shape[:2]}])
-    return settings, official, model, image, maps
+    [assembly] = model.inference([image], [{"ori_shape": square.shape[:2]}])
+    return settings, official, model, image, assembly
 
 
 def test_input_and_correlation_equal_official_code(case):
-    settings, official, model, image, maps = case
+    settings, official, _, image, assembly = case
     assert np.abs(image[:, ::16, ::16].numpy() - official["input_sub"]).max() < 1e-6
-    count = official["B"].shape[0]
-    rows = maps.patches[model.decode_head.out_channels :][:count].flatten(1).numpy()
+    rows = assembly.canvases[ROWS].patches.flatten(1).numpy()
+    assert rows.shape == official["B"].shape
     assert np.abs(rows - official["B"]).max() < min(settings["tol_B"], 1e-5)
 
 
 @torch.inference_mode()
 def test_clusters_regions_and_labels_equal_official_code(case):
-    settings, official, model, _, maps = case
-    clusters = model.clusters(maps.patches[model.decode_head.out_channels :])
+    settings, official, model, _, assembly = case
+    clusters = model.clusters(patches_of(assembly))
     assert np.array_equal(clusters.numpy(), official["dbscan_labels"])
-    assert (model.find_regions(maps).numpy() == official["region"]).mean() >= settings["min_label_agreement"]
-    labels = model.label(maps).numpy()
+    regions = model.find_regions(assembly.scene, assembly.canvases).numpy()
+    assert (regions == official["region"]).mean() >= settings["min_label_agreement"]
+    labels = model.labels_of(assembly).numpy()
     if settings["background"]:  # class 0 here, class C there
         labels = np.where(labels == 0, settings["background_id"], labels - 1)
     assert (labels == official["pred"]).mean() >= settings["min_label_agreement"]
@@ -73,11 +83,11 @@ def test_clusters_regions_and_labels_equal_official_code(case):
 
 @torch.inference_mode()
 def test_logits_equal_official_code(case):
-    settings, official, model, image, maps = case
+    settings, official, model, image, assembly = case
     words = len(settings["background_words"]) if settings["background"] else 0
     order = [*range(words, model.decode_head.out_channels), *range(words)]  # background words come last there
     step = settings["seg_logits_grid"]
-    ours = model.dense_logits(maps)[order, ::step, ::step].numpy()
+    ours = model.dense_logits(assembly)[order, ::step, ::step].numpy()
     assert np.abs(ours - official["seg_logits"]).max() < min(settings["tol_logits"], 5e-3)
     ours = model.patch_logits(image[None])[0, order].numpy()
     assert np.abs(ours - official["patch_logits"]).max() < min(settings["tol_logits"], 1e-3)
@@ -86,9 +96,12 @@ def test_logits_equal_official_code(case):
 # -- recovery -----------------------------------------------------------------------------------------------------
 
 
-def recovered(model, tokens):
+def recovered(model, tokens, grid=(2, 3), **given):
+    """The recovery block, in float32."""
+    tokens = tokens.float()
+    stream = Stream(images=torch.empty(len(tokens), 3, 0, 0), grid=grid, tokens=tokens, given=given)
     with torch.inference_mode():
-        return model.recover(model.backbone.blocks[-1], tokens.float()).double()
+        return model.last_block(model.backbone.blocks[-1], tokens, stream).double()
 
 
 @pytest.mark.parametrize("recovery", ["three_softmax", "averaged", "self"])
@@ -120,13 +133,34 @@ def test_without_recovery_the_block_is_clips(build_method):
     assert (recovered(build_method("CLIPtrase"), tokens) - expected).abs().max() > 0.1
 
 
+def test_recovery_in_an_earlier_block_keeps_what_belongs_to_it(build_method, mini_state):
+    """Block 1 by hand; ``residual`` and ``feed_forward`` are those of the last block, whose attention is CLIP's."""
+    inputs = torch.randn(1, 3, 16, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    model = build_method("CLIPtrase", recovery_layer=1, residual=False, feed_forward=False).double()
+    with torch.inference_mode():
+        tokens = model.backbone.embed(inputs)
+        weights = reference.block_weights(mini_state, 1)
+        query, key, value = reference.qkv(weights, tokens)
+        parts = [reference.attend(one, one, value) for one in (query, key, value)]
+        tokens = tokens + reference.merge(weights, [sum(head) for head in zip(*parts, strict=True)])
+        tokens = tokens + reference.feed_forward(weights, tokens)
+        expected = model.backbone.blocks[2].attention(model.backbone.blocks[1](tokens))
+        found = model.run_blocks(inputs).tokens
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
 def images(*sizes, seed=0):
     draw = torch.Generator().manual_seed(seed)
     return [torch.randn(3, *size, generator=draw) for size in sizes]
 
 
-def maps_of(model, image):
+def assembled(model, image):
     return model.inference([image], [{"ori_shape": image.shape[-2:]}])[0]
+
+
+def side_by_side(model, image):
+    """The patch maps of all names, (C, h, w)."""
+    return torch.cat(list(patches_of(assembled(model, image)).values()))
 
 
 @pytest.mark.parametrize(
@@ -146,38 +180,43 @@ def maps_of(model, image):
 )
 def test_every_option_changes_what_is_clustered_or_classified(change, build_method):
     [image] = images((48, 64))
-    usual = maps_of(build_method("CLIPtrase", test_cfg=WHOLE), image).patches
-    changed = maps_of(build_method("CLIPtrase", test_cfg=WHOLE, **change), image).patches
+    usual = side_by_side(build_method("CLIPtrase", test_cfg=WHOLE), image)
+    changed = side_by_side(build_method("CLIPtrase", test_cfg=WHOLE, **change), image)
     assert usual.shape != changed.shape or (usual - changed).abs().max() > 1e-3
 
 
-def test_hooks_on_the_residual_stream_are_called_between_the_blocks(build_method):
-    model, seen = build_method("CLIPtrase"), []
+class Noted:
+    """A plug-in that writes down when it is asked, and may take the place of the first block by leaving it out."""
 
-    def hook(number, tokens, grid):
-        seen.append((number, tuple(tokens.shape), grid))
-        return tokens
+    def __init__(self, skip_first=False):
+        self.skip_first, self.before, self.after = skip_first, [], []
 
-    model.backbone.residual_hooks.append(hook)
+    def run_block(self, number, block, stream, projections):
+        self.before.append((number, projections is not None))
+        return stream.tokens if self.skip_first and number == 1 else None
+
+    def after_block(self, number, stream):
+        self.after.append((number, tuple(stream.tokens.shape), stream.grid))
+        return stream.tokens
+
+
+def test_plugins_are_called_between_the_blocks(build_method):
+    model, plugin = build_method("CLIPtrase"), Noted()
+    model.plugins.append(plugin)
     model.predict(images((32, 40)))
     blocks = len(model.backbone.blocks)
-    assert [number for number, *_ in seen[: blocks - 1]] == list(range(1, blocks))
+    assert plugin.after == [(number, (2, 17, WIDTH), (4, 4)) for number in range(1, blocks)]
 
 
-def test_hooks_take_the_place_of_early_blocks(build_method):
+def test_plugins_take_the_place_of_early_blocks(build_method):
     """Also that of the block whose projections are compared, which come along."""
-    model, seen = build_method("CLIPtrase"), []
-
-    def hook(number, block, tokens, projections):
-        seen.append((number, projections is not None))
-        return tokens if number == 1 else None
-
+    model, plugin = build_method("CLIPtrase"), Noted(skip_first=True)
     [image] = images((32, 32))
-    usual = maps_of(model, image).patches
-    model.backbone.block_hooks.append(hook)
-    assert not torch.equal(maps_of(model, image).patches, usual)
+    usual = side_by_side(model, image)
+    model.plugins.append(plugin)
+    assert not torch.equal(side_by_side(model, image), usual)
     blocks = len(model.backbone.blocks)
-    assert seen == [(number, number == blocks - 1) for number in range(1, blocks)]
+    assert plugin.before == [(number, number == blocks - 1) for number in range(1, blocks)]
 
 
 # -- the oracle ---------------------------------------------------------------------------------------------------
@@ -199,9 +238,7 @@ def test_within_ground_truth_is_its_formula(build_method, mini_state):
     attention = scores / scores.sum(dim=-1, keepdim=True)
     expected = tokens + reference.merge(weights, [attention @ head for head in value])
     expected = expected + reference.feed_forward(weights, expected)
-    model = build_method("CLIPtrase", **ORACLE)
-    with torch.inference_mode():
-        found = model.recover(model.backbone.blocks[-1], tokens.float(), labels).double()
+    found = recovered(build_method("CLIPtrase", **ORACLE), tokens, labels=labels)
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
 
@@ -257,8 +294,8 @@ def test_the_oracle_runs_under_the_papers_protocol(tmp_path, mini_clip):
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         [loaded] = [DATASETS.build(config.test_dataloader.dataset)[0]]
     model, asked = MODELS.build(config.model), []
-    recover = model.recover
-    model.recover = lambda block, tokens, labels: asked.append(labels) or recover(block, tokens, labels)
+    attend = model.attend
+    model.attend = lambda block, tokens, stream: asked.append(stream.given["labels"]) or attend(block, tokens, stream)
     use_random_text(model)
     [sample] = model.test_step({"inputs": [loaded["inputs"]], "data_samples": [loaded["data_samples"]]})
     assert sample.pred_sem_seg.data.shape == (1, 32, 32)
@@ -290,23 +327,23 @@ def test_one_cluster_gives_one_class(voting, build_method):
     if voting == "majority":
         assert int(found[0, 0]) == int(plain.flatten().bincount().argmax())
     else:
-        mean = model.dense_logits(maps_of(model, image)).mean(dim=(1, 2))
+        mean = model.dense_logits(assembled(model, image)).mean(dim=(1, 2))
         assert int(found[0, 0]) == int(model.decode_head.query_class[mean.argmax()])
 
 
 def test_every_patch_a_cluster_of_its_own(build_method):
     [image] = images((40, 64))
     model = build_method("CLIPtrase", test_cfg=WHOLE, eps=1e-6, min_samples=1)
-    maps = maps_of(model, image)
-    assert model.clusters(maps.patches[model.decode_head.out_channels :]).tolist() == list(range(40))
-    assert model.label(maps).shape == (40, 64)
+    assembly = assembled(model, image)
+    assert model.clusters(patches_of(assembly)).tolist() == list(range(40))
+    assert model.labels_of(assembly).shape == (40, 64)
 
 
 def test_regions_take_the_class_of_most_of_their_pixels(build_method):
     [image] = images((64, 80))
     model = build_method("CLIPtrase", test_cfg=WHOLE, eps=0.9, min_samples=2)
-    maps = maps_of(model, image)
-    regions, voted = model.find_regions(maps), model.label(maps)
+    assembly = assembled(model, image)
+    regions, voted = model.find_regions(assembly.scene, assembly.canvases), model.labels_of(assembly)
     [plain] = labels_of(build_method("CLIPtrase", test_cfg=WHOLE, cluster="none"), image)
     assert len(regions.unique()) > 1
     for region in regions.unique():
@@ -327,18 +364,20 @@ def test_threshold_counts_for_a_regions_mean(build_method):
 def test_constant_image_gives_finite_logits_and_labels(value, build_method):
     for options in ({"test_cfg": WHOLE}, {}):
         model = build_method("CLIPtrase", **options)
-        maps = maps_of(model, torch.full((3, 48, 40), value))
-        assert maps.patches.isfinite().all()
-        assert model.label(maps).shape == (48, 40)
+        assembly = assembled(model, torch.full((3, 48, 40), value))
+        assert all(maps.isfinite().all() for maps in patches_of(assembly).values())
+        assert model.labels_of(assembly).shape == (48, 40)
 
 
 def test_global_patches_are_not_clustered(build_method):
     [image] = images((48, 64))
     options = {"test_cfg": WHOLE, "similarity": "inner", "denoising": "self_weight", "eps": 1e9, "min_samples": 1}
     model = build_method("CLIPtrase", **options)
-    maps = maps_of(model, image).patches[model.decode_head.out_channels :].clone()
-    maps[48].flatten()[::2] = 0  # the map behind the 48 rows says which patches are local
-    clusters = model.clusters(maps)
+    maps = patches_of(assembled(model, image))
+    local = maps[LOCAL].clone()
+    assert local.shape == (1, 6, 8)
+    local.flatten()[::2] = 0
+    clusters = model.clusters({**maps, LOCAL: local})
     assert clusters[::2].tolist() == [-1] * 24
     assert clusters[1::2].tolist() == [0] * 24
 
@@ -350,12 +389,16 @@ def test_rows_may_be_clustered_at_length_one(build_method):
     counts = []
     for normalise_rows in (False, True):
         model = build_method("CLIPtrase", **far, normalise_rows=normalise_rows)
-        maps = maps_of(model, image).patches[model.decode_head.out_channels :]
-        counts.append(int(model.clusters(maps).max()) + 1)
+        counts.append(int(model.clusters(patches_of(assembled(model, image))).max()) + 1)
     assert counts[0] > counts[1] == 1
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def encoded(model, windows):
+    """Maps of windows (n, 3, h, w), each of an image of its own."""
+    return model.encode(Windows(windows, [Scene(window, tuple(window.shape[-2:])) for window in windows]))
 
 
 def test_patches_of_a_window_share_the_mean_logits_of_their_region(build_method):
@@ -365,8 +408,7 @@ def test_patches_of_a_window_share_the_mean_logits_of_their_region(build_method)
     for one in (model, plain):
         one.prepare()
     with torch.inference_mode():
-        voted = model.window_maps(window[None])[0].flatten(1)
-        own = plain.window_maps(window[None])[0][: len(voted)].flatten(1)
+        voted, own = (encoded(one, window[None])[LOGITS][0].flatten(1) for one in (model, plain))
     values, regions = voted.unique(dim=1, return_inverse=True)
     assert 1 < values.shape[1] < 16
     for region in range(values.shape[1]):
@@ -379,10 +421,10 @@ def test_windows_are_clustered_in_threads(build_method, monkeypatch):
     windows = torch.stack(images((32, 32), (32, 32), (32, 32)))
     model.prepare()
     with torch.inference_mode():
-        expected = torch.cat([model.window_maps(window[None]) for window in windows])
+        expected = torch.cat([encoded(model, window[None])[LOGITS] for window in windows])
         threads, vote = set(), model.vote_in_window
         monkeypatch.setattr(model, "vote_in_window", lambda maps: threads.add(current_thread()) or vote(maps))
-        found = model.window_maps(windows)
+        found = encoded(model, windows)[LOGITS]
     assert current_thread() not in threads
     torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
 

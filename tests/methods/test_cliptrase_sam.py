@@ -1,7 +1,6 @@
 """CLIPtrase + SAM: what SAM is asked, and what becomes of its answers."""
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from threading import current_thread
 
@@ -12,11 +11,14 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmseg_tfovss.config import check_settings, load_config
-from mmseg_tfovss.encoders.sam import SAMMaskEncoder
-from mmseg_tfovss.methods.cliptrase import CLIPtrase
+from mmseg_tfovss.encoders.sam import SAM
+from mmseg_tfovss.methods.cliptrase import LOCAL, ROWS, CLIPtrase
 from mmseg_tfovss.methods.cliptrase_sam import CLIPtraseSAM
+from mmseg_tfovss.methods.stages import LOGITS, Assembly, Scene
+from mmseg_tfovss.ops.canvas import PatchCanvas
 from mmseg_tfovss.ops.clustering import majority
-from mmseg_tfovss.ops.windows import DenseLogits, interpolation_matrix
+from mmseg_tfovss.ops.labels import label_pixels
+from mmseg_tfovss.ops.windows import interpolation_matrix
 from mmseg_tfovss.registry import MODELS
 from tests.encoders.test_sam import write_tiny_sam
 from tests.methods.test_base import dense_and_labels, random_images, samples
@@ -35,7 +37,7 @@ def tiny_sam(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(build_method, tiny_sam):
     """On random images, the mini CLIP's patches then fall into some clusters and noise."""
-    sam = {"type": "SAMMaskEncoder", "pretrained": str(tiny_sam)}
+    sam = {"type": "SAM", "pretrained": str(tiny_sam)}
     model = build_method("CLIPtraseSAM", test_cfg=WHOLE, eps=0.9, min_samples=2, sam=sam)
     model.prepare()
     return model
@@ -55,20 +57,20 @@ def change(model, monkeypatch):
 class FakeSAM(nn.Module):
     """Answers with given masks, two at a time, and keeps what it was asked."""
 
-    def __init__(self, masks):
+    def __init__(self, answers):
         super().__init__()
-        self.masks, self.asked = masks, []
+        self.answers, self.asked = answers, []
 
-    def mask_chunks(self, image, points, labels, size):
+    def masks(self, image, points, labels, size):
         self.asked.append((image, points, labels, size))
-        assert len(labels) == len(self.masks)
-        assert self.masks.shape[1:] == size
-        return iter(self.masks.split(2))
+        assert len(labels) == len(self.answers)
+        assert self.answers.shape[1:] == size
+        return iter(self.answers.split(2))
 
 
 @pytest.fixture
 def find(model, change, monkeypatch):
-    """What becomes of an image whose patches have given clusters: its pixels, logits, regions, and SAM's questions."""
+    """What becomes of an image whose patches have given clusters: its pixels, maps, regions, and SAM's questions."""
 
     def find(clusters, grid, size=None, masks=None):
         clusters = torch.tensor(clusters)
@@ -82,8 +84,13 @@ def find(model, change, monkeypatch):
         rows, columns = (interpolation_matrix(one, other).float() for one, other in zip(grid, size, strict=True))
         image = torch.randint(0, 256, (3, *in_size), generator=draw)
         normalised = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
-        logits = DenseLogits(maps, rows, columns, normalised)
-        return image, logits, model.find_regions(logits), fake.asked
+        parts = maps.split([model.decode_head.out_channels, len(clusters), 1])
+        canvases = {
+            name: PatchCanvas(part, rows, columns, even=True)
+            for name, part in zip((LOGITS, ROWS, LOCAL), parts, strict=True)
+        }
+        scene = Scene(normalised, size)
+        return image, Assembly(scene, canvases), model.find_regions(scene, canvases), fake.asked
 
     return find
 
@@ -97,11 +104,21 @@ def scenes(*sizes):
     return [(0.6 * one + 0.4 * other).to(torch.uint8) for one, other in zip(flat, noise, strict=True)]
 
 
-def logits_of(model, image):
-    """What :meth:`find_regions` takes, of an image that keeps its size."""
+def assembled(model, image):
+    """What regions are found in, of an image that keeps its size."""
     with torch.inference_mode():
         data = model.data_preprocessor({"inputs": [image]})["inputs"]
         return model.inference(data, [{"ori_shape": image.shape[1:]}])[0]
+
+
+def regions_of(model, assembly):
+    return model.find_regions(assembly.scene, assembly.canvases)
+
+
+def prototypes_regions(model, assembly, clusters):
+    """CLIPtrase's regions of the same patches."""
+    rows = assembly.canvases[ROWS].patches
+    return CLIPtrase.draw_regions(model, torch.tensor(clusters), rows, assembly.scene)
 
 
 # -- what SAM is asked --------------------------------------------------------------------------------------------
@@ -143,16 +160,16 @@ def test_each_prompt_has_only_its_own_points_positive_and_all_others_background(
 
 def test_background_points_change_the_regions(model, monkeypatch):
     """On a real network: with the other clusters' points left out, SAM finds something else."""
-    logits = logits_of(model, random_images((48, 64))[0])
-    regions = model.find_regions(logits)
-    inner, left_out = model.sam.mask_chunks, []
+    assembly = assembled(model, random_images((48, 64))[0])
+    regions = regions_of(model, assembly)
+    inner, left_out = model.sam.masks, []
 
     def without_background(image, points, labels, size):
         left_out.append(int((labels == 0).sum()))
         return inner(image, points, labels.masked_fill(labels == 0, -10), size)
 
-    monkeypatch.setattr(model.sam, "mask_chunks", without_background)
-    assert (model.find_regions(logits) != regions).float().mean() > 0.02
+    monkeypatch.setattr(model.sam, "masks", without_background)
+    assert (regions_of(model, assembly) != regions).float().mean() > 0.02
     assert left_out[0] > 0
 
 
@@ -173,8 +190,8 @@ def test_sam_sees_the_image_before_normalisation_and_is_asked_for_the_original_s
 
 
 def test_colours_reach_sam_as_rgb(model, monkeypatch):
-    seen, inner = [], model.sam.mask_chunks
-    monkeypatch.setattr(model.sam, "mask_chunks", lambda image, *args: seen.append(image) or inner(image, *args))
+    seen, inner = [], model.sam.masks
+    monkeypatch.setattr(model.sam, "masks", lambda image, *args: seen.append(image) or inner(image, *args))
     [bgr] = random_images((48, 40))
     model.test_step({"inputs": [bgr], "data_samples": samples((48, 40))})
     torch.testing.assert_close(seen[0], bgr.flip(0).float(), atol=1e-3, rtol=0)
@@ -188,8 +205,8 @@ def test_regions_are_the_highest_masks_and_prototypes_elsewhere(model, find):
     masks[0, :6, :9] = 1.0
     masks[1, 3:10, 5:20] = 0.5  # below mask 0 where both are
     masks[2, 8:14, 2:12] = 3.0  # above mask 1 where both are, and in the second batch of masks
-    _, logits, regions, _ = find([0, 1, 2, 2, 1, 0], (2, 3), masks=masks)
-    elsewhere = CLIPtrase.draw_regions(model, torch.tensor([0, 1, 2, 2, 1, 0]), logits)
+    _, assembly, regions, _ = find([0, 1, 2, 2, 1, 0], (2, 3), masks=masks)
+    elsewhere = prototypes_regions(model, assembly, [0, 1, 2, 2, 1, 0])
     expected = elsewhere.clone()
     expected[3:10, 5:20] = 1
     expected[:6, :9] = 0
@@ -203,20 +220,21 @@ def test_two_clusters_with_hand_made_masks_vote(model, find):
     """Each mask takes the class that most of its pixels have."""
     masks = torch.stack([torch.full((32, 48), -1.0), torch.full((32, 48), 1.0)])
     masks[:, 5:19, 11:30] *= -1
-    _, logits, regions, _ = find([0] * 12 + [1] * 12, (4, 6), masks=masks)
+    _, assembly, regions, _ = find([0] * 12 + [1] * 12, (4, 6), masks=masks)
     expected = torch.ones(32, 48, dtype=torch.int64)
     expected[5:19, 11:30] = 0
     assert torch.equal(regions, expected)
-    own = model.decode_head.label(replace(logits, patches=logits.patches[: model.decode_head.out_channels]))
+    head = model.decode_head
+    own = label_pixels(assembly.canvases[LOGITS], head.query_class, logit_scale=head.logit_scale)
     assert len(own.unique()) > 1
-    assert torch.equal(model.label(logits), majority(own, expected, model.decode_head.num_classes))
+    assert torch.equal(model.labels_of(assembly), majority(own, expected, head.num_classes))
 
 
 def test_a_logit_of_zero_claims_nothing(model, find):
     masks = torch.zeros(2, 16, 24)
     masks[:, :4] = torch.nan
-    _, logits, regions, _ = find([0, 1, 0, 1, 1, 0], (2, 3), masks=masks)
-    assert torch.equal(regions, CLIPtrase.draw_regions(model, torch.tensor([0, 1, 0, 1, 1, 0]), logits))
+    _, assembly, regions, _ = find([0, 1, 0, 1, 1, 0], (2, 3), masks=masks)
+    assert torch.equal(regions, prototypes_regions(model, assembly, [0, 1, 0, 1, 1, 0]))
 
 
 def test_one_cluster_is_one_region(find):
@@ -245,9 +263,9 @@ def test_without_a_cluster_pixels_keep_their_labels(model, change):
 def test_every_patch_its_own_cluster(model, change, monkeypatch):
     change(eps=1e-6, min_samples=1)
     monkeypatch.setattr(model.sam, "prompt_batch", 7)
-    seen, inner = [], model.sam.mask_chunks
-    monkeypatch.setattr(model.sam, "mask_chunks", lambda *args: seen.append(args) or inner(*args))
-    [(_, labels)] = dense_and_labels(model, random_images((32, 40)), [(32, 40)])
+    seen, inner = [], model.sam.masks
+    monkeypatch.setattr(model.sam, "masks", lambda *args: seen.append(args) or inner(*args))
+    labels = model.labels_of(assembled(model, random_images((32, 40))[0]))
     [(_, points, prompt_labels, _)] = seen
     assert points.shape == (20, 2)
     assert torch.equal(prompt_labels, torch.eye(20, dtype=torch.int64))
@@ -272,8 +290,8 @@ def test_batch_of_two_equals_two_singles(voting, model, change):
 
 
 def test_images_are_labelled_one_after_the_other(model, monkeypatch):
-    threads, inner = set(), model.sam.mask_chunks
-    monkeypatch.setattr(model.sam, "mask_chunks", lambda *args: threads.add(current_thread()) or inner(*args))
+    threads, inner = set(), model.sam.masks
+    monkeypatch.setattr(model.sam, "masks", lambda *args: threads.add(current_thread()) or inner(*args))
     dense_and_labels(model, random_images((48, 40), (33, 71)), [(48, 40), (33, 71)])
     assert threads == {current_thread()}
 
@@ -289,22 +307,22 @@ def test_labels_follow_sam_and_logits_do_not(model, monkeypatch):
 
 @pytest.mark.parametrize("prompt_batch", [1, 3])
 def test_prompt_batch_changes_nothing(prompt_batch, model, monkeypatch):
-    logits = logits_of(model, random_images((48, 64))[0])
-    expected = model.find_regions(logits)
+    assembly = assembled(model, random_images((48, 64))[0])
+    expected = regions_of(model, assembly)
     assert len(expected.unique()) > 3
     monkeypatch.setattr(model.sam, "prompt_batch", prompt_batch)
-    assert torch.equal(model.find_regions(logits), expected)
+    assert torch.equal(regions_of(model, assembly), expected)
 
 
 def test_patches_are_clustered_once(model, monkeypatch):
     calls, cluster = [], model.clusters
     monkeypatch.setattr(model, "clusters", lambda maps: calls.append(maps) or cluster(maps))
-    assert model.find_regions(logits_of(model, random_images((48, 64))[0])) is not None
+    assert regions_of(model, assembled(model, random_images((48, 64))[0])) is not None
     assert len(calls) == 1
 
 
 def test_is_frozen(model):
-    assert model.extra_networks == ("sam",)
+    assert model.networks() == {"backbone": model.backbone, "sam": model.sam}
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert not any(module.training for module in model.modules())
 
@@ -321,9 +339,9 @@ def test_builds_whatever_the_default_scope(mini_clip, words_file, tiny_sam):
             backbone={"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(mini_clip)},
             decode_head={"type": "TextHead", "vocabulary": str(words_file)},
             test_cfg=WHOLE,
-            sam={"type": "SAMMaskEncoder", "pretrained": str(tiny_sam)},
+            sam={"type": "SAM", "pretrained": str(tiny_sam)},
         )
-    assert isinstance(model.sam, SAMMaskEncoder)
+    assert isinstance(model.sam, SAM)
 
 
 # -- settings -----------------------------------------------------------------------------------------------------
@@ -340,19 +358,22 @@ def test_builds_whatever_the_default_scope(mini_clip, words_file, tiny_sam):
 def test_settings_out_of_range_are_named(options, message, build_method):
     """Before SAM is looked for."""
     with pytest.raises(ValueError, match=message):
-        build_method(
-            "CLIPtraseSAM", test_cfg=WHOLE, sam={"type": "SAMMaskEncoder", "pretrained": "/nowhere"}, **options
-        )
+        build_method("CLIPtraseSAM", test_cfg=WHOLE, sam={"type": "SAM", "pretrained": "/nowhere"}, **options)
 
 
 def test_sliding_windows_are_refused(build_method):
     with pytest.raises(ValueError, match=r"model\.test_cfg\.mode must be 'whole', but got 'slide': SAM finds"):
-        build_method("CLIPtraseSAM", sam={"type": "SAMMaskEncoder", "pretrained": "/nowhere"})
+        build_method("CLIPtraseSAM", sam={"type": "SAM", "pretrained": "/nowhere"})
+
+
+def test_without_sam_that_is_said(build_method):
+    with pytest.raises(ValueError, match=r"model\.sam"):
+        build_method("CLIPtraseSAM", test_cfg=WHOLE, sam=None)
 
 
 def test_missing_weights_are_named(build_method):
     with pytest.raises(FileNotFoundError, match=r"^Folder /nowhere not found: set model\.sam\.pretrained"):
-        build_method("CLIPtraseSAM", test_cfg=WHOLE, sam={"type": "SAMMaskEncoder", "pretrained": "/nowhere"})
+        build_method("CLIPtraseSAM", test_cfg=WHOLE, sam={"type": "SAM", "pretrained": "/nowhere"})
 
 
 def test_there_is_a_config_for_each_benchmark():
@@ -365,7 +386,7 @@ def test_configs_are_cliptrases_with_sam(path, mini_clip, tiny_sam):
     options = {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"}
     config, plain = load_config(path, options), load_config(parent, options)
     check_settings(config.model, MODELS, "model")
-    assert config.model.pop("sam").to_dict() == {"type": "SAMMaskEncoder"}
+    assert config.model.pop("sam").to_dict() == {"type": "SAM"}
     assert (config.model.pop("type"), plain.model.pop("type")) == ("CLIPtraseSAM", "CLIPtrase")
     for key in ("model", "protocol", "short_side", "dataset", "test_dataloader", "test_evaluator"):
         assert config[key] == plain[key]

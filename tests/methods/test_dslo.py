@@ -7,9 +7,14 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from mmseg_tfovss.methods.dslo import GRAPH
+from mmseg_tfovss.methods.region_voting import RegionVoting
+from mmseg_tfovss.methods.sclip import SCLIP
+from mmseg_tfovss.methods.stages import LOGITS, Assembly, Refined, Scene
+from mmseg_tfovss.ops.canvas import PatchCanvas
 from mmseg_tfovss.ops.graph import transport_cost
 from mmseg_tfovss.ops.jbu import joint_bilateral_upsample
-from mmseg_tfovss.ops.windows import DenseLogits, interpolation_matrix
+from mmseg_tfovss.ops.windows import interpolation_matrix
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers import iterative_proportional_fitting
 from tests.methods import reference
@@ -26,7 +31,7 @@ class ColourGraph(nn.Module):
         super().__init__()
         self.sharpness, self.seen = sharpness, []
 
-    def forward(self, images, grid):
+    def graph(self, images, grid):
         self.seen.append(images)
         cells = nn.functional.adaptive_avg_pool2d(images, grid).flatten(2).transpose(1, 2)  # (B, N, 3)
         return (-self.sharpness * torch.cdist(cells, cells)).softmax(dim=-1)
@@ -51,6 +56,18 @@ def labels_of(model, inputs, targets=None):
     return [sample.pred_sem_seg.data[0] for sample in model.predict(inputs, samples)]
 
 
+def assembled(model, image, size=None):
+    """The assembly of an image (3, H, W), which keeps its size if no other is given."""
+    return model.inference([image], [{"ori_shape": size or image.shape[-2:]}])[0]
+
+
+def logits_and_graph(model, assembly):
+    """What is solved for: the base's refined logits (Q, h, w) and the graph (N, N), or None."""
+    scene = assembly.scene
+    refined = model.base.refine(scene, assembly.canvases).logits
+    return refined.on_grid(model.backbone.grid(scene.image)), scene.seen.get(GRAPH)
+
+
 @pytest.mark.parametrize("attention", ["key", "query", "original"])
 def test_the_default_base_is_self_attention_of_the_last_block(attention, build_method, mini_state):
     tokens = reference.random_tokens(2, GRID)
@@ -62,16 +79,17 @@ def test_the_default_base_is_self_attention_of_the_last_block(attention, build_m
     else:
         own = key if attention == "key" else query
         expected = reference.merge(weights, reference.attend(own, own, value))
-    found = reference.run_last_block(build(build_method, attention=attention), tokens, GRID)
+    found = reference.run_last_block(build(build_method, attention=attention).base, tokens, GRID)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("base", ["SCLIP", "NACLIP", "CLIPtrase"])
 def test_any_method_gives_the_logits_and_shares_its_networks(base, build_method):
     inputs = torch.stack(images((32, 48), (32, 48)))
-    alone = build_method(base, test_cfg={"mode": "whole"})
+    base = {"type": base, **({"voting": "mean_logits"} if base == "CLIPtrase" else {})}
+    alone = build_method(base["type"], test_cfg={"mode": "whole"})
     alone.prepare()
-    model = build(build_method, base={"type": base})
+    model = build(build_method, base=base)
     model.prepare()
     with torch.inference_mode():
         expected = alone.patch_logits(inputs) / alone.logit_factor
@@ -114,18 +132,17 @@ def mass_by_loop(logits, classes, theta, nms_scale, mass_scale):
 def test_the_discrepancy_equals_the_formulas(mode, build_method):
     """NMS, normalisation, early rejection, and POT or a Markov chain, written out."""
     model = build(build_method, mode, iterations=500, max_steps=30)
-    inputs = torch.stack(images((40, 24)))
-    model.prepare()
     with torch.inference_mode():
-        maps = model.window_maps(inputs)[0].float()
-        scores, queries = model.distribution(maps)
+        logits, graph = logits_and_graph(model, assembled(model, images((40, 24))[0]))
+        scores, queries = model.distribution(logits, graph)
     count, patches = model.decode_head.out_channels, 15
-    assert maps.shape == (count + (mode != "kl") * patches, 5, 3)
-    mass = mass_by_loop(maps[:count].flatten(1), model.decode_head.query_class.tolist(), 0.3, 40, 20)
+    assert logits.shape == (count, 5, 3)
+    assert graph is None if mode == "kl" else graph.shape == (patches, patches)
+    mass = mass_by_loop(logits.flatten(1), model.decode_head.query_class.tolist(), 0.3, 40, 20)
     heaviest = sorted({int(mass[:, i].argmax()) for i in range(patches) if mass[:, i].max() > 0})
     assert queries.tolist() == heaviest
     assert heaviest
-    graph = maps[count:].flatten(1).double()
+    graph = None if graph is None else graph.double()
     for row, query in enumerate(heaviest):
         f = mass[query]
         if mode == "kl":
@@ -147,12 +164,11 @@ def test_the_discrepancy_equals_the_formulas(mode, build_method):
 
 def test_fusion_is_the_mean_of_both_maps_on_one_scale(build_method):
     found = {}
-    inputs = torch.stack(images((40, 24)))
+    [image] = images((40, 24))
     for mode in ("optimal_path", "max_velocity", "fusion"):
         model = build(build_method, mode)
-        model.prepare()
         with torch.inference_mode():
-            scores, _ = model.distribution(model.window_maps(inputs)[0])
+            scores, _ = model.distribution(*logits_and_graph(model, assembled(model, image)))
         found[mode] = scores
     halves = [found[mode] - found[mode].min() for mode in ("optimal_path", "max_velocity")]
     torch.testing.assert_close(found["fusion"], sum(half / half.max() for half in halves) / 2)
@@ -176,7 +192,10 @@ def test_float32_and_float64_agree(mode, build_method):
     maps = torch.rand(7 + 24, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     maps[:7] = 0.2 + 0.1 * maps[:7]
     maps[7:] /= maps[7:].sum((1, 2), keepdim=True)
-    (single, queries), (double, same) = model.distribution(maps.float()), model.distribution(maps)
+    logits, graph = maps[:7], maps[7:].flatten(1)
+    (single, queries), (double, same) = (
+        model.distribution(logits.to(dtype), graph.to(dtype)) for dtype in (torch.float32, torch.float64)
+    )
     assert torch.equal(queries, same)
     assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
     torch.testing.assert_close(single.double(), double, atol=1e-4, rtol=1e-3)
@@ -198,13 +217,15 @@ def test_the_graph_carries_a_class_over_its_region(mode, build_method):
     model = build(build_method, mode, theta=0.5)
     expected = torch.full((64, 128), 2)
     expected[:, 64:] = 1
-    graph = model.graph(image[None], (8, 16))[0].unflatten(1, (8, 16))
+    graph = model.graph.graph(image[None], (8, 16))[0]
     normalised = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
     axes = [interpolation_matrix(size // 8, size).float() for size in (64, 128)]
 
-    def label(kind, maps):
+    canvases = {LOGITS: PatchCanvas(logits, *axes, even=True)}
+
+    def label(kind, graph):
         other = build(build_method, kind, theta=0.5)
-        return other.label(DenseLogits(torch.cat([logits, maps]), *axes, normalised))
+        return other.labels_of(Assembly(Scene(normalised, (64, 128), seen={GRAPH: graph}), canvases))
 
     assert torch.equal(label(mode, graph), expected)
     ignorant = torch.full_like(graph, 1 / 128)
@@ -216,29 +237,27 @@ def test_upsampling_follows_the_image(build_method):
     """JBU is guided by the network's input, brought to the original size."""
     model = build(build_method, "kl", theta=0.0, top_k=0)
     inputs = images((32, 48))
-    model.prepare()
-    logits = model.inference(inputs, [{"ori_shape": (64, 96)}])[0]
-    scores, queries = model.distribution(logits.patches)
+    assembly = assembled(model, inputs[0], (64, 96))
+    scores, queries = model.distribution(*logits_and_graph(model, assembly))
     assert queries.tolist() == list(range(7))
     grey = inputs[0] * model.data_preprocessor.std + model.data_preprocessor.mean
     guide = nn.functional.interpolate(grey[None] / 255, size=(64, 96), mode="bilinear")
     expected = joint_bilateral_upsample(scores[None], guide, sigma_space=1.0, sigma_range=0.1, radius=2)[0]
-    torch.testing.assert_close(model.dense_logits(logits), expected)
+    torch.testing.assert_close(model.dense_logits(assembly), expected)
     labels = model.decode_head.query_class[expected.argmax(0)]
-    assert torch.equal(model.label(logits), labels)
+    assert torch.equal(model.labels_of(assembly), labels)
 
 
 def test_rejected_queries_are_minus_infinity_in_exports(build_method):
     model = build(build_method)
-    model.prepare()
-    logits = model.inference(images((32, 48)), [{"ori_shape": (32, 48)}])[0]
-    _, queries = model.distribution(logits.patches)
-    dense = model.dense_logits(logits)
+    assembly = assembled(model, images((32, 48))[0])
+    _, queries = model.distribution(*logits_and_graph(model, assembly))
+    dense = model.dense_logits(assembly)
     assert dense.shape == (7, 32, 48)
     assert 0 < len(queries) < 7
     assert [bool(row.isfinite().all()) for row in dense] == [q in queries for q in range(7)]
     assert (dense[[q for q in range(7) if q not in queries]] == -torch.inf).all()
-    assert torch.equal(model.decode_head.query_class[dense.argmax(0)], model.label(logits))
+    assert torch.equal(model.decode_head.query_class[dense.argmax(0)], model.labels_of(assembly))
 
 
 def test_logits_without_graph_and_jbu_are_those_of_the_base(build_method):
@@ -265,6 +284,176 @@ def test_the_background_threshold_looks_at_the_bases_probability(build_method):
     assert unsure.any()
     assert (base[unsure] == 0).all()
     assert torch.equal(found[base != 0], plain[base != 0])
+
+
+# -- around a method that refines ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "base",
+    [{"type": "NACLIP", "pamr_steps": 3, "pamr_dilations": (1, 2)}, {"type": "CLIPtrase", "voting": "mean_logits"}],
+    ids=lambda base: base["type"],
+)
+@pytest.mark.parametrize("mode", ["max_velocity", "kl"])
+def test_the_bases_own_refinement_acts(mode, base, build_method):
+    """Its logits at full size, PAMR or means of regions included, are averaged on the patches."""
+    [image], size, clusters = images((48, 64)), (60, 75), {"eps": 0.9, "min_samples": 2}
+    base = {**base, **(clusters if base["type"] == "CLIPtrase" else {})}
+    options = {key: value for key, value in base.items() if key != "type"}
+    alone = build_method(base["type"], test_cfg={"mode": "whole"}, **options)
+    model = build(build_method, mode, base=base)
+    assembly = assembled(model, image, size)
+    dense = alone.dense_logits(assembled(alone, image, size)) / alone.logit_factor
+    refined = nn.functional.adaptive_avg_pool2d(dense[None], (6, 8))[0]
+    plain = assembly.canvases[LOGITS].patches
+    assert (refined - plain).abs().max() > 1e-3
+    with torch.inference_mode():
+        expected, queries = model.distribution(refined, assembly.scene.seen.get(GRAPH))
+        raw, raw_queries = model.distribution(plain, assembly.scene.seen.get(GRAPH))
+        expected, raw = (model.upsample(scores, assembly.scene, None).dense() for scores in (expected, raw))
+    found = model.dense_logits(assembly)
+    torch.testing.assert_close(found[queries], expected, atol=1e-4, rtol=1e-3)
+    assert int((found > -torch.inf).any(dim=(1, 2)).sum()) == len(queries)
+    assert not torch.equal(queries, raw_queries) or (expected - raw).abs().max() > 1e-3
+
+
+def test_the_background_threshold_looks_at_the_bases_refined_logits(build_method):
+    """PAMR, where the pixels' probabilities are."""
+    inputs, head = images((32, 48)), {"prob_threshold": 0.26}
+    base = {"type": "NACLIP", "pamr_steps": 3, "pamr_dilations": (1, 2)}
+    alone = build_method("NACLIP", test_cfg={"mode": "whole"}, pamr_steps=3, pamr_dilations=(1, 2), decode_head=head)
+    scale = alone.decode_head.logit_scale
+    dense = alone.dense_logits(assembled(alone, inputs[0]))
+    unsure = (scale * dense).softmax(dim=0).amax(dim=0) < 0.26
+    assert 0 < unsure.float().mean() < 1
+    plain = labels_of(build(build_method, base=base), inputs)[0]
+    assert torch.equal(labels_of(build(build_method, base=base, decode_head=head), inputs)[0], plain * ~unsure)
+
+
+def test_what_stands_beside_the_base_does_not_overrule_it(build_method):
+    """DSLO has no PAMR: its ``pamr_steps=0``, which the datasets' files set for all methods, is not the base's."""
+    base = {"type": "NACLIP", "pamr_steps": 3}
+    assert build(build_method, base=base, pamr_steps=0).base.pamr_steps == 3
+
+
+class OwnLabels(SCLIP):
+    """A method with a labelling step of its own."""
+
+    def label(self, scene, refined):
+        return super().label(scene, refined)
+
+
+class Rejecting(SCLIP):
+    """A method that rejects queries."""
+
+    def refine(self, scene, canvases):
+        logits = canvases[LOGITS]
+        return Refined(PatchCanvas(logits.patches[1:], logits.rows, logits.columns), queries=torch.arange(1, 7))
+
+
+class Halves(RegionVoting):
+    """A method that is not CLIPtrase, whose regions vote."""
+
+    def find_regions(self, scene, canvases):
+        height, width = scene.size
+        return (torch.arange(width) >= width // 2).long().expand(height, width)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"base": {"type": "CLIPtrase"}},
+            r"its base CLIPtrase lets the pixels of a region vote .*: set model\.base\.voting='mean_logits', or",
+        ),
+        ({"base": {"type": Halves}}, "its base Halves lets the pixels of a region vote with their classes"),
+        ({"base": {"type": "DSLO", "mode": "kl"}}, r"model\.base must be another method than DSLO"),
+        ({"base": {"type": "SCLIP"}, "attention": "key"}, r"model\.attention has no effect beside model\.base"),
+        ({"base": {"type": OwnLabels}}, "it cannot keep the labelling step of its base OwnLabels"),
+        (
+            {"base": {"type": "LHTCLIP", "k": 0, "base": {"type": OwnLabels}}},
+            "it cannot keep the labelling step of its base OwnLabels",
+        ),
+        (
+            {"base": {"type": "LHTCLIP", "k": 0, "base": {"type": "CLIPtrase"}}},
+            "its base CLIPtrase lets the pixels of a region vote with their classes",
+        ),
+        ({"base": {"type": "SCLIP", "test_cfg": {"mode": "whole"}}}, r"model\.base\.test_cfg has no effect"),
+        ({"base": {"type": "TextHead"}}, r"model\.base must be the config of another method, .* but got"),
+    ],
+    ids=str,
+)
+def test_bases_that_cannot_be_are_refused(options, said, build_method):
+    with pytest.raises(ValueError, match=said):
+        build(build_method, **options)
+
+
+@pytest.mark.parametrize("options", [{"voting": "mean_logits"}, {"cluster": "none"}], ids=str)
+def test_cliptrase_can_be_a_base_without_a_vote(options, build_method):
+    """Also inside of LHT-CLIP."""
+    inputs = images((32, 48))
+    for base in (
+        {"type": "CLIPtrase", **options},
+        {"type": "LHTCLIP", "k": 0, "base": {"type": "CLIPtrase", **options}},
+    ):
+        assert labels_of(build(build_method, base=base), inputs)[0].shape == (32, 48)
+
+
+def test_a_base_that_rejects_queries_is_refused_at_the_first_image(build_method):
+    model = build(build_method, base={"type": Rejecting})
+    with pytest.raises(ValueError, match=r"Rejecting gives a class to regions, or rejects some, before DSLO can"):
+        model.predict(images((32, 48)))
+
+
+def test_networks_are_those_of_the_base_and_the_graph(build_method):
+    model = build(build_method, base={"type": "SCLIP"})
+    assert model.networks() == {"backbone": model.base.backbone, "graph": model.graph}
+    assert (model.graph.name, len(model.graph.weights_hash)) == ("ColourGraph", 64)
+
+
+def test_the_graph_of_clip_itself_brings_no_tensors(build_method):
+    model = build(build_method, graph="CLIPGraph")
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in model.backbone.parameters())
+    assert labels_of(model, images((32, 48)))[0].shape == (32, 48)
+
+
+def test_options_of_the_records_are_read_and_changed_by_their_flat_names(build_method):
+    [image] = images((32, 48))
+    model = build(build_method, tau=0.2)
+    assert [model.option(name) for name in ("tau", "theta", "radius", "mode")] == [0.2, 0.3, 2, "max_velocity"]
+    assembly = assembled(model, image)
+    before = model.dense_logits(assembly)
+    model.set_option("tau", 0.7)
+    after = model.dense_logits(assembly)
+    assert (model.option("tau"), model.discrepancy.tau) == (0.7, 0.7)
+    assert not torch.equal(before, after)
+    other = build(build_method, tau=0.7)
+    assert torch.equal(after, other.dense_logits(assembled(other, image)))
+    with pytest.raises(ValueError, match=r"model\.tau must lie in"):
+        model.set_option("tau", 0)
+
+
+def test_options_of_the_base_are_reached_by_dotted_names(build_method):
+    clusters = {"voting": "mean_logits", "eps": 0.9, "min_samples": 2}
+    model = build(build_method, base={"type": "CLIPtrase", **clusters})
+    assert {"base.eps", "base.min_samples", "tau", "theta"} <= model.label_options
+    assert "mode" not in model.label_options
+    [image] = images((48, 64))
+    assembly = assembled(model, image)
+    before = model.dense_logits(assembly)
+    model.set_option("base.eps", 0.7)
+    assert (model.option("base.eps"), model.base.eps) == (0.7, 0.7)
+    assert not torch.equal(model.dense_logits(assembly), before)
+
+
+def test_every_label_option_can_be_read(build_method):
+    """What tools/sweep.py changes without encoding again."""
+    model = build(build_method, base={"type": "CLIPtrase", "voting": "mean_logits"})
+    for name in model.label_options:
+        model.option(name)
+
+
+# -- settings -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -309,5 +498,5 @@ def test_sliding_windows_are_refused(build_method):
 
 
 def test_parts_without_settings_are_refused(build_method):
-    with pytest.raises(ValueError, match=r"model\.graph must be settings with a type.* but got 'DINOv2Graph'"):
-        build_method("DSLO", graph="DINOv2Graph")
+    with pytest.raises(ValueError, match=r"model\.graph must be settings with a type.* but got 'DINOv2'"):
+        build_method("DSLO", test_cfg={"mode": "whole"}, graph="DINOv2")

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets import CentreSquare
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.engine.identity import files_read
 from mmseg_tfovss.engine.single import load_image
+from mmseg_tfovss.evaluation.setting import setting_of
 from mmseg_tfovss.methods.lht_clip import LHTCLIP, _read_layers
+from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.registry import MODELS
 from tests.methods import reference
 from tests.mini import BLOCKS, WIDTH
@@ -51,7 +55,7 @@ def images(*sizes, seed=0):
 def outputs(model, inputs, targets=None):
     """Labels and dense logits of images."""
     metas = [{"ori_shape": target} for target in targets or [image.shape[-2:] for image in inputs]]
-    dense = [model.dense_logits(logits) for logits in model.inference(inputs, metas)]
+    dense = [model.dense_logits(assembly) for assembly in model.inference(inputs, metas)]
     samples = model.predict(inputs, [SegDataSample(metainfo=meta) for meta in metas])
     return [sample.pred_sem_seg.data[0] for sample in samples], dense
 
@@ -98,25 +102,30 @@ def test_switched_off_it_equals_cliptrases_official_code(tiny_clip):
         }
     )
     square, image = load_image(model, FOLDER / settings["image"], CentreSquare(settings["image_size"]))
-    [maps] = model.inference([image], [{"ori_shape": square.shape[:2]}])
-    assert (model.label(maps).numpy() == official["pred"]).mean() >= settings["min_label_agreement"]
+    [assembly] = model.inference([image], [{"ori_shape": square.shape[:2]}])
+    assert (model.labels_of(assembly).numpy() == official["pred"]).mean() >= settings["min_label_agreement"]
 
 
 @pytest.mark.parametrize("base", BASES)
 def test_it_is_the_base_with_its_options_and_defaults(base, build, build_method):
     alone, model = build_method(base), build(base)
     assert isinstance(model, LHTCLIP)
-    assert isinstance(model, type(alone))
-    for name in ("pad_to", "whole_upsampling", "pamr_steps", "logit_factor", "timed_steps", "label_options", "mode"):
+    assert type(model.base) is type(alone)
+    for name in ("pad_to", "whole_upsampling", "pamr_steps", "logit_factor", "mode"):
         assert getattr(model, name) == getattr(alone, name), name
+        assert getattr(model.base, name) == getattr(alone, name), name
+    for name in ("timed_steps", "label_options"):
+        assert sorted(getattr(model, name)) == sorted(f"base.{step}" for step in getattr(alone, name)), name
     assert {name for name, _ in model.named_parameters()} == {name for name, _ in alone.named_parameters()}
+    assert model.networks() == {"backbone": model.base.backbone}
 
 
 def test_options_beside_the_base_come_first_and_are_not_mixed_up(build):
     """NACLIP's sigma is not ATR's."""
     model = build({"type": "NACLIP", "sigma": 0.8, "pamr_steps": 3, "window_batch": 5}, sigma=2.0, pamr_steps=0)
-    assert (model.sigma, model.plugins.sigma) == (0.8, 2.0)
-    assert (model.pamr_steps, model.window_batch) == (0, 5)
+    assert (model.base.sigma, model.token_plugins.sigma) == (0.8, 2.0)
+    for method in (model, model.base):
+        assert (method.pamr_steps, method.window_batch) == (0, 5)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -134,7 +143,7 @@ def test_it_is_a_base_of_dslo(build, build_method, monkeypatch):
     inputs = torch.stack(images((32, 48), (32, 48)))
     model = build(test_cfg=WHOLE)
     options = {"k": 3, "tau": 0.22, "alpha": 0.1, "base": {"type": "SCLIP"}}
-    monkeypatch.setattr("mmseg_tfovss.methods.lht_clip.load_ranking", lambda *_: (Path("ranking.json"), RANKED))
+    monkeypatch.setattr("mmseg_tfovss.encoders.head_ranking.load_ranking", lambda *_: (Path("ranking.json"), RANKED))
     dslo = build_method("DSLO", mode="kl", theta=0, test_cfg=WHOLE, base={"type": "LHTCLIP", **options})
     assert torch.equal(patch_logits(dslo, inputs), patch_logits(model, inputs))
     labels = dslo.predict(inputs)[0].pred_sem_seg.data
@@ -147,18 +156,12 @@ def test_a_copy_is_independent(build):
     inputs = torch.stack(images((32, 32)))
     expected = patch_logits(model, inputs)
     twin = copy.deepcopy(model)
-    twin.plugins.alpha = 0.9
+    object.__setattr__(twin.token_plugins, "alpha", 0.9)  # frozen, for others
     assert torch.equal(patch_logits(model, inputs), expected)
     assert not torch.equal(patch_logits(twin, inputs), expected)
 
 
 # -- the forward pass -----------------------------------------------------------------------------------------------
-
-
-def block_weights(state, number):
-    """Tensors of a block (from 1), float64, under their names without prefix."""
-    prefix = f"visual.transformer.resblocks.{number - 1}."
-    return {key.removeprefix(prefix): value.double() for key, value in state.items() if key.startswith(prefix)}
 
 
 def hoyer_by_hand(token):
@@ -187,7 +190,7 @@ def forward_by_hand(state, tokens, grid, heads, tau, alpha, layers, beta, sigma,
     """SCLIP with all three, from the embedded tokens (1, 1 + N, D) of one image to patch features in text space."""
     selected = []
     for number in range(1, BLOCKS):
-        weights = block_weights(state, number)
+        weights = reference.block_weights(state, number)
         projections = reference.qkv(weights, tokens)
         attended = reference.attend(*projections)
         for head in (head for block, head in heads if block == number):
@@ -244,6 +247,11 @@ def test_the_whole_pass_equals_the_formulas(k, options, manual, build, mini_stat
         torch.testing.assert_close(one, expected, atol=1e-5, rtol=0)
 
 
+def stream_of(tokens):
+    """Tokens (B, 1 + 24, D) between two blocks."""
+    return Stream(images=torch.empty(len(tokens), 3, 0, 0), grid=(4, 6), tokens=tokens)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_block_whose_heads_are_noted_is_the_block(precision, build):
     model = build(alpha=0, k=4, precision=precision)
@@ -251,8 +259,9 @@ def test_a_block_whose_heads_are_noted_is_the_block(precision, build):
     with torch.inference_mode():
         for number in (1, 2):
             block = model.backbone.blocks[number - 1]
-            assert torch.equal(model.plugins.run_block(number, block, tokens, None), block(tokens))
-            found = model.plugins.run_block(number, block, tokens, block.qkv(tokens))
+            run_block, stream = model.token_plugins.run_block, stream_of(tokens)
+            assert torch.equal(run_block(number, block, stream, None), block(tokens))
+            found = run_block(number, block, stream, block.qkv(tokens))
             assert torch.equal(found, block(tokens))
 
 
@@ -260,13 +269,13 @@ def test_switches_are_exact_identities(build):
     """Each one off, with another one on, leaves what the other one leaves."""
     tokens = torch.randn(2, 25, WIDTH, generator=torch.Generator().manual_seed(0))
     block = build().backbone.blocks[1]
-    assert build(alpha=0, k=0).plugins.run_block(2, block, tokens, None) is None
-    assert build(alpha=0, k=4).plugins.run_block(3, block, tokens, None) is None
-    no_atr = build(tau=1, k=0).plugins
-    assert torch.equal(no_atr.after_block(2, tokens, (4, 6)), tokens)
+    assert build(alpha=0, k=0).token_plugins.run_block(2, block, stream_of(tokens), None) is None
+    assert build(alpha=0, k=4).token_plugins.run_block(3, block, stream_of(tokens), None) is None
+    no_atr = build(tau=1, k=0).token_plugins
+    assert torch.equal(no_atr.after_block(2, stream_of(tokens)), tokens)
     assert not bool(no_atr.abnormal(torch.eye(WIDTH)[None]).any())
-    no_she = build(tau=0.22, k=0).plugins.after_block(2, tokens, (4, 6))
-    normal = ~build().plugins.abnormal(tokens[:, 1:])
+    no_she = build(tau=0.22, k=0).token_plugins.after_block(2, stream_of(tokens))
+    normal = ~build().token_plugins.abnormal(tokens[:, 1:])
     assert torch.equal(no_she[:, 1:][normal], tokens[:, 1:][normal])
     assert torch.equal(no_she[:, 0], tokens[:, 0])
     assert not torch.equal(no_she, tokens)
@@ -277,7 +286,7 @@ def test_ssr_takes_the_sixth_of_the_blocks_before_the_last():
     assert {count: list(_read_layers(None, count)) for count in expected} == expected
 
 
-@pytest.mark.parametrize("base", ["SCLIP", "CLIPtrase"])
+@pytest.mark.parametrize("base", ["SCLIP", "CLIPtrase", {"type": "CLIPtrase", "recovery_layer": 1}], ids=str)
 def test_only_the_attention_of_the_last_block_stays(base, build):
     model = build(base, **OFF, remove_residual=True)
     inputs, seen = torch.stack(images((32, 48))), []
@@ -345,13 +354,26 @@ def halves(model):
     return image
 
 
+class Watch:
+    """A plug-in that changes the patches (B, N, D) before the last block, and notes what comes out of early blocks."""
+
+    def __init__(self, change=lambda patches: patches):
+        self.change, self.seen = change, []
+
+    def run_block(self, number, block, stream, projections):
+        return None
+
+    def after_block(self, number, stream):
+        tokens = stream.tokens
+        if number == BLOCKS - 1:
+            tokens = torch.cat([tokens[:, :1], self.change(tokens[:, 1:])], dim=1)
+        self.seen.append(tokens)
+        return tokens
+
+
 def plant(model, change):
     """Change the patches (B, N, D) before the last block, in front of the plug-ins."""
-
-    def hook(number, tokens, grid):
-        return torch.cat([tokens[:, :1], change(tokens[:, 1:])], dim=1) if number == BLOCKS - 1 else tokens
-
-    model.backbone.residual_hooks.insert(0, hook)
+    model.base.plugins.insert(0, Watch(change))
 
 
 SPIKED = [0, 5, 6, 9, 10, 16, 23, 30, 34, 38, 41, 47]  # of 6x8 patches: corners, borders, inside, side by side
@@ -375,8 +397,9 @@ def test_planted_abnormal_tokens_are_found_and_the_labels_saved(build):
         model = build(**{**BARE, "tau": tau})
         halves(model)
         plant(model, spikes)
-        watch = model.plugins.abnormal
-        model.plugins.abnormal = lambda patches, tau=tau, watch=watch: found.setdefault(tau, watch(patches))
+        watch = model.token_plugins.abnormal
+        watched = lambda patches, tau=tau, watch=watch: found.setdefault(tau, watch(patches))  # noqa: E731
+        object.__setattr__(model.token_plugins, "abnormal", watched)
         [labels], _ = outputs(model, [image])
         agreement[tau] = (labels == expected).float().mean().item()
     assert found[0.5][0].nonzero()[:, 0].tolist() == SPIKED
@@ -389,14 +412,13 @@ def test_heads_that_know_what_is_alike_average_noise_away(build):
     noise = torch.randn(1, 48, WIDTH, generator=torch.Generator().manual_seed(0))
     errors = {}
     for k in (0, 3):
-        model, seen = build(**{**BARE, "tau": 1, "k": k, "beta": 0.9}), []
+        model, watch = build(**{**BARE, "tau": 1, "k": k, "beta": 0.9}), Watch()
         image = halves(model)
+        model.base.plugins.append(watch)
         for strength in (0, 1):
             plant(model, lambda patches, strength=strength: patches + strength * noise)
-            model.backbone.residual_hooks.append(lambda number, tokens, grid, seen=seen: seen.append(tokens) or tokens)
             patch_logits(model, image[None])
-            model.backbone.residual_hooks.pop()
-        clean, noisy = seen[1], seen[3]  # behind blocks 1 and 2, twice
+        clean, noisy = watch.seen[1], watch.seen[3]  # behind blocks 1 and 2, twice
         errors[k] = (clean - noisy).abs().mean().item()
     assert errors[3] < 0.3 * errors[0]
 
@@ -424,7 +446,30 @@ def test_heads_that_know_what_is_alike_average_noise_away(build):
         ({"base": None}, "model.base must be the config of another method"),
         ({"base": "SCLIPP"}, "model.base must be the config of another method"),
         ({"base": "CLIPImageEncoder"}, "model.base must be the config of another method"),
-        ({"base": {"type": "LHTCLIP", "base": {"type": "SCLIP"}}}, "model.base must be the config of another method"),
+        ({"base": {"type": "LHTCLIP", "base": {"type": "SCLIP"}}}, r"runs CLIP's blocks itself, but LHTCLIP is around"),
+        (
+            {"base": {"type": "LHTCLIP", "k": 0, "base": {"type": "SCLIP"}}},
+            r"model\.base must be a method that runs CLIP's blocks itself, but LHTCLIP is around another one",
+        ),
+        (
+            {"base": {"type": "DSLO", "mode": "kl"}, "test_cfg": WHOLE},
+            r"model\.base must be a method that runs CLIP's blocks itself, but DSLO is around another one: put LHTCLIP",
+        ),
+        (
+            {"base": {"type": "DSLO", "graph": {"type": "DINO", "pretrained": "/nowhere"}}, "test_cfg": WHOLE},
+            "but DSLO is around another one: put LHTCLIP inside it",
+        ),
+        (
+            {"residual": True},
+            r"model\.residual=True and a plug-in that leaves it out .*: set model\.remove_residual=False",
+        ),
+        (
+            {"feed_forward": True},
+            r"model\.feed_forward=True and a plug-in that leaves it out .* model\.remove_residual=False",
+        ),
+        ({"base": {"type": "SCLIP", "residual": True}}, r"residual=True and a plug-in that leaves it out contradict"),
+        ({**OFF, "residual": True, "remove_residual": True}, r"model\.residual=True and a plug-in that leaves it out"),
+        ({"base": {"type": "ClearCLIP", "feed_forward": True}}, r"feed_forward=True and a plug-in that leaves it out"),
     ],
 )
 def test_wrong_options_are_named(options, said, build):
@@ -435,7 +480,7 @@ def test_wrong_options_are_named(options, said, build):
 def test_without_a_ranking_the_way_to_one_is_told(build):
     with pytest.raises(FileNotFoundError, match=r"make it once with python tools/analyze\.py"):
         build(ranking=None)
-    assert not build(ranking=None, k=0).plugins.heads
+    assert not build(ranking=None, k=0).token_plugins.heads
 
 
 def test_the_ranking_that_was_read_is_part_of_a_runs_identity(build):
@@ -450,6 +495,59 @@ def test_a_base_that_replaces_a_selected_block_is_named(build):
         patch_logits(model, torch.stack(images((32, 32))))
 
 
+def test_without_a_base_that_is_said(build_method):
+    with pytest.raises(ValueError, match=r"^LHTCLIP needs the option model\.base, which has no default\.$"):
+        build_method("LHTCLIP", k=0)
+
+
+@pytest.mark.parametrize("kept", [{"remove_residual": False}, OFF], ids=["asked for", "no plug-in"])
+def test_residual_and_feed_forward_may_be_asked_for_where_nothing_is_removed(kept, build, build_method):
+    inputs = torch.stack(images((32, 48)))
+    options = {"residual": True, "feed_forward": True}
+    model = build("ClearCLIP", **{**kept, **options})
+    assert (model.base.residual, model.base.feed_forward) == (True, True)
+    if kept is OFF:
+        assert torch.equal(patch_logits(model, inputs), patch_logits(build_method("ClearCLIP", **options), inputs))
+
+
+class OwnLastBlock(SCLIP):
+    """A method that runs its last block in its own way."""
+
+    def last_block(self, block, tokens, stream):
+        return 0.5 * tokens + block(tokens)
+
+
+class OwnWay(SCLIP):
+    """A method that runs the blocks without the base class."""
+
+    def extract_feat(self, inputs):
+        tokens = self.backbone.embed(inputs)
+        for block in self.backbone.blocks:
+            tokens = block(tokens)
+        return self.backbone.to_text_space(tokens, self.backbone.grid(inputs))
+
+
+def test_from_a_last_block_of_the_bases_own_nothing_is_removed(build):
+    inputs, base = torch.stack(images((32, 48))), {"type": OwnLastBlock}
+    with pytest.raises(ValueError, match=r"model\.remove_residual=True has no effect: OwnLastBlock runs its"):
+        build(base, remove_residual=True)
+    usual, kept = (patch_logits(build(base, remove_residual=value), inputs) for value in (None, False))
+    assert torch.equal(usual, kept)
+    assert (usual - patch_logits(build(base, **OFF), inputs)).abs().max() > 1e-3
+
+
+def test_a_base_that_does_not_run_the_blocks_is_refused_at_the_first_image(build, build_method):
+    inputs, base = images((32, 48)), {"type": OwnWay}
+    for on in ({"alpha": 0.1}, {"tau": 0.22}, {"k": 2}):
+        with pytest.raises(
+            ValueError, match=r"run_blocks, which OwnWay\.encode does not call: it would have no effect"
+        ):
+            build(base, **{**OFF, **on}).predict(inputs)
+    found, expected = outputs(build(base, **OFF), inputs), outputs(build_method(OwnWay), inputs)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
+
+
 @pytest.mark.parametrize("protocol", ["paper", "unified"])
 @pytest.mark.parametrize("base", ["SCLIP", "ClearCLIP", "NACLIP", "CLIPtrase"])
 def test_configs_are_those_of_the_base(base, protocol):
@@ -458,7 +556,7 @@ def test_configs_are_those_of_the_base(base, protocol):
     for key, backbone in (("voc21", "b16"), ("voc20", "l14"), ("coco_object", "b16")):
         wrapped = load_config(folder / f"lht_clip/lht_clip_vit-{backbone}{suffix}_{key}.py", {"protocol": protocol})
         own = load_config(folder / f"{base.lower()}/{base.lower()}_vit-b16_{key}.py", {"protocol": protocol})
-        assert wrapped.setting.split(",")[0] == base
+        assert re.match(rf"around {base}\b", setting_of(wrapped))
         assert wrapped.model.pop("type") == "LHTCLIP"
         assert wrapped.model.backbone.arch == {"b16": "ViT-B-16", "l14": "ViT-L-14"}[backbone]
         own.model.backbone.arch = wrapped.model.backbone.arch

@@ -4,8 +4,11 @@ import threading
 
 import pytest
 import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.methods.region_voting import RegionVoting
+from mmseg_tfovss.methods.stages import LOGITS
 
 WHOLE = {"mode": "whole"}
 
@@ -13,26 +16,27 @@ WHOLE = {"mode": "whole"}
 class Halves(RegionVoting):
     """The left and the right half of an image are its regions; a map of ones is behind the logits."""
 
-    def window_maps(self, inputs):
-        logits = self.patch_logits(inputs[:, :3])
-        return torch.cat([logits, torch.ones_like(logits[:, :1])], dim=1)
+    def encode(self, windows):
+        maps = super().encode(windows)
+        return {**maps, "ones": torch.ones_like(maps[LOGITS][:, :1])}
 
-    def find_regions(self, logits):
-        assert bool((logits.patches[self.decode_head.out_channels] == 1).all())
-        height, width = logits.size
+    def find_regions(self, scene, canvases):
+        assert bool((canvases["ones"].patches == 1).all())
+        assert canvases["ones"].size == scene.size
+        height, width = scene.size
         return (torch.arange(width) >= width // 2).long().expand(height, width)
 
 
 class Nothing(Halves):
     """No regions."""
 
-    def find_regions(self, logits):
+    def find_regions(self, scene, canvases):
         return None
 
 
-def images(*sizes, channels=3):
+def images(*sizes):
     draw = torch.Generator().manual_seed(0)
-    return [torch.randn(channels, *size, generator=draw) for size in sizes]
+    return [torch.randn(3, *size, generator=draw) for size in sizes]
 
 
 def labels_of(model, inputs):
@@ -52,8 +56,8 @@ def test_mean_logits_decide(build_method):
     [image] = images((48, 64))
     model = build_method(Halves, test_cfg=WHOLE, voting="mean_logits")
     [voted] = labels_of(model, [image])
-    [logits] = model.inference([image], [{"ori_shape": (48, 64)}])
-    dense = model.dense_logits(logits)
+    [assembly] = model.inference([image], [{"ori_shape": (48, 64)}])
+    dense = model.dense_logits(assembly)
     assert dense.shape == (model.decode_head.out_channels, 48, 64)
     for half in (slice(32), slice(32, None)):
         best = dense[..., half].mean(dim=(1, 2)).argmax()
@@ -65,31 +69,53 @@ def test_windows_are_labelled_pixel_by_pixel(build_method):
     assert torch.equal(*(labels_of(build_method(kind), inputs)[0] for kind in (Halves, Nothing)))
 
 
-def test_channels_behind_the_colours_end_with_the_network(build_method):
-    [image] = images((48, 64), channels=5)
-    model = build_method(Halves, test_cfg=WHOLE, pamr_steps=1)
-    [logits] = model.inference([image], [{"ori_shape": (48, 64)}])
-    assert torch.equal(logits.image, image[:3])
-    assert torch.equal(labels_of(model, [image])[0], labels_of(model, [image[:3]])[0])
+class Guided(Halves):
+    """An oracle that notes its scenes, and makes nothing of their labels."""
+
+    reads_truth = True
+
+    def find_regions(self, scene, canvases):
+        self.__dict__.setdefault("noted", []).append(scene)
+        return super().find_regions(scene, canvases)
+
+
+@pytest.mark.parametrize("window_batch", [1, 16])
+def test_labels_of_oracles_reach_their_scenes_alone(window_batch, build_method):
+    """Images are normalised colours, labels lie beside them, at the size of the network's input."""
+    model = build_method(Guided, test_cfg=WHOLE, pamr_steps=1, window_batch=window_batch)
+    inputs, truths = images((48, 64), (40, 56)), [torch.zeros(1, 96, 128).long(), torch.full((1, 20, 28), 255)]
+    samples = [
+        SegDataSample(gt_sem_seg=PixelData(data=truth), metainfo={"ori_shape": truth.shape[1:]}) for truth in truths
+    ]
+    model.predict(inputs, samples)
+    scenes = sorted(model.noted, key=lambda scene: scene.size, reverse=True)  # threads have no order
+    for scene, image, value in zip(scenes, inputs, (1, 256), strict=True):
+        assert torch.equal(scene.image, image)
+        assert torch.equal(scene.truth, torch.full(image.shape[1:], float(value)))
+    plain = build_method(Halves, test_cfg=WHOLE, pamr_steps=1).predict(
+        inputs, [SegDataSample(metainfo=sample.metainfo) for sample in samples]
+    )
+    for ours, theirs in zip(samples, plain, strict=True):
+        assert torch.equal(ours.pred_sem_seg.data, theirs.pred_sem_seg.data)
 
 
 def test_images_are_labelled_while_the_next_ones_are_encoded(build_method, monkeypatch):
     model, calls = build_method(Halves, test_cfg=WHOLE, window_batch=1), []
-    encode, label, second_is_encoded = model.patch_logits, model.label, threading.Event()
+    encode, label, second_is_encoded = model.encode, model.label, threading.Event()
 
-    def noted_encode(inputs):
-        calls.append(inputs)
+    def noted_encode(windows):
+        calls.append(windows)
         if len(calls) > 1:
             second_is_encoded.set()
-        return encode(inputs)
+        return encode(windows)
 
-    def patient_label(logits):
+    def patient_label(scene, refined):
         assert second_is_encoded.wait(timeout=30)  # would never come if the images were labelled one by one
-        return label(logits)
+        return label(scene, refined)
 
     inputs = images((48, 64), (40, 56))
     expected = labels_of(model, inputs)
-    monkeypatch.setattr(model, "patch_logits", noted_encode)
+    monkeypatch.setattr(model, "encode", noted_encode)
     monkeypatch.setattr(model, "label", patient_label)
     assert all(torch.equal(one, two) for one, two in zip(labels_of(model, inputs), expected, strict=True))
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mmseg_tfovss.ops import clustering
-from mmseg_tfovss.ops.windows import DenseLogits, interpolation_matrix
+from mmseg_tfovss.ops.canvas import PatchCanvas
+from mmseg_tfovss.ops.windows import interpolation_matrix
 
 
 def dbscan(rows, *options, chosen=None):
@@ -120,13 +121,31 @@ def test_majority_copes_with_a_region_that_is_not_there():
 def test_region_logits_are_means_over_pixels():
     draw = torch.Generator().manual_seed(0)
     rows, columns = interpolation_matrix(3, 10).float(), interpolation_matrix(4, 11).float()
-    logits = DenseLogits(torch.randn(5, 3, 4, generator=draw), rows, columns, torch.zeros(3, 3, 4))
+    logits = PatchCanvas(torch.randn(5, 3, 4, generator=draw), rows, columns)
     regions = torch.randint(3, (10, 11), generator=draw)
     dense = logits.dense()
     expected = torch.stack([dense[:, regions == region].mean(dim=1) for region in range(3)], dim=1)
     found = clustering.region_logits(logits, regions)
-    assert found.size == (3, 1)
-    torch.testing.assert_close(found.dense()[..., 0], expected)
+    assert found.shape == (5, 3)
+    torch.testing.assert_close(found, expected)
+
+
+def test_region_canvas_gives_every_pixel_its_regions_means(monkeypatch):
+    """In blocks of rows, and the same whoever asks."""
+    draw = torch.Generator().manual_seed(0)
+    rows, columns = interpolation_matrix(3, 10).float(), interpolation_matrix(4, 11).float()
+    logits = PatchCanvas(torch.randn(5, 3, 4, generator=draw), rows, columns)
+    regions = torch.randint(3, (10, 11), generator=draw)
+    monkeypatch.setattr(clustering, "BLOCK_ELEMENTS", 4 * 5 * 11)
+    found = clustering.RegionCanvas(logits, regions)
+    assert (found.size, found.channels, found.device) == ((10, 11), 5, regions.device)
+    assert [block.shape for _, _, block in found.blocks()] == [(4, 5, 11), (4, 5, 11), (2, 5, 11)]
+    before, after = logits.dense(), found.dense()
+    for y in range(10):
+        for x in range(11):
+            expected = before[:, regions == regions[y, x]].mean(dim=1)
+            torch.testing.assert_close(after[:, y, x], expected, atol=1e-6, rtol=0)
+    assert torch.equal(found.some(slice(1, 3)), after[1:3])
 
 
 def test_patches_of_a_prototypes_region_share_their_mean():

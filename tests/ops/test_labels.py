@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_tfovss.ops import labels as module
-from mmseg_tfovss.ops.labels import label_pixels, row_blocks
-from mmseg_tfovss.ops.windows import DenseLogits
+from mmseg_tfovss.ops import canvas
+from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas
+from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels
 
 HEIGHT, WIDTH = 9, 7
 # One query per class, synonyms at the start, at the end, and a vocabulary of one class.
@@ -20,9 +20,9 @@ VOCABULARIES = [
 
 
 def as_logits(maps):
-    """Logits (Q, H, W) as DenseLogits, without any interpolation."""
+    """Logits (Q, H, W) as a canvas of patches, without any interpolation."""
     _, height, width = maps.shape
-    return DenseLogits(maps, torch.eye(height), torch.eye(width), torch.zeros(3, height, width))
+    return PatchCanvas(maps, torch.eye(height), torch.eye(width))
 
 
 def random_logits(query_class, seed):
@@ -59,18 +59,23 @@ def query_blocks(maps, order=(2, 0, 1)):
             yield slice(0, maps.shape[1]), queries, maps[queries].transpose(0, 1).clone()
 
 
+def by_queries(maps, *order):
+    """The same logits as a canvas of such chunks."""
+    return ComputedCanvas(tuple(maps.shape[1:]), len(maps), maps.device, lambda: query_blocks(maps, *order))
+
+
 @pytest.mark.parametrize("area_threshold", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("prob_threshold", [0.0, 0.3, 0.6])
 @pytest.mark.parametrize("query_class", VOCABULARIES, ids=lambda ids: f"{len(ids)}q{max(ids) + 1}c")
 def test_labels_follow_the_rule_whatever_the_blocks(query_class, prob_threshold, area_threshold, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 3 * WIDTH * len(query_class))
+    monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 3 * WIDTH * len(query_class))
     for seed in range(8):
         maps = random_logits(query_class, seed)
         expected = label_by_hand(maps, query_class, 40.0, prob_threshold, area_threshold)
         rule = {"logit_scale": 40.0, "prob_threshold": prob_threshold, "area_threshold": area_threshold}
-        assert len(list(row_blocks(as_logits(maps)))) == 3
-        for blocks in (None, lambda maps=maps: query_blocks(maps), lambda maps=maps: query_blocks(maps, (0, 1, 2))):
-            found = label_pixels(as_logits(maps), torch.tensor(query_class), blocks=blocks, **rule)
+        assert len(list(as_logits(maps).blocks())) == 3
+        for logits in (as_logits(maps), by_queries(maps), by_queries(maps, (0, 1, 2))):
+            found = label_pixels(logits, torch.tensor(query_class), **rule)
             assert found.dtype == torch.int64
             assert found.tolist() == expected.tolist()
 
@@ -133,3 +138,16 @@ def test_logits_are_not_changed():
     logits = as_logits(maps.clone())
     label_pixels(logits, torch.tensor(VOCABULARIES[1]), logit_scale=40.0, prob_threshold=0.3, area_threshold=0.3)
     assert torch.equal(logits.patches, maps)
+
+
+@pytest.mark.parametrize("query", range(3))
+@pytest.mark.parametrize("prob_threshold", [0.0, 0.5])
+@pytest.mark.parametrize("area_threshold", [0.0, 0.3])
+def test_a_single_logit_that_is_not_a_number_is_told(query, prob_threshold, area_threshold):
+    """It would lose every comparison, or win it: the pixel has no class. Whatever comes before or behind it."""
+    maps = random_logits((0, 1, 2), 0)
+    maps[query, 4, 5] = torch.nan
+    rule = {"logit_scale": 40.0, "prob_threshold": prob_threshold, "area_threshold": area_threshold}
+    for logits in (as_logits(maps), by_queries(maps), by_queries(maps, (0, 1, 2))):
+        with pytest.raises(NotNumbersError, match=r"^Some refined logits are not numbers \(NaN\)"):
+            label_pixels(logits, torch.arange(3), **rule)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.ops.windows import DenseLogits, WindowPlan, interpolation_matrix, stitching_matrix, window_starts
+from mmseg_tfovss.ops.canvas import PatchCanvas
+from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix, stitching_matrix, window_starts
 
 PATCH, QUERIES = 8, 5
 BILINEAR = {"mode": "bilinear", "align_corners": False}
@@ -43,7 +44,7 @@ def slide_as_mmseg(image, crop, stride, target, pad_to=None):
 
 
 def stitched(plan, image, target, *, direct=False):
-    return plan.stitch(encode(torch.stack(plan.cut(image))), image, target, direct=direct)
+    return plan.stitch(encode(torch.stack(plan.cut(image))), target, direct=direct)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_stitching_equals_slide_inference(size, crop, stride, target, pad_to):
     plan = WindowPlan.slide(size, crop, stride, pad_to)
     found = stitched(plan, image, target)
     assert found.size == target
-    assert found.image is image
+    assert found.channels == QUERIES
     torch.testing.assert_close(
         found.dense().double(), slide_as_mmseg(image, crop, stride, target, pad_to), atol=5e-6, rtol=0
     )
@@ -110,13 +111,13 @@ def test_strips_are_the_dense_logits(elements):
 
 def test_dense_of_some_queries():
     logits = stitched(WindowPlan.whole((32, 40)), random_image((32, 40)), (37, 50))
-    torch.testing.assert_close(logits.dense(slice(1, 3)), logits.dense()[1:3], atol=1e-6, rtol=0)
+    torch.testing.assert_close(logits.some(slice(1, 3)), logits.dense()[1:3], atol=1e-6, rtol=0)
 
 
 def test_constant_logits_stay_constant():
     plan = WindowPlan.slide((61, 83), (29, 35), (13, 21), 8)
-    ones = torch.ones(len(plan.tops) * len(plan.lefts), 2, 4, 5)
-    dense = plan.stitch(ones, torch.zeros(3, 61, 83), (97, 50), direct=False).dense()
+    ones = torch.ones(plan.count, 2, 4, 5)
+    dense = plan.stitch(ones, (97, 50), direct=False).dense()
     torch.testing.assert_close(dense, torch.ones(2, 97, 50), atol=1e-5, rtol=0)
 
 
@@ -193,6 +194,123 @@ def test_window_at_a_free_corner():
 def test_half_precision_patch_logits_are_stitched_in_float32():
     plan = WindowPlan.slide((64, 64), (32, 32), (16, 16))
     patches = encode(torch.stack(plan.cut(random_image((64, 64)))))
-    half = plan.stitch(patches.half(), torch.zeros(3, 64, 64), (64, 64), direct=False)
-    assert isinstance(half, DenseLogits)
+    half = plan.stitch(patches.half(), (64, 64), direct=False)
+    assert isinstance(half, PatchCanvas)
     assert half.dense().dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("plan", "count"),
+    [
+        (WindowPlan.whole((61, 83)), 1),
+        (WindowPlan.slide((61, 83), (32, 32), (16, 16)), 3 * 5),
+        (WindowPlan.slide((20, 83), (32, 40), (16, 40)), 1 * 3),
+    ],
+)
+def test_windows_are_counted(plan, count):
+    assert plan.count == len(plan.cut(torch.zeros(3, *plan.size))) == count
+
+
+@pytest.mark.parametrize(
+    ("plan", "even"),
+    [
+        (WindowPlan.whole((61, 83)), True),
+        (WindowPlan.slide((20, 27), (32, 32), (16, 16)), True),
+        (WindowPlan.slide((20, 27), (32, 32), (16, 16), 16), False),
+        (WindowPlan.slide((61, 83), (32, 32), (16, 16)), False),
+    ],
+    ids=["whole", "one window", "padded", "windows"],
+)
+def test_patches_are_even_where_one_window_without_padding_is_the_image(plan, even):
+    found = stitched(plan, random_image(plan.size), (50, 40))
+    assert found.even is even
+    grid = found.grid
+    expected = found.patches if even else F.adaptive_avg_pool2d(found.dense()[None], grid)[0]
+    assert torch.equal(found.on_grid(grid), expected)
+
+
+SPLICED = [
+    pytest.param((64, 96), (32, 32), (16, 16), id="all multiples"),
+    pytest.param((56, 88), (32, 32), (16, 16), id="last windows shifted"),
+    pytest.param((56, 88), (40, 24), (24, 8), id="oblong windows"),
+    pytest.param((64, 96), (32, 32), (32, 32), id="no overlap"),
+    pytest.param((24, 96), (32, 32), (16, 16), id="image lower than the crop"),
+    pytest.param((24, 16), (32, 32), (16, 16), id="one window"),
+]
+
+
+def splice_by_hand(plan, maps):
+    """For every patch of the resized image the mean of what the windows say that it lies in, (C, h, w) in float64."""
+    height, width = plan.size[0] // PATCH, plan.size[1] // PATCH
+    corners = [(top // PATCH, left // PATCH) for top in plan.tops for left in plan.lefts]
+    whole = torch.zeros(maps.shape[1], height, width, dtype=torch.float64)
+    for row in range(height):
+        for column in range(width):
+            found = [
+                window[:, row - top, column - left]
+                for window, (top, left) in zip(maps.double(), corners, strict=True)
+                if 0 <= row - top < window.shape[1] and 0 <= column - left < window.shape[2]
+            ]
+            whole[:, row, column] = torch.stack(found).mean(dim=0)
+    return whole
+
+
+@pytest.mark.parametrize(("size", "crop", "stride"), SPLICED)
+def test_splicing_averages_on_patches(size, crop, stride):
+    plan = WindowPlan.slide(size, crop, stride)
+    draw = torch.Generator().manual_seed(sum(size))
+    maps = torch.randn(plan.count, QUERIES, plan.crop[0] // PATCH, plan.crop[1] // PATCH, generator=draw)
+    before = maps.clone()
+    found, expected = plan.splice(maps, (97, 50)), splice_by_hand(plan, maps)
+    assert torch.equal(maps, before)
+    assert (found.size, found.channels, found.even) == ((97, 50), QUERIES, True)
+    torch.testing.assert_close(found.patches.double(), expected, atol=1e-6, rtol=0)
+    assert found.on_grid((size[0] // PATCH, size[1] // PATCH)) is found.patches
+    one_step = F.interpolate(expected[None], size=(97, 50), **BILINEAR)[0]
+    torch.testing.assert_close(found.dense().double(), one_step, atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "crop", "stride"), SPLICED)
+def test_windows_that_agree_are_spliced_to_the_map_they_were_cut_from(size, crop, stride):
+    """The patches of an image do not depend on the window here, so that the whole image has the same ones."""
+    image, plan = random_image(size), WindowPlan.slide(size, crop, stride)
+    found = plan.splice(encode(torch.stack(plan.cut(image))), size)
+    torch.testing.assert_close(found.patches, encode(image[None])[0], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(32, 40), (37, 45), (50, 53), (61, 83), (42, 43)])
+def test_one_window_is_spliced_as_it_is_stitched_directly(size):
+    """Whatever the size of the image: pixels beyond the last whole patch are shared among all."""
+    plan, maps = WindowPlan.whole(size), encode(random_image(size)[None])
+    found, direct = plan.splice(maps, (80, 51)), plan.stitch(maps, (80, 51), direct=True)
+    assert torch.equal(found.patches, direct.patches)
+    assert torch.equal(found.dense(), direct.dense())
+
+
+@pytest.mark.parametrize(
+    ("plan", "grid"),
+    [
+        pytest.param(WindowPlan.slide((61, 64), (32, 32), (16, 16)), (4, 4), id="last window shifted"),
+        pytest.param(WindowPlan.slide((64, 61), (32, 32), (16, 16)), (4, 4), id="likewise, columns"),
+        pytest.param(WindowPlan.slide((64, 64), (32, 32), (12, 16)), (4, 4), id="step"),
+        pytest.param(WindowPlan.slide((64, 64), (32, 30), (16, 16)), (4, 4), id="crop"),
+        pytest.param(WindowPlan.slide((64, 64), (28, 28), (14, 14), PATCH), (4, 4), id="padding"),
+        pytest.param(WindowPlan.slide((20, 24), (32, 32), (16, 16), PATCH), (3, 3), id="padded window"),
+    ],
+)
+def test_windows_that_do_not_lie_on_patches_are_not_spliced(plan, grid):
+    message = (
+        rf"Maps of windows of {plan.crop[0]}x{plan.crop[1]} pixels at rows .* and columns .* of an image of"
+        rf" {plan.size[0]}x{plan.size[1]} cannot be spliced: sizes and steps must be multiples of the patch of"
+        rf" .* pixels, without padding\."
+    )
+    with pytest.raises(ValueError, match=message):
+        plan.splice(torch.zeros(plan.count, 2, *grid), (64, 64))
+
+
+def test_half_precision_maps_are_spliced_in_float32():
+    plan = WindowPlan.slide((64, 64), (32, 32), (8, 8))
+    patches = torch.randn(plan.count, QUERIES, 4, 4, generator=torch.Generator().manual_seed(0)).half()
+    found = plan.splice(patches, (64, 64))
+    assert found.dense().dtype == torch.float32
+    torch.testing.assert_close(found.patches.double(), splice_by_hand(plan, patches), atol=1e-6, rtol=0)

@@ -67,8 +67,8 @@ def run_case(model, settings):
     sample = SegDataSample(metainfo={"ori_shape": loaded["ori_shape"]})
     batch = {"inputs": [torch.from_numpy(loaded["img"]).permute(2, 0, 1)], "data_samples": [sample]}
     image = model.data_preprocessor(batch)["inputs"][0]
-    logits = model.inference([image], [sample.metainfo])
-    [sample] = model.postprocess_result(logits, [sample])
+    [assembly] = model.inference([image], [sample.metainfo])
+    [sample] = model.postprocess_result([assembly], [sample])
     window = settings["patch_window"]
     corner = image[None, :, window["y"] : window["y"] + window["h"], window["x"] : window["x"] + window["w"]]
     grid = settings["seg_logits_grid"]
@@ -77,7 +77,7 @@ def run_case(model, settings):
         "query_idx": model.decode_head.query_class.numpy(),
         "input_sub": image[:, ::16, ::16].numpy(),
         "patch_logits": model.patch_logits(corner)[0].numpy(),
-        "seg_logits": model.dense_logits(logits[0])[:, ::grid, ::grid].numpy(),
+        "seg_logits": model.dense_logits(assembly)[:, ::grid, ::grid].numpy(),
         "pred": sample.pred_sem_seg.data[0].numpy(),
     }
 

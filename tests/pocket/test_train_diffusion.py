@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.progress import Progress
 
-from mmseg_tfovss.encoders.stable_diffusion import POCKET_FOLDER, StableDiffusionGraph
+from mmseg_tfovss.encoders.stable_diffusion import POCKET_FOLDER, StableDiffusion
 from mmseg_tfovss.pocket import train_diffusion
 from mmseg_tfovss.pocket.classes import CLASSES
 from mmseg_tfovss.pocket.scenes import VALIDATION_SEED, Dice
@@ -130,14 +130,14 @@ def test_command_trains_and_records(tmp_path, capfd):
             "mid_block, time step 1",
         ]
         assert all(0 < value < 1 for value in record["graph_auc"].values())
-        networks.append((record["tensors_sha256"], StableDiffusionGraph(str(out)).weights_hash))
+        networks.append((record["tensors_sha256"], StableDiffusion(str(out)).weights_hash))
     assert networks[0] == networks[1]
     assert torch.equal(before, torch.random.get_rng_state())
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a", "b"]
     shown = capfd.readouterr()
     assert "graph_auc" in shown.out
     assert shown.err == ""
-    graph = StableDiffusionGraph(str(tmp_path / "new" / "a"))(torch.rand(1, 3, 40, 70) * 255, (5, 8))
+    graph = StableDiffusion(str(tmp_path / "new" / "a")).graph(torch.rand(1, 3, 40, 70) * 255, (5, 8))
     torch.testing.assert_close(graph.sum(dim=-1), torch.ones(1, 40))
 
 
@@ -184,5 +184,5 @@ def test_shipped_graph_joins_patches_of_one_class():
     scenes = draw_measured_scenes(6, 123)
     recorded = json.loads((POCKET_FOLDER / "record.json").read_text())["graph_auc"]
     assert recorded["up_blocks.1 + up_blocks.2, time step 1"] > 0.75 > recorded["nearness of patches"]
-    found = train_diffusion.measure_graph(StableDiffusionGraph("pocket"), scenes)
+    found = train_diffusion.measure_graph(StableDiffusion("pocket").graph, scenes)
     assert found > 0.7 > train_diffusion.measure_graph(train_diffusion.nearness, scenes)

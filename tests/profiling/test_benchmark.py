@@ -64,29 +64,29 @@ def test_components_are_the_steps_that_a_method_names(build_method, image, monke
     model = build_method("SCLIP")
     use_random_text(model)
     kind = type(model)
-    plain, label = kind.patch_logits, kind.label
+    plain, label = kind.encode, kind.label
 
     def waiting(self, blocks):
         for block in blocks:
             time.sleep(0.02)
             yield block
 
-    def labelled(self, logits):
+    def labelled(self, scene, refined):
         list(self.waiting(range(3)))
-        return label(self, logits)
+        return label(self, scene, refined)
 
     monkeypatch.setattr(kind, "waiting", waiting, raising=False)
     monkeypatch.setattr(kind, "label", labelled)
-    monkeypatch.setattr(kind, "patch_logits", lambda self, inputs: plain(self, inputs=inputs))
-    monkeypatch.setattr(kind, "timed_steps", ("patch_logits", "waiting", "pop"))
+    monkeypatch.setattr(kind, "encode", lambda self, windows: plain(self, windows=windows))
+    monkeypatch.setattr(kind, "timed_steps", ("encode", "waiting", "pop"))
     monkeypatch.setattr(kind, "pop", lambda self: None, raising=False)
-    parts = {"logits": "patch_logits", "upsampling": "waiting", "attention": "pop"}
-    monkeypatch.setattr(kind, "complexity_steps", parts, raising=False)
+    parts = {"logits": "encode", "upsampling": "waiting", "attention": "pop"}
+    monkeypatch.setattr(kind, "complexity_steps", parts)
     timing = time_stages(model, image, resize=64, repeats=2)
     assert tuple(timing.components) == COMPONENTS
     assert timing.steps["waiting"] >= 0.06  # what is given one by one counts in full
     assert timing.components["upsampling"] == timing.steps["waiting"] < timing.seconds["upsample+argmax"]
-    assert timing.components["logits"] == timing.steps["patch_logits"] <= timing.seconds["encoder"]
+    assert timing.components["logits"] == timing.steps["encode"] <= timing.seconds["encoder"]
     assert timing.components["attention"] is None  # never called
     assert timing.components["distribution"] is None
 
@@ -94,10 +94,44 @@ def test_components_are_the_steps_that_a_method_names(build_method, image, monke
 def test_the_methods_own_steps_are_back_also_after_an_error(build_method, image, monkeypatch):
     model = build_method("CLIPtrase", test_cfg={"mode": "whole"}, eps=0.9, min_samples=2)
     use_random_text(model)
-    monkeypatch.setattr(type(model), "label", lambda self, logits: 1 / 0)
+    monkeypatch.setattr(type(model), "label", lambda self, scene, refined: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         time_stages(model, image, resize=64, repeats=1)
     assert not set(model.timed_steps) & set(vars(model))
+
+
+def test_components_of_dslo_are_timed_in_full(build_method, image, monkeypatch):
+    """Upsampling too, although its strips are computed while they are labelled."""
+    import mmseg_tfovss.ops.upsampling as module
+
+    model = build_method("DSLO", test_cfg={"mode": "whole"}, graph={"type": "CLIPGraph"})
+    use_random_text(model)
+    inner = module.upsampled_strips
+
+    def slow(*args, **kwargs):
+        for strip in inner(*args, **kwargs):
+            time.sleep(0.05)
+            yield strip
+
+    monkeypatch.setattr(module, "upsampled_strips", slow)
+    timing = time_stages(model, image, resize=64, repeats=1)
+    assert set(timing.steps) == {"encode", "graph_attention", "distribution", "upsample"}
+    assert all(timing.components[name] > 0 for name in COMPONENTS)
+    assert timing.components["logits"] + timing.components["attention"] <= timing.seconds["encoder"]
+    assert timing.seconds["upsample+argmax"] > 0.05
+    assert timing.components["upsampling"] > 0.05
+
+
+def test_steps_of_a_base_are_timed_under_its_name(build_method, image):
+    """And the base has its own methods back."""
+    base = {"type": "CLIPtrase", "eps": 0.9, "min_samples": 2}
+    model = build_method("LHTCLIP", test_cfg={"mode": "whole"}, base=base, k=0)
+    use_random_text(model)
+    timing = time_stages(model, image, resize=64, repeats=1)
+    assert set(timing.steps) == {"base.correlate", "base.clusters", "base.find_regions"}
+    assert 0 < timing.steps["base.clusters"] < timing.steps["base.find_regions"]
+    assert timing.steps["base.correlate"] > 0
+    assert not {"correlate", "clusters", "find_regions"} & set(vars(model.base))
 
 
 def test_parameters_of_all_networks_are_counted(build_method, image):
@@ -121,10 +155,10 @@ def test_matrix_products_after_the_encoder_count_in_the_total(build_method, imag
     kind = type(model)
     label = kind.label
 
-    def labelled(self, logits):
-        flat = logits.patches.flatten(1)
+    def labelled(self, scene, refined):
+        flat = refined.logits.patches.flatten(1)
         assert (flat.T @ flat).shape == (64, 64)
-        return label(self, logits)
+        return label(self, scene, refined)
 
     monkeypatch.setattr(kind, "label", labelled)
     after = time_stages(model, image, resize=64, repeats=1)

@@ -30,11 +30,11 @@ def test_one_option_of_numbers_is_a_line(tmp_path):
 
 
 def test_one_option_of_names_is_bars_from_top_to_bottom(tmp_path):
-    values = ["none", {"type": "DINOGraph", "_delete_": True}]
+    values = ["none", {"type": "DINO", "_delete_": True}]
     figure = draw_sweep({"model.graph": values}, np.array([1.0, 2.5]), "mIoU", "a title")
     (axis,) = figure.axes
     assert [bar.get_width() for bar in axis.patches] == [1.0, 2.5]
-    assert [text.get_text() for text in axis.get_yticklabels()] == ["none", "DINOGraph"]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["none", "DINO"]
     assert axis.yaxis_inverted()
     assert [text.get_text() for text in axis.texts] == ["1.00", "2.50"]
     assert (axis.get_ylabel(), axis.get_xlabel()) == ("graph", "mIoU (%)")

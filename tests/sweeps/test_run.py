@@ -151,10 +151,10 @@ def refuse(monkeypatch):
     refused = set()
     original = CLIPtrase.label
 
-    def label(self, logits):
+    def label(self, scene, refined):
         if self.min_samples in refused:
             raise ValueError("no such thing")
-        return original(self, logits)
+        return original(self, scene, refined)
 
     monkeypatch.setattr(CLIPtrase, "label", label)
     return refused
@@ -183,10 +183,10 @@ def test_finished_rows_are_kept_and_not_evaluated_again(base, tmp_path, tested, 
 def test_what_has_finished_before_an_interruption_is_kept(base, tmp_path, tested, shared, monkeypatch, inferences):
     label = CLIPtrase.label
 
-    def interrupted(self, logits):
+    def interrupted(self, scene, refined):
         if self.min_samples == 4:
             raise KeyboardInterrupt
-        return label(self, logits)
+        return label(self, scene, refined)
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -233,7 +233,7 @@ def test_a_combination_that_cannot_work_does_not_stop_the_others(base, tmp_path,
 
 
 def test_bugs_and_full_memory_are_recorded_with_their_kind(base, tmp_path, monkeypatch):
-    monkeypatch.setattr(CLIPtrase, "label", lambda self, logits: 1 / 0)
+    monkeypatch.setattr(CLIPtrase, "label", lambda self, scene, refined: 1 / 0)
     [row] = sweep([CONFIG], base, {"model.eps": [0.7]}, tmp_path / "out", "cpu")
     assert row["error"] == "ZeroDivisionError: division by zero"
     monkeypatch.setenv("MMSEG_TFOVSS_TRACEBACK", "1")

@@ -68,7 +68,7 @@ def test_values_of_different_types_are_different_values():
 @pytest.mark.parametrize(
     ("value", "label"),
     [
-        ({"type": "DINOGraph", "_delete_": True}, "DINOGraph"),
+        ({"type": "DINO", "_delete_": True}, "DINO"),
         ({"type": "CLIPGraph", "layers": [12]}, "CLIPGraph(layers=[12])"),
         ({"type": "A", "b": {"type": "B", "c": 1}}, "A(b=B(c=1))"),
         ({"mode": "whole"}, "{'mode': 'whole'}"),

@@ -61,7 +61,8 @@ def test_a_failed_combination_is_said_at_the_end_and_in_the_exit_code(sweep, sma
 
 def test_several_configs(sweep, small, tmp_path):
     clip = ROOT / "configs/clip/clip_vit-b16_voc21.py"
-    code, printed, _ = sweep(SCLIP, clip, "model.test_cfg.crop_size=32,48", "--out", "out", *small)
+    swept = ("model.test_cfg.crop_size=32,48", "--out", "out")
+    code, printed, _ = sweep(SCLIP, clip, *swept, *small, "model.test_cfg.stride=16")
     assert code == 0
     assert printed.startswith("Best mIoU on voc21: ")
     rows = [row.split(",")[:3] for row in (tmp_path / "out/sweep.csv").read_text().splitlines()]

@@ -7,7 +7,7 @@ setting = "maximum velocity"
 model = dict(
     type="DSLO",
     mode="max_velocity",
-    graph=dict(type="StableDiffusionGraph"),
+    graph=dict(type="StableDiffusion"),
     decode_head=dict(type="TextHead"),
     test_cfg=dict(mode="whole"),
 )

@@ -3,7 +3,6 @@
 # instead. The paper does not evaluate the bases NACLIP and CLIPtrase.
 _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
-setting = "CLIPtrase, 336 pixels"
 model = dict(
     type="LHTCLIP",
     base=dict(type="CLIPtrase", eps=1.1, min_samples=7),

@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmseg_tfovss.methods.dslo import DSLO, WITH_GRAPH
-from mmseg_tfovss.ops.windows import DenseLogits, Size
+from mmseg_tfovss.methods.dslo import DSLO, GRAPH
+from mmseg_tfovss.methods.stages import Assembly, Refined, Scene
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers import convergence_steps, iterative_proportional_fitting, sinkhorn_log_potentials
 
@@ -75,17 +76,18 @@ def find_discrepancy_maps(
         raise ValueError(f"--max-classes must be at least 1, but got {max_classes}.")
     if model.graph is None:
         raise ValueError(
-            f"discrepancy shows paths over a graph, but model.mode={model.discrepancy!r} has none here: set"
-            " model.graph=dict(type='StableDiffusionGraph'), 'DINOv2Graph', 'DINOGraph' or 'CLIPGraph'."
+            f"discrepancy shows paths over a graph, but model.mode={model.discrepancy.mode!r} has none here: set"
+            " model.graph=dict(type='StableDiffusion'), 'DINOv2', 'DINO' or 'CLIPGraph'."
         )
-    logits = model.inference([image], [{"ori_shape": size, "img_path": name}])[0]
-    labels, graph = model.label(logits), _graph(model, image, logits)
-    count, query_class = model.decode_head.out_channels, model.decode_head.query_class
-    mass, queries = model.masses(logits.patches[:count].flatten(1).T)
+    [assembly] = model.inference([image], [{"ori_shape": size, "img_path": name}])
+    refined = model.refine(assembly.scene, assembly.canvases)
+    labels, query_class = model.label(assembly.scene, refined), model.decode_head.query_class
+    grid = model.backbone.grid(image)
+    graph = _graph(model, assembly.scene, grid)
+    mass, queries = model.masses(base_logits(model, assembly).flatten(1).T)
     own = query_class[queries]
     classes = most_pixels_first(labels, own.unique())[:max_classes]
     capped, violation = capped_patches(model, mass, graph), marginal_violation(model, mass, graph)
-    grid = (logits.patches.shape[-2], logits.patches.shape[-1])
 
     def show(values: Tensor) -> Tensor:
         return _best_of(values, own, classes).T.unflatten(1, grid).cpu()
@@ -95,9 +97,9 @@ def find_discrepancy_maps(
         classes=tuple(classes.tolist()),
         survivors=len(own.unique()),
         mass=show(mass),
-        optimal_path=show(model.optimal_path(mass, graph)),
-        max_velocity=show(model.max_velocity(mass, graph)),
-        final=final_maps(model, logits, classes).cpu(),
+        optimal_path=show(model.discrepancy.optimal_path(mass, graph)),
+        max_velocity=show(model.discrepancy.max_velocity(mass, graph)),
+        final=final_maps(model, refined, classes).cpu(),
         labels=labels.cpu(),
         capped=torch.stack([capped[:, own == c].all(dim=1).sum() for c in classes]).cpu(),
         violation=torch.stack([violation[own == c].amax() for c in classes]).cpu(),
@@ -112,39 +114,47 @@ def most_pixels_first(labels: Tensor, classes: Tensor) -> Tensor:
 
 def capped_patches(model: DSLO, mass: Tensor, graph: Tensor) -> Tensor:
     """Which patches of masses (N, K) hit the cap of the Markov chain's steps, (N, K) bool."""
-    transition = iterative_proportional_fitting(graph, iterations=model.ipf_iterations)
-    return convergence_steps(mass, transition, tau=model.tau, criterion=model.criterion, max_steps=model.max_steps)[1]
+    chain = model.discrepancy
+    transition = iterative_proportional_fitting(graph, iterations=chain.ipf_iterations)
+    return convergence_steps(mass, transition, tau=chain.tau, criterion=chain.criterion, max_steps=chain.max_steps)[1]
 
 
 def marginal_violation(model: DSLO, mass: Tensor, graph: Tensor) -> Tensor:
     """By how much the rows or the columns of Sinkhorn's plan miss the mass (N, K) or 1 / N, sums over patches: (K,)."""
-    cost = model.path_cost(graph)
-    potentials = sinkhorn_log_potentials(mass, cost, epsilon=model.epsilon, iterations=model.iterations)
+    path = model.discrepancy
+    cost = path.path_cost(graph)
+    potentials = sinkhorn_log_potentials(mass, cost, epsilon=path.epsilon, iterations=path.iterations)
     missed = []
     for f, mu, nu in zip(mass.T, *(potential.T for potential in potentials), strict=True):
-        plan = (cost.double() / -model.epsilon + mu[:, None] + nu).exp()
+        plan = (cost.double() / -path.epsilon + mu[:, None] + nu).exp()
         rows, columns = (plan.sum(dim=1) - f).abs().sum(), (plan.sum(dim=0) - 1 / len(f)).abs().sum()
         missed.append(torch.maximum(rows, columns))
     return torch.stack(missed)
 
 
-def final_maps(model: DSLO, logits: DenseLogits, classes: Tensor) -> Tensor:
+def base_logits(model: DSLO, assembly: Assembly) -> Tensor:
+    """The base's refined logits (Q, h, w) on the image's patches."""
+    grid = model.backbone.grid(assembly.scene.image)
+    return model.base.refine(assembly.scene, assembly.canvases).logits.on_grid(grid)
+
+
+def final_maps(model: DSLO, refined: Refined, classes: Tensor) -> Tensor:
     """What the labels are the argmax of, at the original size, of some classes (K,): (K, H, W)."""
-    scores, queries = model.distribution(logits.patches)
-    own = model.decode_head.query_class[queries]
+    assert refined.queries is not None
+    own = model.decode_head.query_class[refined.queries]
     shown = torch.isin(own, classes)
     strips = [
-        _best_of(strip.transpose(1, 2), own[shown], classes).permute(2, 0, 1)
-        for _, _, strip in model.upsample(scores[shown], logits)
+        _best_of(block.transpose(1, 2)[..., shown], own[shown], classes).permute(2, 0, 1)
+        for _, _, block in refined.logits.blocks()
     ]
     return torch.cat(strips, dim=1)
 
 
-def _graph(model: DSLO, image: Tensor, logits: DenseLogits) -> Tensor:
-    """A (N, N) of the image; the modes that need it have it behind the logits."""
-    if model.discrepancy in WITH_GRAPH:
-        return logits.patches[model.decode_head.out_channels :].flatten(1)
-    return model.graph_attention(image[None], (logits.patches.shape[-2], logits.patches.shape[-1]))[0].float()
+def _graph(model: DSLO, scene: Scene, grid: Size) -> Tensor:
+    """A (N, N) of the image; only the modes that need it have seen it."""
+    if GRAPH in scene.seen:
+        return scene.seen[GRAPH].float()
+    return model.graph_attention(scene.image[None], grid)[0].float()
 
 
 def _best_of(values: Tensor, own: Tensor, classes: Tensor) -> Tensor:

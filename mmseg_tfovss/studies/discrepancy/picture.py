@@ -66,8 +66,10 @@ def draw_discrepancy(config: Config, path: Path, device: str, max_classes: int =
     head = model.decode_head
     names = ("background", *head.vocabulary.names[1:]) if head.prob_threshold > 0 else head.vocabulary.names
     graph = getattr(model.graph, "name", type(model.graph).__name__)
-    title = f"{path.name}, {config.get('run_name', config.model.type)}: {model.discrepancy} over {graph}"
-    return draw_maps(maps, original[..., ::-1], Captions(title, model.discrepancy, model.max_steps, names))
+    title = f"{path.name}, {config.get('run_name', config.model.type)}: {model.discrepancy.mode} over {graph}"
+    return draw_maps(
+        maps, original[..., ::-1], Captions(title, model.discrepancy.mode, model.discrepancy.max_steps, names)
+    )
 
 
 def draw_maps(maps: DiscrepancyMaps, image: np.ndarray, captions: Captions) -> Figure:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder, Grid
-from mmseg_tfovss.methods.cliptrase import CLIPtrase
+from mmseg_tfovss.methods.cliptrase import FEATURES, LOCAL, ROWS, CLIPtrase
 from mmseg_tfovss.ops.correlation import denoise
 
 
@@ -53,14 +53,14 @@ def attention_weights(query: Tensor, key: Tensor) -> Tensor:
 
 def layer_attention(backbone: CLIPImageEncoder, inputs: Tensor, layers: Sequence[int]) -> dict[int, Tensor]:
     """Attention (B, 1 + N, 1 + N) in the chosen blocks, numbered from 1, of the network as trained."""
-    grid, tokens = backbone.grid(inputs), backbone.embed(inputs)
+    tokens = backbone.embed(inputs)
     found = {}
     for number, block in enumerate(islice(backbone.blocks, max(layers)), start=1):
         if number in layers:
             assert isinstance(block, CLIPBlock)
             query, key, _ = block.qkv(tokens)
             found[number] = attention_weights(query, key)
-        tokens = backbone.after_block(number, block(tokens), grid)
+        tokens = block(tokens)
     return found
 
 
@@ -75,11 +75,10 @@ def central_patch(grid: Grid) -> tuple[int, int]:
 
 
 def cluster_patches(model: CLIPtrase, tokens: Tensor, correlation: Tensor, grid: Grid, rule: str) -> Tensor:
-    """Cluster ids (h, w), -1 for noise, of what :meth:`CLIPtrase.encode` returns for one image, denoised by a rule."""
+    """Cluster ids (h, w), -1 for noise, of one image's :meth:`CLIPtrase.tokens_and_correlation`, denoised by a rule."""
     rows, local = denoise(correlation, rule)
-    features = tokens[:, 1:].transpose(1, 2) if model.cluster == "features" else rows[:, :0]
-    maps = torch.cat([rows, local[:, None].to(rows.dtype), features], dim=1)
-    return model.clusters(maps[0].unflatten(1, grid)).view(grid)
+    maps = {ROWS: rows[0], LOCAL: local[0], FEATURES: tokens[0, 1:].T}
+    return model.clusters(maps).view(grid)
 
 
 @torch.inference_mode()
@@ -110,7 +109,7 @@ def find_patch_maps(
             f"--patch {patch[0]} {patch[1]} lies outside of the grid: this image has {grid[0]} x {grid[1]} patches"
             f" (rows x columns), so rows are 0 .. {grid[0] - 1} and columns 0 .. {grid[1] - 1}."
         )
-    tokens, correlation = model.encode(image[None])
+    tokens, correlation = model.tokens_and_correlation(image[None])
     return PatchMaps(
         grid=grid,
         patch=patch,

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.windows import Size
+from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.solvers import kl_discrepancy
 
 LOGITS, LOGITS_PRESENT = "logits_to_uniform", "logits_to_uniform_present"

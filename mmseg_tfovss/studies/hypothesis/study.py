@@ -12,7 +12,7 @@ switches NMS off.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.methods.dslo import DSLO
+from mmseg_tfovss.methods.stages import Assembly
 from mmseg_tfovss.ops.labels import label_pixels
-from mmseg_tfovss.ops.windows import DenseLogits
 from mmseg_tfovss.registry import DATASETS
-from mmseg_tfovss.studies.discrepancy.maps import require_dslo
+from mmseg_tfovss.studies.discrepancy.maps import base_logits, require_dslo
 from mmseg_tfovss.studies.discriminability.state import count_down
 from mmseg_tfovss.studies.discriminability.study import choose_images
 from mmseg_tfovss.studies.discriminability.sums import Options as Sample
@@ -119,33 +119,31 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
     data = model.data_preprocessor(loaded)
     samples = data["data_samples"]
     found = model.inference(data["inputs"], [sample.metainfo for sample in samples])
-    for logits, sample in zip(found, samples, strict=True):
-        labels = sample.gt_sem_seg.data[0].to(logits.patches.device)
-        grid = (logits.patches.shape[-2], logits.patches.shape[-1])
+    for assembly, sample in zip(found, samples, strict=True):
+        logits = base_logits(model, assembly)
+        labels = sample.gt_sem_seg.data[0].to(logits.device)
+        grid = (logits.shape[-2], logits.shape[-1])
         truth = patch_ground_truth(labels, tally.counts(labels), grid)
         if truth is None:
             tally.images += 1
             continue
-        mass, queries = model.masses(logits.patches.flatten(1).T)
+        mass, queries = model.masses(logits.flatten(1).T)
         classes = model.decode_head.query_class[queries]
         scenarios = score_scenarios(mass, classes, truth, smoothing)
         for name, scores in scenarios.items():
-            tally.add_labels(name, label_scores(model, scores, logits), sample.to_dict())
+            tally.add_labels(name, label_scores(model, scores, assembly), sample.to_dict())
         tally.add_patches(mass, classes)
         tally.add_consistency(measure_consistency(scenarios[LOGITS], truth))
         tally.images += 1
         tally.labelled += 1
 
 
-def label_scores(model: DSLO, found: ClassScores, logits: DenseLogits) -> Tensor:
+def label_scores(model: DSLO, found: ClassScores, assembly: Assembly) -> Tensor:
     """Class ids (H, W) at the original size, the scores upsampled as the config says."""
-    maps = found.scores.T.unflatten(1, logits.patches.shape[-2:])
-    return label_pixels(
-        replace(logits, patches=maps),
-        found.classes,
-        logit_scale=1.0,
-        blocks=lambda: model.upsample(maps, logits),
-    )
+    scene = assembly.scene
+    maps = found.scores.T.unflatten(1, model.backbone.grid(scene.image))
+    canvas = model.upsample(maps, scene, model.base.refine(scene, assembly.canvases).logits)
+    return label_pixels(canvas, found.classes, logit_scale=1.0)
 
 
 def _provenance(config: Config, model: DSLO, command: str) -> dict[str, Any]:
@@ -157,8 +155,8 @@ def _provenance(config: Config, model: DSLO, command: str) -> dict[str, Any]:
         "command": command,
         "dataset": str(config.dataset),
         "protocol": config.protocol,
-        "theta": model.theta,
-        "upsampling": model.upsampling,
+        "theta": model.suppression.theta,
+        "upsampling": model.upsampling.upsampling,
         "arch": model.backbone.name,
         "weights_hash": model.backbone.weights_hash,
         "precision": config.model.get("precision", "fp32"),

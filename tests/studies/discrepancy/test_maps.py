@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from PIL import Image
 
+from mmseg_tfovss.methods.stages import LOGITS
 from mmseg_tfovss.solvers import sinkhorn_plan_potentials
 from mmseg_tfovss.studies.discrepancy.maps import find_discrepancy_maps, marginal_violation, most_pixels_first
 from mmseg_tfovss.studies.discrepancy.picture import Captions, draw_discrepancy, draw_maps
@@ -32,26 +34,26 @@ def build(build_method):
 
 
 def parts_of(model, image):
-    """Logits on the original size, the graph, masses, and the class of each."""
+    """The assembly with logits on the original size, the graph, masses, and the class of each."""
     with torch.inference_mode():
-        logits = model.inference([image], [{"ori_shape": SIZE}])[0]
+        assembly = model.inference([image], [{"ori_shape": SIZE}])[0]
         graph = model.graph_attention(image[None], GRID)[0]
-        mass, queries = model.masses(logits.patches[:7].flatten(1).T)
-    return logits, graph, mass, model.decode_head.query_class[queries]
+        mass, queries = model.masses(assembly.canvases[LOGITS].patches.flatten(1).T)
+    return assembly, graph, mass, model.decode_head.query_class[queries]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_maps_are_what_the_models_own_functions_give(mode, build, image):
     model = build(mode)
     maps = find_discrepancy_maps(model, image, SIZE)
-    logits, graph, mass, own = parts_of(model, image)
+    assembly, graph, mass, own = parts_of(model, image)
     assert len(own) > len(own.unique()) > 1  # synonyms survive
     assert sorted(maps.classes) == own.unique().tolist()
     assert maps.survivors == len(maps.classes)
     found = {
         "mass": mass,
-        "optimal_path": model.optimal_path(mass, graph),
-        "max_velocity": model.max_velocity(mass, graph),
+        "optimal_path": model.discrepancy.optimal_path(mass, graph),
+        "max_velocity": model.discrepancy.max_velocity(mass, graph),
     }
     for name, values in found.items():
         shown = getattr(maps, name)
@@ -59,12 +61,29 @@ def test_maps_are_what_the_models_own_functions_give(mode, build, image):
         for row, index in zip(shown, maps.classes, strict=True):
             expected = torch.stack([values[:, q] for q in range(len(own)) if own[q] == index]).amax(0)
             assert torch.equal(row.flatten(), expected)
-    dense = model.dense_logits(logits)
+    dense = model.dense_logits(assembly)
     for row, index in zip(maps.final, maps.classes, strict=True):
         torch.testing.assert_close(row, dense[model.decode_head.query_class == index].amax(0))
-    assert torch.equal(maps.labels, model.label(logits))
+    assert torch.equal(maps.labels, model.labels_of(assembly))
     if mode != "logits":  # there, all classes take part
         assert torch.equal(torch.tensor(maps.classes)[maps.final.argmax(0)], maps.labels)
+
+
+@pytest.mark.parametrize("mode", ["max_velocity", "kl"])
+def test_maps_are_of_the_bases_refined_logits(mode, build, image):
+    """As the labels are: PAMR acts on pixels, and patches have the means of theirs."""
+    model = build(mode, base={"type": "NACLIP", "pamr_steps": 3})
+    maps = find_discrepancy_maps(model, image, SIZE)
+    assembly, _, plain, _ = parts_of(model, image)
+    with torch.inference_mode():
+        pixels = model.base.dense_logits(assembly)
+        mass, queries = model.masses(F.adaptive_avg_pool2d(pixels, GRID).flatten(1).T)
+    own = model.decode_head.query_class[queries]
+    assert sorted(maps.classes) == own.unique().tolist()
+    for row, index in zip(maps.mass, maps.classes, strict=True):
+        torch.testing.assert_close(row.flatten(), mass[:, own == index].amax(1), atol=1e-6, rtol=0)
+    assert mass.shape != plain.shape or (mass - plain).abs().max() > 1e-3
+    assert torch.equal(maps.labels, model.labels_of(assembly))
 
 
 @pytest.mark.parametrize("mode", ["max_velocity", "optimal_path"])
@@ -75,7 +94,7 @@ def test_bright_is_where_the_class_is(mode, build):
     image[..., 24:] = 200.0
     logits = torch.zeros(1, 7, *GRID)
     logits[0, 3, 1, 0] = logits[0, 2, 2, 5] = 1.0  # cup in the left half, cat in the right one
-    model.patch_logits = model.base_logits = lambda inputs: logits
+    model.base.encode = lambda windows: {LOGITS: logits}
     maps = find_discrepancy_maps(model, (image - model.data_preprocessor.mean) / model.data_preprocessor.std, SIZE)
     for name in ("optimal_path", "max_velocity", "final"):
         cup, cat = (getattr(maps, name)[maps.classes.index(index)] for index in (2, 1))
@@ -111,7 +130,7 @@ def test_patches_that_hit_the_cap_are_counted(build, image):
 def test_violation_of_the_marginals(epsilon, build, image):
     short, long = (build("optimal_path", iterations=count, epsilon=epsilon) for count in (1, 2000))
     _, graph, mass, own = parts_of(short, image)
-    cost = short.path_cost(graph)
+    cost = short.discrepancy.path_cost(graph)
     mu, nu = sinkhorn_plan_potentials(mass.double(), cost.double(), epsilon=epsilon, iterations=1)
     expected = []
     for q in range(len(own)):

@@ -136,12 +136,22 @@ def test_images_of_one_class_have_no_auc_but_count_otherwise(model, image, truth
     assert result["labelled_patches"] == 20 + int((truth != IGNORED).sum())
 
 
-def test_hooks_change_nothing(model, image, truth):
-    before = measure_image(model, image, truth, Options())
-    model.backbone.residual_hooks.append(lambda number, tokens, grid: 0 * tokens)
-    model.backbone.block_hooks.append(lambda number, block, tokens, projections: 0 * tokens)
+class Zeros:
+    """A plug-in that leaves nothing of the tokens."""
+
+    def run_block(self, number, block, stream, projections):
+        return 0 * stream.tokens
+
+    def after_block(self, number, stream):
+        return 0 * stream.tokens
+
+
+def test_plugins_change_nothing(model, image, truth):
+    before, tokens = measure_image(model, image, truth, Options()), model.run_blocks(image[None]).tokens
+    model.plugins.append(Zeros())
     after = measure_image(model, image, truth, Options())
     assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not torch.equal(model.run_blocks(image[None]).tokens, tokens)  # though they act on the method
 
 
 def test_sampled_pairs_follow_seed_and_image(model, image, truth):

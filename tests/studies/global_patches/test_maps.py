@@ -75,7 +75,7 @@ def dbscan(rows, eps):
 def test_clusters_are_those_of_rows_as_they_are_and_denoised(build, image):
     model = build(eps=0.9, min_samples=2)
     maps = find_patch_maps(model, image)
-    w = model.encode(image[None])[1][0]
+    w = model.tokens_and_correlation(image[None])[1][0]
     raw, denoised = w[1:, 1:], (w[1:, 1:] - w[:1, 1:]).clamp_min(0)
     assert torch.equal(maps.raw_clusters, dbscan(raw, 0.9))
     assert torch.equal(maps.clusters, dbscan(denoised, 0.9))
@@ -85,7 +85,7 @@ def test_clusters_are_those_of_rows_as_they_are_and_denoised(build, image):
 
 def test_features_are_clustered_where_the_config_says_so(build, image):
     model = build(cluster="features", eps=0.8, min_samples=2)
-    tokens = model.encode(image[None])[0][0, 1:]
+    tokens = model.tokens_and_correlation(image[None])[0][0, 1:]
     expected = dbscan(tokens, 0.8)
     assert len(expected.unique()) > 2
     assert torch.equal(find_patch_maps(model, image).clusters, expected)

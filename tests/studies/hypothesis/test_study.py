@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods.dslo import DSLO
+from mmseg_tfovss.methods.stages import LOGITS as LOGIT_MAP
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.studies.hypothesis import study as hypothesis
 from mmseg_tfovss.studies.hypothesis.maps import (
@@ -39,7 +40,7 @@ dataset, protocol, short_side = "planted", "unified", 32
 model = dict(
     type="PlantedDSLO",
     mode="optimal_path",
-    graph=dict(type="StableDiffusionGraph", pretrained="not here"),
+    graph=dict(type="StableDiffusion", pretrained="not here"),
     upsampling="bilinear",
     backbone=dict(type="CLIPImageEncoder", arch="auto"),
     decode_head=dict(type="TextHead"),
@@ -67,19 +68,18 @@ class PlantedDSLO(DSLO):
 
     noise = False
 
-    def patch_logits(self, inputs):
+    def encode(self, windows):
+        inputs = windows.images
         grid = (inputs.shape[-2] // PATCH, inputs.shape[-1] // PATCH)
         images = inputs * self.data_preprocessor.std + self.data_preprocessor.mean
         grey = F.adaptive_avg_pool2d(images, grid).mean(1)
         logits = grey.new_zeros(len(inputs), 7, *grid)
         if self.noise:
             draw = torch.Generator().manual_seed(3)
-            return logits + torch.rand(logits.shape[1:], generator=draw)
+            return {LOGIT_MAP: logits + torch.rand(logits.shape[1:], generator=draw)}
         for query, level in zip(QUERIES, GREYS, strict=True):
             logits[:, query] = ((grey - level).abs() < 20).float()
-        return logits
-
-    base_logits = patch_logits
+        return {LOGIT_MAP: logits}
 
 
 @pytest.fixture

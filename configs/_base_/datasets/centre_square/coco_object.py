@@ -7,7 +7,6 @@ relabel = dict(
 )
 prepared_by = "coco_stuff164k"  # what makes these labels, for tools/prepare_data.py
 paper = dict(
-    model=dict(decode_head=dict(vocabulary="coco_object_cliptrase")),
     test_dataloader=dict(dataset=dict(seg_map_suffix="_labelTrainIds.png")),
     test_evaluator=dict(ignore_index=254),
 )

@@ -1,0 +1,146 @@
+"""For methods around another one: all five stages are the other one's, and some of them are changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmseg_tfovss.encoders.pretrained import built_from, config_place
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.options import check_network
+from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Seen, Windows
+from mmseg_tfovss.ops.canvas import Canvas, Size
+from mmseg_tfovss.ops.windows import WindowPlan
+from mmseg_tfovss.registry import MODELS
+
+
+class AroundMethod(OpenVocabSegmentor):
+    """Another method, whose networks, windows and words this one shares.
+
+    Args:
+        base: config of the other method, without backbone, head and test_cfg, e.g. ``dict(type='SCLIP')``.
+        backbone: see :class:`OpenVocabSegmentor`.
+        decode_head: likewise.
+        test_cfg: likewise.
+        **kwargs: likewise; they come before those in ``base``.
+
+    Raises:
+        ValueError: ``base`` is no method's config, or has an option that is to stand beside it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: Mapping[str, Any],
+        backbone: dict[str, Any],
+        decode_head: dict[str, Any],
+        test_cfg: dict[str, Any],
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        own = {"backbone": backbone, "decode_head": decode_head, "test_cfg": test_cfg}
+        base = _checked_base(base, own)
+        with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(f"{config_place('model')}.base"):
+            method: OpenVocabSegmentor = MODELS.build({**base, **kwargs, **own})
+        super().__init__(
+            backbone=_share(method.backbone),
+            decode_head=_share(method.decode_head),
+            test_cfg=test_cfg,
+            **{**kwargs, **method.common, "data_preprocessor": method.data_preprocessor},
+        )
+        self.base = method
+        self.reads_truth, self.logit_factor = method.reads_truth, method.logit_factor
+        self.timed_steps = (*self.timed_steps, *(f"base.{name}" for name in method.timed_steps))
+        self.label_options = self.label_options | {f"base.{name}" for name in method.label_options}
+
+    def option(self, name: str) -> Any:  # noqa: ANN401
+        """See :meth:`OpenVocabSegmentor.option`; ``base.<name>`` is the base's."""
+        own = name.removeprefix("base.")
+        return super().option(name) if own == name else self.base.option(own)
+
+    def set_option(self, name: str, value: object) -> None:
+        """See :meth:`OpenVocabSegmentor.set_option`."""
+        own = name.removeprefix("base.")
+        (super().set_option if own == name else self.base.set_option)(own, value)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The base's, and what this method has beside them."""
+        base = {name if name == "backbone" else f"base.{name}": part for name, part in self.base.networks().items()}
+        return {**base, **self.companions}
+
+    def window_plan(self, size: Size) -> WindowPlan:
+        """The base's windows."""
+        return self.base.window_plan(size)
+
+    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
+        """What the base sees."""
+        return self.base.look(scenes)
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """The base's features."""
+        return self.base.extract_feat(inputs)
+
+    def encode(self, windows: Windows) -> Maps:
+        """The base's maps.
+
+        Raises:
+            ValueError: it has plug-ins on its blocks, and runs them elsewhere.
+        """
+        before = self.base.passes
+        maps = self.base.encode(windows)
+        if self.base.plugins and self.base.passes == before:
+            raise ValueError(
+                f"{type(self).__name__} acts on the blocks that a method runs with run_blocks, which"
+                f" {type(self.base).__name__}.encode does not call: it would have no effect."
+            )
+        return maps
+
+    def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
+        """The base's canvases."""
+        return self.base.assemble(scene, maps)
+
+    def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
+        """The base's refinement."""
+        return self.base.refine(scene, canvases)
+
+    def label(self, scene: Scene, refined: Refined) -> Tensor:
+        """The base's labels."""
+        return self.base.label(scene, refined)
+
+    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+        """The base's, as it states them."""
+        return self.base.patch_logits(inputs, scenes)
+
+
+def from_outside_in(method: OpenVocabSegmentor) -> Iterator[OpenVocabSegmentor]:
+    """A method, its base, the base's base, and so on."""
+    yield method
+    while isinstance(method, AroundMethod):
+        method = method.base
+        yield method
+
+
+def method_class(settings: object) -> type[OpenVocabSegmentor] | None:
+    """The class of a method's config; None if it is no such config."""
+    name = settings.get("type") if isinstance(settings, Mapping) else None
+    kind = MODELS.get(name) if isinstance(name, str) else name
+    return kind if isinstance(kind, type) and issubclass(kind, OpenVocabSegmentor) else None
+
+
+def _checked_base(base: object, own: Mapping[str, Any]) -> dict[str, Any]:
+    check_network("base", base)
+    if not isinstance(base, Mapping) or method_class(base) is None:
+        raise ValueError(f"model.base must be the config of another method, e.g. dict(type='SCLIP'), but got {base!r}.")
+    twice = sorted(base.keys() & own.keys())
+    if twice:
+        raise ValueError(f"model.base.{twice[0]} has no effect: set model.{twice[0]}, which a base shares.")
+    return dict(base)
+
+
+def _share(module: nn.Module) -> dict[str, Any]:
+    """A config that gives a module that exists already."""
+    return {"type": _given, "module": module}
+
+
+def _given(module: nn.Module) -> nn.Module:
+    return module

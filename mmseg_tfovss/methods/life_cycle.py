@@ -1,0 +1,228 @@
+"""How the five stages of a method are run, and what MMSegmentation calls: batches, windows, and labels in samples."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_tfovss.methods.authoring import Checked, check_finite, check_maps, check_not_tiny, check_refined, named_nan
+from mmseg_tfovss.methods.stages import LOGITS, Assembly, Maps, Refined, Scene, Seen, Windows
+from mmseg_tfovss.ops.canvas import Canvas, Size
+from mmseg_tfovss.ops.oracle import label_map
+from mmseg_tfovss.ops.windows import WindowPlan
+
+
+class StagedSegmentor(EncoderDecoder, metaclass=Checked):
+    """An ``EncoderDecoder`` whose inference is five stages, which a subclass gives."""
+
+    mode: str  # whole | slide
+    crop: Size
+    stride: Size
+    pad_to: int | None
+    window_batch: int
+    reads_truth: bool = False  # an oracle: scenes bring their labels along
+    logit_factor: float = 1.0  # of exported logits, relative to cosines
+
+    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
+        """See :meth:`mmseg_tfovss.methods.base.OpenVocabSegmentor.look`, and likewise the other four."""
+        raise NotImplementedError
+
+    def encode(self, windows: Windows) -> Maps:
+        """Windows -> maps."""
+        raise NotImplementedError
+
+    def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
+        """Maps -> canvases."""
+        raise NotImplementedError
+
+    def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
+        """Canvases -> what is labelled."""
+        raise NotImplementedError
+
+    def label(self, scene: Scene, refined: Refined) -> Tensor:
+        """What is labelled -> class ids."""
+        raise NotImplementedError
+
+    # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def predict(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Label images.
+
+        Args:
+            inputs: normalised images, (B, 3, H, W) or a sequence of (3, H, W) of any sizes.
+            data_samples: their metadata, of which ``ori_shape`` is used; without it the input's size is the original.
+
+        Returns:
+            One data sample per image with ``pred_sem_seg`` (1, H, W), class ids at the original size.
+        """
+        if data_samples is None:
+            data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
+        return self.postprocess_result(self.inference_of(inputs, data_samples), data_samples)
+
+    def inference_of(self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample]) -> list[Assembly]:
+        """:meth:`inference`, with what oracles read of the samples."""
+        metas = [sample.metainfo for sample in data_samples]
+        if not self.reads_truth:
+            return self.inference(inputs, metas)
+        truths = [sample.gt_sem_seg.data if "gt_sem_seg" in sample else None for sample in data_samples]
+        return self.inference(inputs, metas, truths)
+
+    @torch.inference_mode()
+    def inference(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        batch_img_metas: Sequence[dict[str, Any]],
+        truths: Sequence[Tensor | None] | None = None,
+    ) -> list[Assembly]:
+        """Look, encode and assemble: every image with its canvases at its own ``ori_shape``, before refinement.
+
+        Args:
+            inputs: normalised images (3, H, W) of any sizes.
+            batch_img_metas: with ``ori_shape``, and ``img_path`` for messages.
+            truths: labels (1, H, W), for oracles.
+        """
+        self.prepare()
+        scenes = []
+        for index, (image, meta) in enumerate(zip(inputs, batch_img_metas, strict=True)):
+            check_not_tiny(meta, self.backbone.patch_size)
+            size = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
+            labels = truths[index] if truths else None
+            truth = None if labels is None else label_map(labels, image)
+            scenes.append(Scene(image, size, str(meta.get("img_path", "")), truth))
+        scenes = self.see(scenes)
+        maps = self.encode_scenes(scenes)
+        return [Assembly(scene, self.assemble(scene, own)) for scene, own in zip(scenes, maps, strict=True)]
+
+    def postprocess_result(
+        self, assemblies: Sequence[Assembly], data_samples: Sequence[SegDataSample]
+    ) -> list[SegDataSample]:
+        """Refine, label and store: every sample gets ``pred_sem_seg`` (1, H, W) at its original size."""
+        for assembly, sample in zip(assemblies, data_samples, strict=True):
+            sample.set_data({"pred_sem_seg": PixelData(data=self.labels_of(assembly)[None])})
+        return list(data_samples)
+
+    @torch.inference_mode()
+    def labels_of(self, assembly: Assembly) -> Tensor:
+        """Refine and label one image: class ids (H, W)."""
+        with named_nan(self, assembly.scene):
+            return self.label(assembly.scene, self.refined(assembly))
+
+    def refined(self, assembly: Assembly) -> Refined:
+        """Refine one image."""
+        found = self.refine(assembly.scene, assembly.canvases)
+        check_refined(self, found, assembly.scene.size)
+        return found
+
+    @torch.inference_mode()
+    def dense_logits(self, assembly: Assembly) -> Tensor:
+        """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected."""
+        refined = self.refined(assembly)
+        dense = self.logit_factor * refined.logits.dense()
+        if refined.queries is None:
+            return dense
+        whole = dense.new_full((self.decode_head.out_channels, *refined.logits.size), -torch.inf)
+        whole[refined.queries] = dense
+        return whole
+
+    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+        """Logits on the patch grid (B, Q, h, w) of windows (B, 3, H, W), as the method states them.
+
+        Args:
+            inputs: windows of one size.
+            scenes: the images that they are of; ``None``: each is an image of its own.
+        """
+        if scenes is None:
+            scenes = self.see([Scene(image, (image.shape[-2], image.shape[-1])) for image in inputs])
+        return self.logit_factor * self.encode(Windows(inputs, scenes))[LOGITS]
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
+        """MMSeg's: logits (B, Q, H, W) at the size of the inputs (B, 3, H, W), taken as one window each."""
+        self.prepare()
+        return F.interpolate(self.patch_logits(inputs), size=inputs.shape[-2:], mode="bilinear", align_corners=False)
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
+        """MMSeg's: logits (B, Q, H, W) at the size of the inputs, averaged over the windows of ``test_cfg``."""
+        size = {"ori_shape": inputs.shape[-2:]}
+        found = self.inference(inputs, [size] * len(inputs))
+        canvases = [one.canvases.get(LOGITS) or self.refined(one).logits for one in found]
+        return torch.stack([canvas.dense() for canvas in canvases])
+
+    whole_inference = slide_inference
+
+    def loss(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise: there is nothing to train."""
+        raise NotImplementedError(f"{type(self).__name__} is training-free: it has no loss.")
+
+    def _forward(self, inputs: Tensor, data_samples: object = None) -> Tensor:
+        return self.encode_decode(inputs)
+
+    # -- pieces -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Compute (or read from the cache) the text features, once."""
+        if not self.decode_head.ready:
+            self.decode_head.set_text_features(self.backbone.pop_text_encoder(), self.backbone.weights_hash)
+
+    def window_plan(self, size: Size) -> WindowPlan:
+        """The windows of a resized image of this size."""
+        if self.mode == "whole":
+            return WindowPlan.whole(size)
+        return WindowPlan.slide(size, self.crop, self.stride, self.pad_to)
+
+    def see(self, scenes: Sequence[Scene]) -> list[Scene]:
+        """The scenes with what :meth:`look` finds in them; images of one size share a call."""
+        seen: list[dict[str, Any]] = [{} for _ in scenes]
+        for chosen in self._batches([scene.image for scene in scenes]):
+            found = self.look([scenes[index] for index in chosen])
+            for name, values in found.items():
+                for index, value in zip(chosen, values, strict=True):
+                    seen[index][name] = value
+        return [replace(scene, seen=own) for scene, own in zip(scenes, seen, strict=True)]
+
+    def encode_scenes(self, scenes: Sequence[Scene]) -> list[Maps]:
+        """The maps (n, C, h, w) of the n windows of each image; windows of one size share forward passes."""
+        owners: list[Scene] = []
+        images: list[Tensor] = []
+        truths: list[Tensor | None] = []
+        for scene in scenes:
+            plan = self.window_plan(scene.resized)
+            owners += [scene] * plan.count
+            images += plan.cut(scene.image)
+            truths += plan.cut(scene.truth[None]) if scene.truth is not None else [None] * plan.count
+        encoded: list[Maps] = [{} for _ in images]
+        for chosen in self._batches(images):
+            known = [truth for index in chosen if (truth := truths[index]) is not None]
+            windows = Windows(
+                images=torch.stack([images[index] for index in chosen]),
+                scenes=[owners[index] for index in chosen],
+                truth=torch.cat(known) if len(known) == len(chosen) else None,
+            )
+            maps = self.encode(windows)
+            check_maps(self, maps, len(chosen))
+            for name, values in maps.items():
+                for index, value in zip(chosen, values, strict=True):
+                    encoded[index][name] = value
+        rest = iter(encoded)
+        by_scene = [[next(rest) for _ in range(self.window_plan(scene.resized).count)] for scene in scenes]
+        maps_of = [{name: torch.stack([maps[name] for maps in own]) for name in own[0]} for own in by_scene]
+        check_finite(self, maps_of, scenes)
+        return maps_of
+
+    def _batches(self, images: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Numbers of images of one size, at most ``window_batch`` at a time."""
+        by_size: dict[torch.Size, list[int]] = defaultdict(list)
+        for index, image in enumerate(images):
+            by_size[image.shape].append(index)
+        for indices in by_size.values():
+            for start in range(0, len(indices), self.window_batch):
+                yield indices[start : start + self.window_batch]

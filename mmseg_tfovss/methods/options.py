@@ -1,0 +1,91 @@
+"""Checks of the options that every method has."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.windows import UPSAMPLINGS
+
+_TEST_CFG = {"mode", "crop_size", "stride"}
+
+
+def check_choice(name: str, value: object, valid: Collection[object]) -> None:
+    """Raise ValueError unless ``model.<name>`` is one of the valid values."""
+    if value not in valid:
+        raise ValueError(f"model.{name} must be one of {list(valid)}, but got {value!r}.")
+
+
+def check_network(option: str, settings: object) -> None:
+    """Raise ValueError unless ``model.<option>`` is the config of something, ``dict(type=...)``, or nothing."""
+    if settings and not (isinstance(settings, Mapping) and "type" in settings):
+        raise ValueError(
+            f"model.{option} must be settings with a type, as in \"model.{option}=dict(type='...')\", or None, but got"
+            f" {settings!r}."
+        )
+
+
+def without_residual(ignore: object, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, without ``residual`` and ``feed_forward`` where ClearCLIP's ``ignore_residual`` says so."""
+    check_choice("ignore_residual", ignore, (True, False))
+    if not ignore:
+        return options
+    for name in ("residual", "feed_forward"):
+        if options.get(name):
+            raise ValueError(f"model.ignore_residual=True and model.{name}=True contradict each other: leave one out.")
+    return {**options, "residual": False, "feed_forward": False}
+
+
+def take_options(record: type, options: dict[str, Any]) -> Any:  # noqa: ANN401 - an object of that type
+    """Make a record (a dataclass, which checks its values) of those options that it names, and take these out."""
+    names = {field.name for field in fields(record)} & set(options)
+    return record(**{name: options.pop(name) for name in names})
+
+
+def check_common(options: Mapping[str, Any]) -> None:
+    """Check the options of :class:`mmseg_tfovss.methods.base.OpenVocabSegmentor`, by name."""
+    window_batch, pad_to = options["window_batch"], options["pad_to"]
+    if not isinstance(window_batch, int) or window_batch < 1:
+        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")
+    if pad_to not in (None, "patch") and not (isinstance(pad_to, int) and pad_to > 0):
+        raise ValueError(f"model.pad_to must be a positive number of pixels, 'patch' or None, but got {pad_to!r}.")
+    check_choice("whole_upsampling", options["whole_upsampling"], UPSAMPLINGS)
+    for name in ("residual", "feed_forward"):
+        check_choice(name, options[name], (None, True, False))
+    steps, dilations = options["pamr_steps"], options["pamr_dilations"]
+    distances = list(dilations) if isinstance(dilations, Sequence) else []
+    positive = bool(distances) and all(isinstance(distance, int) and distance > 0 for distance in distances)
+    if not isinstance(steps, int) or steps < 0 or not positive:
+        raise ValueError(
+            "model.pamr_steps must be at least 0 and model.pamr_dilations positive numbers of pixels, but got"
+            f" {steps!r} and {dilations!r}."
+        )
+
+
+def read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
+    """Mode, crop size and stride; the last two are (0, 0) in ``whole`` mode."""
+    unknown = set(test_cfg) - _TEST_CFG
+    if unknown:
+        raise ValueError(f"model.test_cfg has unknown options {sorted(unknown)}; valid: {sorted(_TEST_CFG)}.")
+    mode = test_cfg.get("mode")
+    if mode == "whole":
+        return mode, (0, 0), (0, 0)
+    if mode != "slide":
+        raise ValueError(f"model.test_cfg.mode must be 'whole' or 'slide', but got {mode!r}.")
+    crop, stride = _read_size(test_cfg, "crop_size"), _read_size(test_cfg, "stride")
+    if stride[0] > crop[0] or stride[1] > crop[1]:
+        raise ValueError(
+            f"model.test_cfg.stride must not be larger than crop_size, or pixels lie in no window, but got {stride} and"
+            f" {crop}."
+        )
+    return mode, crop, stride
+
+
+def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
+    value = test_cfg.get(key)
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(pair) != 2 or not all(isinstance(pixels, int) and pixels > 0 for pixels in pair):
+        raise ValueError(
+            f"model.test_cfg.{key} must be a positive number of pixels or (height, width), but got {value!r}."
+        )
+    return pair
