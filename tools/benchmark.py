@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     """Time every config; print a table for each, or one of their complexity."""
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.evaluation.table import print_table
+    from mmseg_tfovss.leaderboard.table import print_table
     from mmseg_tfovss.profiling.benchmark import benchmark_table, make_noise_image
     from mmseg_tfovss.profiling.complexity import complexity_row, complexity_table, write_complexity
 

@@ -105,7 +105,7 @@ def write_once(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from mmseg_tfovss.evaluation.table import print_table, summary_table
+    from mmseg_tfovss.leaderboard.table import print_table, summary_table
     from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, printable, refused
 
     collected = collect_results(arguments.results)

@@ -45,7 +45,7 @@ def main() -> None:
         from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
         from mmseg_tfovss.engine.signals import StoppedError
         from mmseg_tfovss.evaluation import result as results
-        from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
+        from mmseg_tfovss.leaderboard.table import class_table, print_table, summary_table
         from mmseg_tfovss.pictures.hook import OverlayHook
 
         config = load_config(arguments.config, parse_options(arguments.cfg_options))

@@ -108,6 +108,18 @@ def check_attended(method: "OpenVocabSegmentor", attended: Tensor, tokens: Tenso
         )
 
 
+def check_seen(method: "OpenVocabSegmentor", seen: object, images: int) -> None:
+    """Raise ValueError unless ``look`` gave something by name, of each image."""
+    kind = type(method).__name__
+    if not isinstance(seen, dict):
+        raise ValueError(
+            f"{kind}.look must give a dictionary of what is seen, by name, but gave {type(seen).__name__}."
+        )
+    for name, values in seen.items():
+        if not hasattr(values, "__len__") or len(values) != images:
+            raise ValueError(f"{kind}.look must give {name!r} of each of the {images} images, one after the other.")
+
+
 def check_maps(method: "OpenVocabSegmentor", maps: Maps, windows: int) -> None:
     """Raise ValueError unless ``encode`` gave maps of all windows, and logits of all queries."""
     kind, queries = type(method).__name__, method.decode_head.out_channels

@@ -1,11 +1,13 @@
-"""What every method shares: five stages from an image to its labels. A paper overrides the smallest part it changes.
+"""What every method shares: five stages from an image to its labels.
 
-test_step -> data_preprocessor -> predict
-look      once per image: what companion networks or the whole image say        (default: nothing)
-encode    windows, batched -> named maps on patches; with CLIP's last block = attend + residual + feed_forward
-assemble  windows -> one canvas per map: stitched (mean on pixels) or spliced (mean on patches)
-refine    image-level steps on the canvases                                      (default: PAMR, if asked for)
-label     scale, softmax over queries, largest of a class, thresholds -> class ids at the original size
+    test_step -> data_preprocessor -> predict
+      look      once per image: what companion networks or the whole image say        (default: nothing)
+      encode    windows, batched -> named maps on patches; with CLIP's last block = attend + residual + feed_forward
+      assemble  windows -> one canvas per map: stitched (mean on pixels) or spliced (mean on patches)
+      refine    image-level steps on the canvases                                      (default: PAMR, if asked for)
+      label     scale, softmax over queries, largest of a class, thresholds -> class ids at the original size
+
+A paper overrides the smallest part that it changes. How the stages are run: :mod:`.life_cycle`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,8 +30,7 @@ from mmseg_tfovss.methods.life_cycle import StagedSegmentor
 from mmseg_tfovss.methods.options import check_common, check_network, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas
-from mmseg_tfovss.ops.clustering import majority
-from mmseg_tfovss.ops.labels import label_pixels
+from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.registry import MODELS
 

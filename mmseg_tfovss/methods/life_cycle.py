@@ -12,7 +12,15 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_tfovss.methods.authoring import Checked, check_finite, check_maps, check_not_tiny, check_refined, named_nan
+from mmseg_tfovss.methods.authoring import (
+    Checked,
+    check_finite,
+    check_maps,
+    check_not_tiny,
+    check_refined,
+    check_seen,
+    named_nan,
+)
 from mmseg_tfovss.methods.stages import LOGITS, Assembly, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.oracle import label_map
@@ -184,6 +192,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         seen: list[dict[str, Any]] = [{} for _ in scenes]
         for chosen in self._batches([scene.image for scene in scenes]):
             found = self.look([scenes[index] for index in chosen])
+            check_seen(self, found, len(chosen))
             for name, values in found.items():
                 for index, value in zip(chosen, values, strict=True):
                     seen[index][name] = value

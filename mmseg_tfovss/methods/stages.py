@@ -1,9 +1,11 @@
 """What passes between the five stages of a method: look, encode, assemble, refine, label.
 
-Scene      one image, and what ``look`` has seen of it as a whole
-Windows    a batch of windows, each with the scene that it was cut from   (``encode`` makes named maps of them)
-Assembly   a scene, and a canvas for each map, of all its windows
-Refined    what is labelled: logits on the image's pixels, and what else the labels depend on
+    Scene      one image, and what ``look`` has seen of it as a whole
+    Windows    a batch of windows, each with the scene that it was cut from   (``encode`` makes named maps of them)
+    Assembly   a scene, and a canvas for each map, of all its windows
+    Refined    what is labelled: logits on the image's pixels, and what else the labels depend on
+
+Data travels one way, under names.
 """
 
 from collections.abc import Mapping, Sequence

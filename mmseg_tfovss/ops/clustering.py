@@ -149,24 +149,6 @@ def region_map(maps: Tensor, size: Size, ratio: int, median: int) -> Tensor:
     return regions
 
 
-def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
-    """Give every region the class that most of its pixels have; the smallest id among equals.
-
-    Args:
-        labels: (H, W) class ids.
-        regions: (H, W) region ids from 0 on.
-        num_classes: C.
-
-    Returns:
-        (H, W) class ids.
-    """
-    count = int(regions.max()) + 1
-    votes = torch.bincount((regions * num_classes + labels).flatten(), minlength=count * num_classes)
-    # The order of equal maxima is not defined on a GPU: make the ids part of the number.
-    order = torch.arange(num_classes - 1, -1, -1, device=labels.device)
-    return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)[regions]
-
-
 def region_logits(logits: PatchCanvas, regions: Tensor) -> Tensor:
     """Mean logits (Q, K) of each of K regions (H, W) of an image, without a tensor of queries x pixels.
 

@@ -1,9 +1,11 @@
 """How far a class's mass lies from the uniform distribution, patch by patch, over a graph. DSLO, Eqs. 3-12.
 
-optimal path       D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps) diag(nu) from f to 1 / N      (Eqs. 3-8)
-maximum velocity   D_i = 1 / l_i,  l_i = step at which f T^l has converged at patch i, T from A by IPF (10-12)
-fusion             mean of both, each scaled to [0, 1] over the patches of all classes
-kl                 terms of the divergence; no graph
+    optimal path       D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps) diag(nu) from f to 1 / N      (Eqs. 3-8)
+    maximum velocity   D_i = 1 / l_i,  l_i = step at which f T^l has converged at patch i, T from A by IPF (10-12)
+    fusion             mean of both, each scaled to [0, 1] over the patches of all classes
+    kl                 terms of the divergence; no graph
+
+f is a class's mass over the N patches, A the graph, C its cost.
 """
 
 from dataclasses import dataclass

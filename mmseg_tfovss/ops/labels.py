@@ -61,6 +61,24 @@ def label_pixels(
     return labels
 
 
+def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
+    """Give every region the class that most of its pixels have; the smallest id among equals.
+
+    Args:
+        labels: (H, W) class ids.
+        regions: (H, W) region ids from 0 on.
+        num_classes: C.
+
+    Returns:
+        (H, W) class ids.
+    """
+    count = int(regions.max()) + 1
+    votes = torch.bincount((regions * num_classes + labels).flatten(), minlength=count * num_classes)
+    # The order of equal maxima is not defined on a GPU: make the ids part of the number.
+    order = torch.arange(num_classes - 1, -1, -1, device=labels.device)
+    return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)[regions]
+
+
 def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> Tensor:
     """(C,) bool: class 0, and the classes with more than the given share of all pixels not labelled 0."""
     areas = torch.bincount(labels.flatten(), minlength=num_classes)
@@ -86,6 +104,7 @@ class _PixelMaps:
         top = self._take_best(rows, queries, block)
         if self.with_sum:
             reference = torch.maximum(self.reference[rows], top)
+            reference = reference.clamp_min_(torch.finfo(reference.dtype).min)  # where all are -inf so far
             decay = (self.reference[rows] - reference).mul_(self.scale).exp_()
             differences = torch.sub(block, reference[:, None], out=self._like(block))
             added = differences.mul_(self.scale).exp_().sum(dim=1)
@@ -101,8 +120,8 @@ class _PixelMaps:
         self._take_best(rows, queries, block.masked_fill(~allowed[queries][:, None], -torch.inf))
 
     def best_probability(self) -> Tensor:
-        """exp(s best - logsumexp), (H, W)."""
-        return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total)
+        """exp(s best - logsumexp), (H, W); 0 where all logits are -inf."""
+        return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total).nan_to_num_(0)
 
     def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
         top, query = block.max(dim=1)

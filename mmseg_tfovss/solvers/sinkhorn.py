@@ -24,7 +24,7 @@ from mmseg_tfovss.solvers.checks import (
     divide,
     working_dtype,
 )
-from mmseg_tfovss.solvers.sinkhorn_logs import CHECK_EVERY, path_from_logs, scale_logs
+from mmseg_tfovss.solvers.log_domain import CHECK_EVERY, path_from_logs, scale_logs
 
 MARGINALS = ("target", "source")
 _COLUMNS = 4  # products of an N x N with an N x C matrix are a third faster on CPUs when C is a multiple of it

@@ -502,3 +502,23 @@ def test_minus_infinity_is_a_refined_logit(build_method):
 
     labels = label(build_method(method_that_refines(make)))[0].pred_sem_seg.data
     assert set(labels.unique().tolist()) <= {2, 3}
+
+
+# -- what look gives ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ([1, 2], r"Looks\.look must give a dictionary of what is seen, by name, but gave list"),
+        ({"edges": torch.zeros(3, 4)}, r"Looks\.look must give 'edges' of each of the 2 images"),
+        ({"count": 2}, r"Looks\.look must give 'count' of each of the 2 images"),
+    ],
+)
+def test_what_is_seen_must_be_of_every_image(seen, said, build_method):
+    class Looks(SCLIP):
+        def look(self, scenes):
+            return seen
+
+    with pytest.raises(ValueError, match=said):
+        build_method(Looks).predict(torch.zeros(2, 3, 48, 40))

@@ -346,6 +346,10 @@ def test_half_precision_stays_close(method, precision, tolerance, build_own):
         ({"test_cfg": {"mode": "slide", "crop_size": (32, -1), "stride": 8}}, r"crop_size .* got \(32, -1\)"),
         ({"test_cfg": {"mode": "slide", "crop_size": (1, 2, 3), "stride": 8}}, r"crop_size .* got \(1, 2, 3\)"),
         ({"test_cfg": {"mode": "slide", "crop_size": 32.5, "stride": 8}}, r"crop_size must be .* got 32\.5"),
+        (
+            {"test_cfg": {"mode": "slide", "crop_size": (32, 16), "stride": 24}},
+            r"or pixels lie in no window, but got \(24, 24",
+        ),
         ({"pad_to": -16}, r"model\.pad_to .* got -16"),
         ({"pad_to": "pach"}, r"model\.pad_to .* 'patch' or None, but got 'pach'"),
         ({"window_batch": "a"}, r"model\.window_batch must be at least 1, but got 'a'"),

@@ -16,8 +16,7 @@ from mmseg_tfovss.methods.cliptrase import LOCAL, ROWS, CLIPtrase
 from mmseg_tfovss.methods.cliptrase_sam import CLIPtraseSAM
 from mmseg_tfovss.methods.stages import LOGITS, Assembly, Scene
 from mmseg_tfovss.ops.canvas import PatchCanvas
-from mmseg_tfovss.ops.clustering import majority
-from mmseg_tfovss.ops.labels import label_pixels
+from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.windows import interpolation_matrix
 from mmseg_tfovss.registry import MODELS
 from tests.encoders.test_sam import write_tiny_sam

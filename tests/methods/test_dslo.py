@@ -333,7 +333,14 @@ def test_the_background_threshold_looks_at_the_bases_refined_logits(build_method
 def test_what_stands_beside_the_base_does_not_overrule_it(build_method):
     """DSLO has no PAMR: its ``pamr_steps=0``, which the datasets' files set for all methods, is not the base's."""
     base = {"type": "NACLIP", "pamr_steps": 3}
-    assert build(build_method, base=base, pamr_steps=0).base.pamr_steps == 3
+    model = build(build_method, base=base, pamr_steps=0)
+    assert (model.base.pamr_steps, model.base.common["pamr_steps"]) == (3, 3)
+    assert (model.pamr_steps, model.common["pamr_steps"]) == (0, 0)
+
+
+def test_nor_does_it_overrule_what_the_base_is_around(build_method):
+    base = {"type": "LHTCLIP", "k": 0, "base": {"type": "NACLIP", "pamr_steps": 3}}
+    assert build(build_method, base=base, pamr_steps=0).base.base.pamr_steps == 3
 
 
 class OwnLabels(SCLIP):

@@ -11,7 +11,7 @@ from mmseg_tfovss.methods.clip import VanillaCLIP
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Refined
 from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
-from mmseg_tfovss.ops.clustering import majority
+from mmseg_tfovss.ops.labels import majority
 from tests.methods import reference
 from tests.methods.own_config import SLIDE, WHOLE
 from tests.mini import BLOCKS, WIDTH
@@ -171,6 +171,16 @@ def test_what_is_kept_of_the_blocks_is_theirs_and_no_more(build_method, mini_sta
         torch.testing.assert_close(attention, expected[number][2], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("keep", [Keep(tokens=(0,)), Keep(projections=(BLOCKS + 1,)), Keep(attention=(1, -1))])
+def test_blocks_that_are_not_there_cannot_be_kept(keep, build_method):
+    model = build_method("CLIP")
+    model.keep = keep
+    with pytest.raises(
+        ValueError, match=r"^Block (0|4|-1) is to be kept, but CLIP's image tower has the blocks 1 \.\. 3"
+    ):
+        model.run_blocks(torch.stack(images((32, 32))))
+
+
 @pytest.mark.parametrize("method", ["CLIP", "SCLIP"])
 def test_keeping_changes_nothing_and_nothing_is_kept_unasked(method, build_method):
     model, inputs = build_method(method), torch.stack(images((32, 48)))
@@ -289,11 +299,14 @@ def test_spliced_maps_are_means_on_the_patches_of_the_image(build_method):
     assert torch.equal(assembly.canvases[LOGITS].dense(), other.canvases[LOGITS].dense())
 
 
-def test_on_one_window_splicing_is_stitching(build_method):
+@pytest.mark.parametrize("size", [(48, 64), (50, 61)])
+def test_on_one_window_splicing_is_stitching(size, build_method):
+    """Also where some pixels lie beyond the last whole patch."""
+
     class All(SCLIP):
         spliced = frozenset({LOGITS})
 
-    [image] = images((48, 64))
+    [image] = images(size)
     found = [
         build_method(kind, test_cfg=WHOLE).inference([image], [{"ori_shape": (60, 90)}])[0] for kind in (All, SCLIP)
     ]

@@ -107,17 +107,6 @@ def test_one_map_is_one_region():
     assert clustering.region_map(torch.rand(1, 3, 3), (7, 8), 4, 7).unique().tolist() == [0]
 
 
-def test_majority_wins_and_the_smallest_id_among_equals():
-    labels = torch.tensor([[2, 2, 1, 3], [2, 0, 3, 1]])
-    regions = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]])
-    assert clustering.majority(labels, regions, 4).tolist() == [[2, 2, 1, 1], [2, 2, 1, 1]]
-
-
-def test_majority_copes_with_a_region_that_is_not_there():
-    labels, regions = torch.tensor([[1, 1]]), torch.tensor([[2, 0]])
-    assert clustering.majority(labels, regions, 2).tolist() == [[1, 1]]
-
-
 def test_region_logits_are_means_over_pixels():
     draw = torch.Generator().manual_seed(0)
     rows, columns = interpolation_matrix(3, 10).float(), interpolation_matrix(4, 11).float()

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mmseg_tfovss.ops import canvas
-from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas
-from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels
+from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
+from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels, majority
 
 HEIGHT, WIDTH = 9, 7
 # One query per class, synonyms at the start, at the end, and a vocabulary of one class.
@@ -151,3 +151,30 @@ def test_a_single_logit_that_is_not_a_number_is_told(query, prob_threshold, area
     for logits in (as_logits(maps), by_queries(maps), by_queries(maps, (0, 1, 2))):
         with pytest.raises(NotNumbersError, match=r"^Some refined logits are not numbers \(NaN\)"):
             label_pixels(logits, torch.arange(3), **rule)
+
+
+def test_majority_wins_and_the_smallest_id_among_equals():
+    labels = torch.tensor([[2, 2, 1, 3], [2, 0, 3, 1]])
+    regions = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]])
+    assert majority(labels, regions, 4).tolist() == [[2, 2, 1, 1], [2, 2, 1, 1]]
+
+
+def test_majority_copes_with_a_region_that_is_not_there():
+    labels, regions = torch.tensor([[1, 1]]), torch.tensor([[2, 0]])
+    assert majority(labels, regions, 2).tolist() == [[1, 1]]
+
+
+def test_rejected_queries_count_for_nothing_whatever_the_blocks():
+    """-inf, also for all queries of a block, or of a pixel: such a pixel is below every threshold."""
+    maps = random_logits((0, 1, 2, 3), 0)
+    maps[:2, :, :3] = -torch.inf
+    maps[:, 0, 0] = -torch.inf
+    blocks = [(slice(0, HEIGHT), slice(q, q + 2), maps[q : q + 2].transpose(0, 1)) for q in (0, 2)]
+    canvas = ComputedCanvas((HEIGHT, WIDTH), 4, maps.device, lambda: iter(blocks))
+    rule = {"logit_scale": 40.0, "prob_threshold": 0.4}
+    found = label_pixels(canvas, torch.arange(4), **rule)
+    probabilities, best = (40.0 * maps).softmax(dim=0).max(dim=0)
+    expected = torch.where(probabilities.nan_to_num(0) < 0.4, 0, best)
+    assert torch.equal(found, expected)
+    assert torch.equal(label_pixels(PixelCanvas(maps), torch.arange(4), **rule), expected)
+    assert (found[:, :3] != 0).any()

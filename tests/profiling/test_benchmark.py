@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from mmseg_tfovss.evaluation.table import print_table
+from mmseg_tfovss.leaderboard.table import print_table
 from mmseg_tfovss.profiling.benchmark import (
     COMPONENTS,
     STAGES,

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from mmseg_tfovss.evaluation.table import print_table
+from mmseg_tfovss.leaderboard.table import print_table
 from mmseg_tfovss.profiling.benchmark import STAGES, Timing
 from mmseg_tfovss.profiling.complexity import complexity_row, complexity_table, to_csv, to_markdown, write_complexity
 from tests.tools.test_command_lines import ROOT, SCLIP

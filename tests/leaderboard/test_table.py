@@ -1,6 +1,6 @@
 """Terminal tables."""
 
-from mmseg_tfovss.evaluation.table import class_table, print_table, summary_table
+from mmseg_tfovss.leaderboard.table import class_table, print_table, summary_table
 from tests.evaluation.test_result import make_result
 
 
