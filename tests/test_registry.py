@@ -1,6 +1,7 @@
 """Registries: everything is found under its name, and every method has a class and a test."""
 
 import inspect
+import re
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,6 +15,7 @@ import mmseg_tfovss.methods
 from mmseg_tfovss import registry
 
 # What several methods are made of.
+README = (Path(__file__).parents[1] / "README.md").read_text()
 SHARED = {"around", "authoring", "base", "life_cycle", "options", "region_voting", "stages"}
 METHOD_FILES = sorted(
     module.name for module in iter_modules(mmseg_tfovss.methods.__path__) if module.name not in SHARED
@@ -35,8 +37,9 @@ def test_method_file_registers_one_segmentor(name):
     assert len(kinds) == 1
 
 
-@pytest.mark.parametrize("name", METHOD_FILES)
-def test_method_file_has_a_test_file(name):
+@pytest.mark.parametrize("name", re.findall(r"\| \[(\w+)\.py\]\(mmseg_tfovss/methods/", README))
+def test_methods_of_the_readme_have_a_file_and_a_test(name):
+    assert name in METHOD_FILES
     assert (Path(__file__).parent / "methods" / f"test_{name}.py").is_file()
 
 

@@ -121,16 +121,16 @@ def segment_file(
         plan = model.window_plan(assembly.scene.resized)
         cut = plan.cut_at(image, *window)[None]
         patch_logits = model.patch_logits(cut, [assembly.scene])[0].float().cpu().numpy()
-    head = model.decode_head
+    refined, head = model.refined(assembly), model.decode_head
     names = head.vocabulary.names
     if head.prob_threshold > 0:
         names = ("background", *names[1:])
     return Segmentation(
         image=original[..., ::-1],
-        pred=model.labels_of(assembly).cpu().numpy(),
+        pred=model.labels_of(assembly, refined).cpu().numpy(),
         names=names,
         queries=head.vocabulary.queries,
-        seg_logits=model.dense_logits(assembly).float().cpu().numpy() if keep_logits else None,
+        seg_logits=model.dense_logits(assembly, refined).float().cpu().numpy() if keep_logits else None,
         patch_logits=patch_logits,
     )
 

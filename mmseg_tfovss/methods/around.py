@@ -7,6 +7,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.pretrained import built_from, config_place
+from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_network
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Seen, Windows
@@ -50,6 +51,7 @@ class AroundMethod(OpenVocabSegmentor):
         )
         self.base = method
         self.reads_truth, self.logit_factor = method.reads_truth, method.logit_factor
+        self.labels_in_threads = method.labels_in_threads
         self.timed_steps = (*self.timed_steps, *(f"base.{name}" for name in method.timed_steps))
         self.label_options = self.label_options | {f"base.{name}" for name in method.label_options}
 
@@ -75,6 +77,10 @@ class AroundMethod(OpenVocabSegmentor):
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
         """What the base sees."""
         return self.base.look(scenes)
+
+    def run_blocks(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Stream:
+        """The base's way through the blocks."""
+        return self.base.run_blocks(images, given)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """The base's features."""

@@ -126,6 +126,8 @@ def check_maps(method: "OpenVocabSegmentor", maps: Maps, windows: int) -> None:
     if not isinstance(maps, dict):
         raise ValueError(f"{kind}.encode must give maps by name, as in {{'{LOGITS}': ...}}, but gave {type(maps)}.")
     for name, values in maps.items():
+        if not isinstance(values, Tensor):
+            raise ValueError(f"{kind}.encode must give tensors, but {name!r} is a {type(values).__name__}.")
         if values.ndim != 4 or len(values) != windows:
             raise ValueError(
                 f"{kind}.encode must give maps (n, C, h, w) of {windows} windows, but {name!r} has the shape"

@@ -27,7 +27,7 @@ from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
-from mmseg_tfovss.methods.options import check_common, check_network, read_test_cfg
+from mmseg_tfovss.methods.options import check_common, check_mode, check_network, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.labels import label_pixels, majority
@@ -62,6 +62,7 @@ class OpenVocabSegmentor(StagedSegmentor):
 
     # -- what a method declares -------------------------------------------------------------------------------------
 
+    modes: ClassVar[tuple[str, ...]] = ("whole", "slide")  # of test_cfg, that it can work in
     keeps_residual: ClassVar[bool] = True  # in the last block
     keeps_feed_forward: ClassVar[bool] = True
     gives_up_residual: ClassVar[bool] = True  # whether plug-ins leave both out by default; not where they are the idea
@@ -110,6 +111,7 @@ class OpenVocabSegmentor(StagedSegmentor):
             )
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
+        check_mode(self.mode, self.modes, type(self).__name__)
         self.backbone.set_precision(precision)
         self.window_batch = window_batch
         self.pad_to: int | None = self.backbone.patch_size if isinstance(pad_to, str) else pad_to

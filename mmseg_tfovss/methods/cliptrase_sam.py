@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import Grid
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.cliptrase import CLUSTERED, CLIPtrase
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import Scene
@@ -43,15 +42,13 @@ class CLIPtraseSAM(CLIPtrase):
         FileNotFoundError: SAM's weights are not on this machine.
     """
 
+    modes = ("whole",)
+    labels_in_threads = False  # SAM needs far more memory than DBSCAN, and there is little to gain
     label_options = CLIPtrase.label_options | {"max_points"}
 
     def __init__(self, *, sam: dict[str, Any], max_points: int | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         check_choice("cluster", self.cluster, [way for way in CLUSTERED if way != "none"])
-        if self.mode != "whole":
-            raise ValueError(
-                f"model.test_cfg.mode must be 'whole', but got {self.mode!r}: SAM finds the regions of a whole image."
-            )
         if max_points is not None and (not isinstance(max_points, int) or max_points < 1):
             raise ValueError(f"model.max_points must be at least 1 or None, but got {max_points!r}.")
         self.max_points = max_points
@@ -89,6 +86,3 @@ class CLIPtraseSAM(CLIPtrase):
             best = torch.maximum(best, top)
             first += len(masks)
         return regions
-
-    # One image at a time: SAM needs far more memory than DBSCAN, and there is little to gain.
-    predict = OpenVocabSegmentor.predict

@@ -70,6 +70,7 @@ class DSLO(AroundMethod):
         ValueError: a setting out of range, settings that exclude each other, or a base that cannot be one.
     """
 
+    modes = ("whole",)
     option_records: ClassVar[dict[str, type]] = {
         "suppression": MassSettings,
         "discrepancy": Discrepancy,
@@ -101,7 +102,7 @@ class DSLO(AroundMethod):
             raise ValueError("model.attention has no effect beside model.base: leave one of them out.")
         if kwargs.get("pamr_steps"):
             raise ValueError("DSLO takes no PAMR of its own (model.pamr_steps=0); model.base.pamr_steps is its base's.")
-        if "pamr_steps" in (base or {}):
+        if _says("pamr_steps", base):
             kwargs.pop("pamr_steps", None)
         test_cfg = test_cfg or {"mode": "whole"}
         super().__init__(base=base or _DEFAULT_BASES[attention or "key"], test_cfg=test_cfg, **kwargs)
@@ -163,8 +164,6 @@ class DSLO(AroundMethod):
     # -- what cannot be composed ------------------------------------------------------------------------------------
 
     def _check_base(self) -> None:
-        if self.mode != "whole":
-            raise ValueError("DSLO takes whole images: set model.test_cfg=dict(mode='whole').")
         for method in from_outside_in(self.base):
             name = type(method).__name__
             if isinstance(method, DSLO):
@@ -185,3 +184,8 @@ class DSLO(AroundMethod):
             )
         if self.graph is not None and hasattr(self.graph, "attach"):
             self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)
+
+
+def _says(option: str, base: Mapping[str, Any] | None) -> bool:
+    """Whether a base, or what it is around, has a setting of its own for an option."""
+    return isinstance(base, Mapping) and (option in base or _says(option, base.get("base")))

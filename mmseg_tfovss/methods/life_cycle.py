@@ -24,6 +24,7 @@ from mmseg_tfovss.methods.authoring import (
 from mmseg_tfovss.methods.stages import LOGITS, Assembly, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.oracle import label_map
+from mmseg_tfovss.ops.threads import work_in_threads
 from mmseg_tfovss.ops.windows import WindowPlan
 
 
@@ -37,6 +38,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     window_batch: int
     reads_truth: bool = False  # an oracle: scenes bring their labels along
     logit_factor: float = 1.0  # of exported logits, relative to cosines
+    labels_in_threads: bool = False  # refine and label are work of the CPU, done while the network takes more images
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
         """See :meth:`mmseg_tfovss.methods.base.OpenVocabSegmentor.look`, and likewise the other four."""
@@ -64,7 +66,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     def predict(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
     ) -> list[SegDataSample]:
-        """Label images.
+        """Label images. With ``labels_in_threads``, ``window_batch`` of them at a time go through the network.
 
         Args:
             inputs: normalised images, (B, 3, H, W) or a sequence of (3, H, W) of any sizes.
@@ -75,7 +77,15 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
-        return self.postprocess_result(self.inference_of(inputs, data_samples), data_samples)
+        if not self.labels_in_threads:
+            return self.postprocess_result(self.inference_of(inputs, data_samples), data_samples)
+        step = self.window_batch
+        parts = [slice(start, start + step) for start in range(0, len(data_samples), step)]
+        batches = (self.inference_of(inputs[part], data_samples[part]) for part in parts)
+        labels = work_in_threads(self.labels_of, batches)
+        for sample, found in zip(data_samples, labels, strict=True):
+            sample.set_data({"pred_sem_seg": PixelData(data=found[None])})
+        return list(data_samples)
 
     def inference_of(self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample]) -> list[Assembly]:
         """:meth:`inference`, with what oracles read of the samples."""
@@ -120,10 +130,10 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         return list(data_samples)
 
     @torch.inference_mode()
-    def labels_of(self, assembly: Assembly) -> Tensor:
-        """Refine and label one image: class ids (H, W)."""
+    def labels_of(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
+        """Refine (unless that is done) and label one image: class ids (H, W)."""
         with named_nan(self, assembly.scene):
-            return self.label(assembly.scene, self.refined(assembly))
+            return self.label(assembly.scene, refined or self.refined(assembly))
 
     def refined(self, assembly: Assembly) -> Refined:
         """Refine one image."""
@@ -132,9 +142,9 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         return found
 
     @torch.inference_mode()
-    def dense_logits(self, assembly: Assembly) -> Tensor:
+    def dense_logits(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
         """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected."""
-        refined = self.refined(assembly)
+        refined = refined or self.refined(assembly)
         dense = self.logit_factor * refined.logits.dense()
         if refined.queries is None:
             return dense

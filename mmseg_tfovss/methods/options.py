@@ -81,6 +81,13 @@ def read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:
     return mode, crop, stride
 
 
+def check_mode(mode: str, valid: Sequence[str], method: str) -> None:
+    """Raise ValueError for a mode that is not for a method."""
+    if mode not in valid:
+        taken = {"whole": "whole images", "slide": "sliding windows"}[valid[0]]
+        raise ValueError(f"model.test_cfg.mode must be {valid[0]!r}, but got {mode!r}: {method} takes {taken} only.")
+
+
 def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
     value = test_cfg.get(key)
     pair = tuple(value) if isinstance(value, Sequence) else (value, value)

@@ -1,11 +1,8 @@
 """For methods that find the regions of an image: one class for each region, found while the network goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -13,7 +10,6 @@ from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import Refined, Scene
 from mmseg_tfovss.ops.canvas import Canvas, PatchCanvas
 from mmseg_tfovss.ops.clustering import RegionCanvas
-from mmseg_tfovss.ops.threads import work_in_threads
 
 VOTINGS = ("majority", "mean_logits")
 
@@ -32,6 +28,8 @@ class RegionVoting(OpenVocabSegmentor):
     Raises:
         ValueError: an unknown voting, or one that the other settings exclude.
     """
+
+    labels_in_threads = True
 
     def __init__(self, *, voting: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
@@ -57,22 +55,3 @@ class RegionVoting(OpenVocabSegmentor):
             return replace(refined, regions=regions)
         assert isinstance(refined.logits, PatchCanvas)
         return Refined(RegionCanvas(refined.logits, regions))
-
-    @torch.inference_mode()
-    def predict(
-        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
-    ) -> list[SegDataSample]:
-        """Label images, see :meth:`OpenVocabSegmentor.predict`.
-
-        At most ``window_batch`` images at a time go through the network; while it works on the next ones, threads find
-        the regions of the last ones, for that is work of the CPU.
-        """
-        if data_samples is None:
-            data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
-        parts = [slice(start, start + self.window_batch) for start in range(0, len(data_samples), self.window_batch)]
-        labels = work_in_threads(
-            self.labels_of, (self.inference_of(inputs[part], data_samples[part]) for part in parts)
-        )
-        for sample, found in zip(data_samples, labels, strict=True):
-            sample.set_data({"pred_sem_seg": PixelData(data=found[None])})
-        return list(data_samples)

@@ -361,7 +361,7 @@ def test_settings_out_of_range_are_named(options, message, build_method):
 
 
 def test_sliding_windows_are_refused(build_method):
-    with pytest.raises(ValueError, match=r"model\.test_cfg\.mode must be 'whole', but got 'slide': SAM finds"):
+    with pytest.raises(ValueError, match=r"model\.test_cfg\.mode must be 'whole', but got 'slide': CLIPtrase"):
         build_method("CLIPtraseSAM", sam={"type": "SAM", "pretrained": "/nowhere"})
 
 
