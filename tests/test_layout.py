@@ -2,6 +2,7 @@
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,14 @@ def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
 def imports_of(path):
     """Files of this package that a file imports, anywhere in it."""
     tree = ast.parse(path.read_text())
     typing_only = [
         node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
     ]
+    found = []
     unseen = {inner for node in typing_only for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if node in unseen:
@@ -42,7 +45,8 @@ def imports_of(path):
             first, *rest = name.split(".")
             if first == NAME and rest:
                 target = PACKAGE.joinpath(*rest)
-                yield from (file for file in (target.with_suffix(".py"), target / "__init__.py") if file.is_file())
+                found += [file for file in (target.with_suffix(".py"), target / "__init__.py") if file.is_file()]
+    return found
 
 
 def arrows(of=room_of):

@@ -100,7 +100,12 @@ def benchmark(tmp_path, monkeypatch, capsys):
 def test_several_configs_are_rows_of_one_file(benchmark, mini_clip, tmp_path):
     clip = ROOT / "configs/clip/clip_vit-b16_voc21.py"
     weights = (f"model.backbone.pretrained={mini_clip}", "model.backbone.arch=auto")
-    small = ("short_side=48", "model.decode_head.templates=photo", "model.test_cfg.crop_size=32")
+    small = (
+        "short_side=48",
+        "model.decode_head.templates=photo",
+        "model.test_cfg.crop_size=32",
+        "model.test_cfg.stride=32",
+    )
     command = (SCLIP, clip, "--complexity", "--out", "cost.json", "--repeats", "1", "--size", "48", "48")
     code, printed, errors = benchmark(*command, "--device", "cpu", "--cfg-options", *weights, *small)
     assert (code, errors) == (0, "")
