@@ -30,7 +30,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_and_own_cache(tmp_path_factory):
     torch.set_num_threads(1)
-    # Modules and collected tests stay: nobody need look through them for garbage, as MMEngine's datasets do whenever one
+    # Modules and collected tests stay: nobody need look through them for garbage, as MMEngine's datasets do when one
     # is made, which would be most of a small run's time.
     gc.collect()
     gc.freeze()
