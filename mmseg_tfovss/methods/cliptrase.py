@@ -112,6 +112,11 @@ class CLIPtrase(RegionVoting):
         if self.companion("mask_network", mask_network, optional=True) is None:
             self.keep = Keep(projections=(self.correlation_layer,))
 
+    @property
+    def votes(self) -> bool:  # type: ignore[override]
+        """Whether clusters take a majority of classes."""
+        return self.cluster != "none" and super().votes
+
     # -- recovery and correlation -----------------------------------------------------------------------------------
 
     def tokens_and_correlation(self, images: Tensor, truth: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -170,10 +170,10 @@ class DSLO(AroundMethod):
                 raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
             if type(method).label not in (OpenVocabSegmentor.label, AroundMethod.label):
                 raise ValueError(f"DSLO labels images itself: it cannot keep the labelling step of its base {name}.")
-            if getattr(method, "voting", None) == "majority" and getattr(method, "cluster", None) != "none":
+            if method.votes:
                 raise ValueError(
                     f"DSLO solves for logits, but its base {name} lets the pixels of a region vote with their classes:"
-                    " set model.base.voting='mean_logits', or model.base.cluster='none'."
+                    " set model.base.voting='mean_logits', or leave its regions out."
                 )
 
     def _check_graph(self) -> None:
@@ -182,7 +182,9 @@ class DSLO(AroundMethod):
                 f"model.mode={self.discrepancy.mode!r} needs a graph: set model.graph=dict(type='StableDiffusion'),"
                 " 'DINOv2', 'DINO' or 'CLIPGraph'; or take model.mode='kl'."
             )
-        if self.graph is not None and hasattr(self.graph, "attach"):
+        if self.graph is not None and not hasattr(self.graph, "graph"):
+            raise ValueError(f"{type(self.graph).__name__} gives no graph: it needs graph(images, grid) -> (B, N, N).")
+        if hasattr(self.graph, "attach"):
             self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)
 
 

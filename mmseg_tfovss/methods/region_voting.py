@@ -43,6 +43,11 @@ class RegionVoting(OpenVocabSegmentor):
         if self.voting == "mean_logits" and self.mode == "whole" and refined:
             raise ValueError("model.voting='mean_logits' on whole images takes neither PAMR nor an area_threshold.")
 
+    @property
+    def votes(self) -> bool:  # type: ignore[override]
+        """Whether regions take a majority of classes, and not their mean logits."""
+        return self.voting == "majority"
+
     def find_regions(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Tensor | None:
         """Region ids (H, W) from 0 on, of the original image; None: pixels keep their own classes."""
         raise NotImplementedError

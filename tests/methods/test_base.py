@@ -95,7 +95,7 @@ def test_methods_are_registered():
     assert all(issubclass(MODELS.get(name), EncoderDecoder) for name in METHODS)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_batch_of_two_equals_two_singles(method, mode, build_variant):
     model = build_variant(method, test_cfg=MODES[mode])
@@ -121,7 +121,7 @@ def test_images_of_different_sizes_share_a_batch(method, mode, build_variant):
         found.assert_like(single, atol=2e-6)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_float32_equals_float64(method, mode, build_variant):
     model = build_variant(method, test_cfg=MODES[mode])

@@ -36,6 +36,7 @@ def test_some_images_evenly_spread(config):
     assert [path.name for path in run.overlays] == drawn(config)
 
 
+@pytest.mark.slow
 def test_more_than_there_are_and_pictures_of_earlier_runs(config):
     run_test(config, hooks=[OverlayHook(99)])
     assert len(drawn(config)) == len(SIZES)

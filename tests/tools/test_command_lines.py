@@ -56,6 +56,7 @@ def test_mistakes_are_one_sentence_with_exit_code_1(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_resume_shows_the_finished_result(tmp_path):
     from mmseg_tfovss.config import load_config
 
@@ -100,6 +101,7 @@ def test_scores_are_shown_even_if_the_result_cannot_be_written(tmp_path, monkeyp
     assert "Written" not in said.out
 
 
+@pytest.mark.slow
 def test_leaderboard(tmp_path):
     (tmp_path / "runs/a").mkdir(parents=True)
     (tmp_path / "runs/a/result.json").write_text(json.dumps(make_result()))

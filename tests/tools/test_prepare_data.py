@@ -55,6 +55,7 @@ def small(monkeypatch):
         monkeypatch.setitem(FACTS, key, replace(FACTS[key], images=2))
 
 
+@pytest.mark.slow
 def test_as_a_user_starts_it(archives, tmp_path):
     command = [sys.executable, TOOL, "ade20k", "context59", "--archives", archives, "--root", "sets", "--workers", "2"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
