@@ -43,12 +43,7 @@ class Companion(nn.Module):
         self._lacks("masks for prompts", "masks")
 
     def _lacks(self, what: str, interface: str) -> NoReturn:
-        having = sorted(
-            name
-            for name, kind in MODELS.module_dict.items()
-            if isinstance(kind, type) and getattr(kind, interface, None) not in (None, getattr(Companion, interface))
-        )
-        raise ValueError(f"{type(self).__name__} gives no {what}: take one of {', '.join(having)}.")
+        raise ValueError(f"{type(self).__name__} gives no {what}: take one of {', '.join(_having(interface))}.")
 
 
 def declare(network: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
@@ -72,3 +67,20 @@ def declare(network: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
             {**dict(network.named_parameters()), **dict(network.named_buffers())}
         )
     return network
+
+
+def check_gives(place: str, settings: Mapping[str, Any], interface: str) -> None:
+    """Raise ValueError, before anything is loaded, for a network that lacks an interface (empty: anything will do)."""
+    kind = settings["type"]
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    if interface and isinstance(kind, type) and not _has(kind, interface):
+        raise ValueError(f"{place}: {kind.__name__} gives no {interface}: take one of {', '.join(_having(interface))}.")
+
+
+def _has(kind: type, interface: str) -> bool:
+    return getattr(kind, interface, None) not in (None, getattr(Companion, interface))
+
+
+def _having(interface: str) -> list[str]:
+    kinds = MODELS.module_dict.items()
+    return sorted(name for name, kind in kinds if isinstance(kind, type) and _has(kind, interface))

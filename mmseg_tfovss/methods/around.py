@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import Stream
+from mmseg_tfovss.methods.authoring import check_maps, check_refined, check_seen
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_network
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Seen, Windows
@@ -24,7 +25,7 @@ class AroundMethod(OpenVocabSegmentor):
         backbone: see :class:`OpenVocabSegmentor`.
         decode_head: likewise.
         test_cfg: likewise.
-        **kwargs: likewise; they come before those in ``base``.
+        **kwargs: likewise; they are the base's too.
 
     Raises:
         ValueError: ``base`` is no method's config, or has an option that is to stand beside it.
@@ -40,7 +41,7 @@ class AroundMethod(OpenVocabSegmentor):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         own = {"backbone": backbone, "decode_head": decode_head, "test_cfg": test_cfg}
-        base = _checked_base(base, own)
+        base = _checked_base(base, own, kwargs)
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(f"{config_place('model')}.base"):
             method: OpenVocabSegmentor = MODELS.build({**base, **kwargs, **own})
         super().__init__(
@@ -76,7 +77,9 @@ class AroundMethod(OpenVocabSegmentor):
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
         """What the base sees."""
-        return self.base.look(scenes)
+        seen = self.base.look(scenes)
+        check_seen(self.base, seen, len(scenes))
+        return seen
 
     def run_blocks(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Stream:
         """The base's way through the blocks."""
@@ -99,6 +102,7 @@ class AroundMethod(OpenVocabSegmentor):
                 f"{type(self).__name__} acts on the blocks that a method runs with run_blocks, which"
                 f" {type(self.base).__name__}.encode does not call: it would have no effect."
             )
+        check_maps(self.base, maps, len(windows.images))
         return maps
 
     def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
@@ -107,7 +111,9 @@ class AroundMethod(OpenVocabSegmentor):
 
     def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
         """The base's refinement."""
-        return self.base.refine(scene, canvases)
+        refined = self.base.refine(scene, canvases)
+        check_refined(self.base, refined, scene.size)
+        return refined
 
     def label(self, scene: Scene, refined: Refined) -> Tensor:
         """The base's labels."""
@@ -133,13 +139,19 @@ def method_class(settings: object) -> type[OpenVocabSegmentor] | None:
     return kind if isinstance(kind, type) and issubclass(kind, OpenVocabSegmentor) else None
 
 
-def _checked_base(base: object, own: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_base(base: object, own: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
     check_network("base", base)
     if not isinstance(base, Mapping) or method_class(base) is None:
         raise ValueError(f"model.base must be the config of another method, e.g. dict(type='SCLIP'), but got {base!r}.")
     twice = sorted(base.keys() & own.keys())
     if twice:
         raise ValueError(f"model.base.{twice[0]} has no effect: set model.{twice[0]}, which a base shares.")
+    for name in sorted(base.keys() & beside.keys()):
+        if base[name] != beside[name]:
+            raise ValueError(
+                f"model.base.{name}={base[name]!r} and model.{name}={beside[name]!r} contradict each other: set"
+                f" model.{name} alone."
+            )
     return dict(base)
 
 

@@ -116,7 +116,7 @@ def check_seen(method: "OpenVocabSegmentor", seen: object, images: int) -> None:
             f"{kind}.look must give a dictionary of what is seen, by name, but gave {type(seen).__name__}."
         )
     for name, values in seen.items():
-        if not hasattr(values, "__len__") or len(values) != images:
+        if isinstance(values, Mapping) or not hasattr(values, "__len__") or len(values) != images:
             raise ValueError(f"{kind}.look must give {name!r} of each of the {images} images, one after the other.")
 
 
@@ -163,6 +163,20 @@ def check_refined(method: "OpenVocabSegmentor", refined: object, size: Size) -> 
             f"{kind}.refine must give logits of {expected} queries on {size[0]}x{size[1]} pixels, but gave"
             f" {refined.logits.channels} on {refined.logits.size[0]}x{refined.logits.size[1]}."
         )
+    _check_rest(kind, refined, queries, size)
+
+
+def _check_rest(kind: str, refined: Refined, queries: int, size: Size) -> None:
+    """The other fields of what ``refine`` gives."""
+    chosen, regions, confidence = refined.queries, refined.regions, refined.confidence
+    if chosen is not None and len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < queries:
+        raise ValueError(f"{kind}.refine keeps queries that are not among the vocabulary's {queries}.")
+    if regions is not None and tuple(regions.shape) != tuple(size):
+        raise ValueError(
+            f"{kind}.refine must give regions of {size[0]}x{size[1]} pixels, but gave {tuple(regions.shape)}."
+        )
+    if confidence is not None and (tuple(confidence.size) != tuple(size) or confidence.channels != queries):
+        raise ValueError(f"{kind}.refine must give the confidence of {queries} queries on {size[0]}x{size[1]} pixels.")
 
 
 def check_not_tiny(meta: Mapping[str, Any], patch_size: int) -> None:

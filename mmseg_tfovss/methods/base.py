@@ -21,7 +21,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
-from mmseg_tfovss.encoders.companion import declare
+from mmseg_tfovss.encoders.companion import check_gives, declare
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
 from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
@@ -101,6 +101,12 @@ class OpenVocabSegmentor(StagedSegmentor):
             "feed_forward": feed_forward,
         }
         check_common(common)
+        own_block = type(self).last_block is not OpenVocabSegmentor.last_block
+        if own_block and not (residual is None and feed_forward is None):
+            raise ValueError(
+                f"model.residual and model.feed_forward have no effect: {type(self).__name__} runs its last block in"
+                " its own way (last_block)."
+            )
         with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
             super().__init__(
                 backbone=backbone,
@@ -124,12 +130,15 @@ class OpenVocabSegmentor(StagedSegmentor):
         self.companions: dict[str, nn.Module] = {}
         self.eval()
 
-    def companion(self, option: str, settings: Mapping[str, Any] | None, *, optional: bool = False) -> Any:  # noqa: ANN401 - any network
+    def companion(
+        self, option: str, settings: Mapping[str, Any] | None, *, gives: str = "", optional: bool = False
+    ) -> Any:  # noqa: ANN401 - any network
         """Build a frozen network beside CLIP and declare it; ``self.<option>`` is it from then on.
 
         Args:
             option: the method's option that holds its config.
             settings: the config.
+            gives: what it must have: ``features``, ``graph``, ``masks``; empty: nothing in particular.
             optional: it may be None, and ``self.<option>`` is None then.
 
         Returns:
@@ -145,8 +154,12 @@ class OpenVocabSegmentor(StagedSegmentor):
         network = None
         if settings:
             place = f"{config_place('model')}.{option}"
+            check_gives(place, settings, gives)
             with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(place):
-                network = declare(MODELS.build(dict(settings)), settings)
+                try:
+                    network = declare(MODELS.build(dict(settings)), settings)
+                except (TypeError, AttributeError) as error:
+                    raise ValueError(f"{place} does not make a network: {error}.") from error
             self.companions[option] = network
         setattr(self, option, network)
         return network

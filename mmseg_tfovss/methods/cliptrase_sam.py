@@ -52,7 +52,7 @@ class CLIPtraseSAM(CLIPtrase):
         if max_points is not None and (not isinstance(max_points, int) or max_points < 1):
             raise ValueError(f"model.max_points must be at least 1 or None, but got {max_points!r}.")
         self.max_points = max_points
-        self.companion("sam", sam)
+        self.companion("sam", sam, gives="masks")
 
     def prompts(self, clusters: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Points (P, 2) in pixels of the network's input, and their labels (K, P) in each cluster's prompt.

@@ -101,24 +101,28 @@ class DSLO(AroundMethod):
         if base and attention:
             raise ValueError("model.attention has no effect beside model.base: leave one of them out.")
         if kwargs.get("pamr_steps"):
-            raise ValueError("DSLO takes no PAMR of its own (model.pamr_steps=0); model.base.pamr_steps is its base's.")
+            raise ValueError(
+                "DSLO takes no PAMR of its own: leave model.pamr_steps out, and give it to the base, as in"
+                " model.base=dict(type='NACLIP', pamr_steps=10)."
+            )
         if _says("pamr_steps", base):
             kwargs.pop("pamr_steps", None)
         test_cfg = test_cfg or {"mode": "whole"}
-        super().__init__(base=base or _DEFAULT_BASES[attention or "key"], test_cfg=test_cfg, **kwargs)
+        plain = {name: value for name, value in _DEFAULT_BASES[attention or "key"].items() if name not in kwargs}
+        super().__init__(base=base or plain, test_cfg=test_cfg, **kwargs)
         for name, record in records.items():
             setattr(self, name, record)
         self.logit_factor = 1.0
         self.common["pamr_steps"] = self.pamr_steps = 0
         self._check_base()
-        self.companion("graph", graph, optional=True)
+        self.companion("graph", graph, gives="graph", optional=True)
         self._check_graph()
 
     # -- the five stages --------------------------------------------------------------------------------------------
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
         """What the base sees, and the graph A (B, N, N) of the images' patches."""
-        seen = self.base.look(scenes)
+        seen = super().look(scenes)
         if self.discrepancy.needs_graph:
             images = torch.stack([scene.image for scene in scenes])
             seen = {**seen, GRAPH: self.graph_attention(images, self.backbone.grid(images))}
@@ -130,10 +134,15 @@ class DSLO(AroundMethod):
 
     def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
         """The base's refinement; then NMS, Eq. 2, early rejection, D over the graph, and D's upsampling."""
-        base = self.base.refine(scene, canvases)
+        base = super().refine(scene, canvases)
         if base.regions is not None or base.queries is not None:
             raise ValueError(f"{type(self.base).__name__} gives a class to regions, or rejects some, before DSLO can.")
         logits = base.logits.on_grid(self.backbone.grid(scene.image))  # (Q, h, w)
+        if not bool(logits.isfinite().all()):
+            name, path = type(self.base).__name__, scene.path or "(no path)"
+            raise ValueError(
+                f"{name}.refine has made logits of the image {path} that are not numbers (NaN or infinite)."
+            )
         scores, queries = self.distribution(logits, scene.seen.get(GRAPH))
         return Refined(self.upsample(scores, scene, base.logits), queries, confidence=base.confidence or base.logits)
 
@@ -164,7 +173,7 @@ class DSLO(AroundMethod):
     # -- what cannot be composed ------------------------------------------------------------------------------------
 
     def _check_base(self) -> None:
-        for method in from_outside_in(self.base):
+        for depth, method in enumerate(from_outside_in(self.base), start=1):
             name = type(method).__name__
             if isinstance(method, DSLO):
                 raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
@@ -173,7 +182,7 @@ class DSLO(AroundMethod):
             if method.votes:
                 raise ValueError(
                     f"DSLO solves for logits, but its base {name} lets the pixels of a region vote with their classes:"
-                    " set model.base.voting='mean_logits', or leave its regions out."
+                    f" set model.{'base.' * depth}voting='mean_logits', or leave its regions out."
                 )
 
     def _check_graph(self) -> None:
@@ -182,8 +191,6 @@ class DSLO(AroundMethod):
                 f"model.mode={self.discrepancy.mode!r} needs a graph: set model.graph=dict(type='StableDiffusion'),"
                 " 'DINOv2', 'DINO' or 'CLIPGraph'; or take model.mode='kl'."
             )
-        if self.graph is not None and not hasattr(self.graph, "graph"):
-            raise ValueError(f"{type(self.graph).__name__} gives no graph: it needs graph(images, grid) -> (B, N, N).")
         if hasattr(self.graph, "attach"):
             self.graph.attach(self.backbone, self.data_preprocessor.mean, self.data_preprocessor.std)
 

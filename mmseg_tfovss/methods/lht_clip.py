@@ -135,7 +135,7 @@ class LHTCLIP(AroundMethod):
         sigma: of ATR's Gaussian, in patches, > 0.
         remove_residual: leave residual and feed-forward out of the last block; ``None``: if any plug-in is on, unless
             they are the base's idea (CLIPtrase), or it runs its last block in its own way.
-        **kwargs: see :class:`OpenVocabSegmentor`; they come before those in ``base``.
+        **kwargs: see :class:`OpenVocabSegmentor`; they are the base's too.
 
     Raises:
         ValueError: a setting out of range, or a base that is no other method.

@@ -162,7 +162,10 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         """
         if scenes is None:
             scenes = self.see([Scene(image, (image.shape[-2], image.shape[-1])) for image in inputs])
-        return self.logit_factor * self.encode(Windows(inputs, scenes))[LOGITS]
+        maps = self.encode(Windows(inputs, scenes))
+        if LOGITS not in maps:
+            raise ValueError(f"{type(self).__name__} has no logits of single windows: its refine makes them of images.")
+        return self.logit_factor * maps[LOGITS]
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None) -> Tensor:
         """MMSeg's: logits (B, Q, H, W) at the size of the inputs (B, 3, H, W), taken as one window each."""
@@ -173,8 +176,9 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         """MMSeg's: logits (B, Q, H, W) at the size of the inputs, averaged over the windows of ``test_cfg``."""
         size = {"ori_shape": inputs.shape[-2:]}
         found = self.inference(inputs, [size] * len(inputs))
-        canvases = [one.canvases.get(LOGITS) or self.refined(one).logits for one in found]
-        return torch.stack([canvas.dense() for canvas in canvases])
+        return torch.stack(
+            [one.canvases[LOGITS].dense() if LOGITS in one.canvases else self.dense_logits(one) for one in found]
+        )
 
     whole_inference = slide_inference
 

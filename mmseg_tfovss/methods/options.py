@@ -18,7 +18,8 @@ def check_choice(name: str, value: object, valid: Collection[object]) -> None:
 
 def check_network(option: str, settings: object) -> None:
     """Raise ValueError unless ``model.<option>`` is the config of something, ``dict(type=...)``, or nothing."""
-    if settings and not (isinstance(settings, Mapping) and "type" in settings):
+    kind = settings.get("type") if isinstance(settings, Mapping) else None
+    if settings and not isinstance(kind, str | type):
         raise ValueError(
             f"model.{option} must be settings with a type, as in \"model.{option}=dict(type='...')\", or None, but got"
             f" {settings!r}."

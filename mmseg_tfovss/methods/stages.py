@@ -64,6 +64,8 @@ class Windows:
 
     def seen(self, name: str) -> Tensor:
         """What was seen of the windows' images under a name, (n, ...)."""
+        if any(name not in scene.seen for scene in self.scenes):
+            raise ValueError(f"look has not seen {name!r}, but {sorted(self.scenes[0].seen)}.")
         return torch.stack([scene.seen[name] for scene in self.scenes])
 
 

@@ -151,24 +151,42 @@ def test_messages_name_the_option_of_the_base(build_method):
 
 
 @pytest.mark.parametrize(
-    ("beside", "inside"),
+    "beside",
     [
-        ({"precision": "bf16"}, {}),
-        ({"window_batch": 3}, {"window_batch": 5}),
-        ({"pad_to": 16}, {}),
-        ({"whole_upsampling": "two_step"}, {"whole_upsampling": "direct"}),
-        ({"pamr_steps": 2, "pamr_dilations": [1, 2]}, {}),
-        ({"residual": False, "feed_forward": False}, {"residual": True}),
+        {"precision": "bf16"},
+        {"window_batch": 3},
+        {"pad_to": 16},
+        {"whole_upsampling": "two_step"},
+        {"pamr_steps": 2, "pamr_dilations": [1, 2]},
+        {"residual": False, "feed_forward": False},
     ],
     ids=str,
 )
-def test_options_of_all_methods_beside_the_base_come_first_and_are_one(beside, inside, build_method):
-    model = build_method(Around, base={"type": "SCLIP", **inside}, **beside)
+def test_options_of_all_methods_beside_the_base_are_the_bases_too(beside, build_method):
+    model = build_method(Around, base={"type": "SCLIP"}, **beside)
     alone = build_method("SCLIP", **beside)
     assert model.common == model.base.common == alone.common
     for name in (*beside, "window_batch"):
         assert getattr(model, name, None) == getattr(model.base, name, None) == getattr(alone, name, None)
     assert_equal(everything(model), everything(alone))
+
+
+@pytest.mark.parametrize(
+    ("beside", "inside"),
+    [
+        ({"window_batch": 3}, {"window_batch": 5}),
+        ({"residual": False}, {"residual": True}),
+        ({"pamr_steps": 0}, {"pamr_steps": 3}),
+    ],
+    ids=str,
+)
+def test_the_same_option_in_two_places_is_one_or_refused(beside, inside, build_method):
+    [name] = beside
+    with pytest.raises(
+        ValueError, match=rf"^model\.base\.{name}=.* and model\.{name}=.* contradict .* set model\.{name} alone"
+    ):
+        build_method(Around, base={"type": "SCLIP", **inside}, **beside)
+    assert build_method(Around, base={"type": "SCLIP", **inside}, **inside).base.common[name] == inside[name]
 
 
 def test_options_inside_the_base_are_those_of_the_whole(build_method):

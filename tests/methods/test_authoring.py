@@ -522,3 +522,79 @@ def test_what_is_seen_must_be_of_every_image(seen, said, build_method):
 
     with pytest.raises(ValueError, match=said):
         build_method(Looks).predict(torch.zeros(2, 3, 48, 40))
+
+
+# -- the same sentences inside of other methods ---------------------------------------------------------------------
+
+
+class Transposed(SCLIP):
+    def refine(self, scene, canvases):
+        return Refined(PixelCanvas(canvases["logits"].dense().transpose(1, 2)))
+
+
+class Damaged(SCLIP):
+    def refine(self, scene, canvases):
+        return Refined(PixelCanvas(canvases["logits"].dense() * float("nan")))
+
+
+class OfImages(SCLIP):
+    """Its logits are made in refine."""
+
+    def encode(self, windows):
+        return {"features": self.extract_feat(windows.images)}
+
+    def refine(self, scene, canvases):
+        features = torch.nn.functional.normalize(canvases["features"].dense(), dim=0)
+        return Refined(PixelCanvas(torch.einsum("dhw,qd->qhw", features, self.decode_head.text_features)))
+
+
+WHOLE_IMAGES = {"mode": "whole"}
+AROUND = {"LHTCLIP": {"k": 0}, "DSLO": {"mode": "kl"}}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [(Transposed, r"^Transposed\.refine must give logits of 7 queries on 48x40 pixels"), (Damaged, r"Damaged|LHTCLIP")],
+)
+def test_a_bases_mistakes_are_its_own(base, said, around, build_method):
+    model = build_method(around, base={"type": base}, test_cfg=WHOLE_IMAGES, **AROUND[around])
+    with pytest.raises(ValueError, match=said):
+        model.predict(torch.zeros(1, 3, 48, 40))
+
+
+@pytest.mark.parametrize("around", [None, *AROUND])
+def test_logits_of_images_alone_have_no_windows(around, build_method):
+    if around:
+        model = build_method(around, base={"type": OfImages}, test_cfg=WHOLE_IMAGES, **AROUND[around])
+    else:
+        model = build_method(OfImages, test_cfg=WHOLE_IMAGES)
+    images = torch.randn(2, 3, 48, 40, generator=torch.Generator().manual_seed(0))
+    assert model.slide_inference(images).shape == (2, 7, 48, 40)
+    with pytest.raises(ValueError, match=r"^OfImages has no logits of single windows"):
+        model.patch_logits(images)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"queries": torch.tensor([0, 1, 2, 3, 4, 5, 9])}, "keeps queries that are not among the vocabulary's 7"),
+        ({"regions": torch.zeros(3, 3, dtype=torch.int64)}, r"must give regions of 48x40 pixels, but gave \(3, 3\)"),
+        ({"confidence": PixelCanvas(torch.zeros(7, 24, 20))}, "must give the confidence of 7 queries on 48x40 pixels"),
+    ],
+    ids=["queries", "regions", "confidence"],
+)
+def test_whatever_is_refined_must_fit_the_image(fields, said, build_method):
+    class Fields(SCLIP):
+        def refine(self, scene, canvases):
+            return Refined(canvases["logits"], **fields)
+
+    with pytest.raises(ValueError, match=said):
+        build_method(Fields).predict(torch.zeros(1, 3, 48, 40))
+
+
+def test_a_network_that_lacks_what_is_needed_is_refused_before_it_is_loaded(build_method):
+    with pytest.raises(ValueError, match=r"^model\.graph: SAM gives no graph: take one of CLIPGraph, "):
+        build_method("DSLO", test_cfg=WHOLE_IMAGES, graph={"type": "SAM", "pretrained": "/nowhere"})
+    with pytest.raises(ValueError, match=r"^model\.sam: DINO gives no masks: take one of SAM"):
+        build_method("CLIPtraseSAM", test_cfg=WHOLE_IMAGES, sam={"type": "DINO", "pretrained": "/nowhere"})
