@@ -37,6 +37,13 @@ class Canvas(ABC):
     def blocks(self) -> Iterable[Block]:
         """All values once, in blocks of rows and channels, each time it is called."""
 
+    def row_slices(self, elements: int) -> Iterator[slice]:
+        """Rows in strips of about ``elements`` values of all channels."""
+        height, width = self.size
+        step = max(1, elements // (self.channels * width))
+        for start in range(0, height, step):
+            yield slice(start, min(start + step, height))
+
     def dense(self) -> Tensor:
         """All values, (C, H, W)."""
         whole: Tensor | None = None
@@ -103,13 +110,10 @@ class PatchCanvas(Canvas):
     def strips(self, elements: int) -> Iterator[tuple[slice, Tensor]]:
         """All channels in strips of rows: yields rows and their values (r, C, W), about ``elements`` numbers each."""
         channels, patch_rows, _ = self.patches.shape
-        height, width = self.size
         # (a, C * W): every strip is then one matrix product.
         across = (self.patches @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
-        step = max(1, elements // (channels * width))
-        for start in range(0, height, step):
-            rows = slice(start, min(start + step, height))
-            yield rows, (self.rows[rows] @ across).view(-1, channels, width)
+        for rows in self.row_slices(elements):
+            yield rows, (self.rows[rows] @ across).view(-1, channels, self.size[1])
 
     def blocks(self) -> Iterator[Block]:
         """All channels, some rows at a time."""
@@ -135,9 +139,7 @@ class PixelCanvas(Canvas):
 
     def blocks(self) -> Iterator[Block]:
         """All channels, some rows at a time."""
-        step = max(1, BLOCK_ELEMENTS // (self.channels * self.size[1]))
-        for start in range(0, self.size[0], step):
-            rows = slice(start, min(start + step, self.size[0]))
+        for rows in self.row_slices(BLOCK_ELEMENTS):
             yield rows, slice(0, self.channels), self.maps[:, rows].transpose(0, 1)
 
 

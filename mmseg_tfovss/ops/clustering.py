@@ -176,9 +176,7 @@ class RegionCanvas(Canvas):
 
     def blocks(self) -> Iterator[Block]:
         """All queries, some rows at a time."""
-        step = max(1, BLOCK_ELEMENTS // (self.channels * self.size[1]))
-        for start in range(0, self.size[0], step):
-            rows = slice(start, min(start + step, self.size[0]))
+        for rows in self.row_slices(BLOCK_ELEMENTS):
             yield rows, slice(0, self.channels), self.means.T[self.regions[rows]].transpose(1, 2)
 
 
