@@ -10,6 +10,7 @@ from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.authoring import check_maps, check_refined, check_seen
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.life_cycle import StagedSegmentor
 from mmseg_tfovss.methods.options import check_network
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
@@ -108,6 +109,11 @@ class AroundMethod(OpenVocabSegmentor):
     def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
         """The base's canvases."""
         return self.base.assemble(scene, maps)
+
+    @property
+    def refiner(self) -> StagedSegmentor:
+        """See :attr:`StagedSegmentor.refiner`."""
+        return self.base.refiner if type(self).refine is AroundMethod.refine else self
 
     def refine(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Refined:
         """The base's refinement."""

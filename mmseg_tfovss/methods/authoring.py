@@ -219,7 +219,7 @@ def _tower_is_finite(method: "OpenVocabSegmentor", scene: Scene) -> bool:
 
 
 @contextmanager
-def named_nan(method: "OpenVocabSegmentor", scene: Scene) -> Iterator[None]:
+def named_nan(method: nn.Module, scene: Scene) -> Iterator[None]:
     """Say whose logits are not numbers after refinement."""
     try:
         yield

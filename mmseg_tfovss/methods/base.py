@@ -101,8 +101,7 @@ class OpenVocabSegmentor(StagedSegmentor):
             "feed_forward": feed_forward,
         }
         check_common(common)
-        own_block = type(self).last_block is not OpenVocabSegmentor.last_block
-        if own_block and not (residual is None and feed_forward is None):
+        if self.has_own_last_block() and not (residual is None and feed_forward is None):
             raise ValueError(
                 f"model.residual and model.feed_forward have no effect: {type(self).__name__} runs its last block in"
                 " its own way (last_block)."
@@ -186,16 +185,20 @@ class OpenVocabSegmentor(StagedSegmentor):
         """All frozen networks by their place in the config, the image tower first."""
         return {"backbone": self.backbone, **self.companions}
 
+    @classmethod
+    def has_own_last_block(cls) -> bool:
+        """Whether the method runs its last block in its own way, so that ``residual`` and ``feed_forward`` do not act."""
+        return cls.last_block is not OpenVocabSegmentor.last_block
+
     def remove_residual(self) -> None:
         """Leave residual and feed-forward out of the last block, for a plug-in that wants it.
 
         Raises:
             ValueError: the options say otherwise, or the method runs its last block in its own way.
         """
-        kind = type(self)
-        if kind.last_block is not OpenVocabSegmentor.last_block:
+        if self.has_own_last_block():
             raise ValueError(
-                f"model.remove_residual=True has no effect: {kind.__name__} runs its last block in its own way"
+                f"model.remove_residual=True has no effect: {type(self).__name__} runs its last block in its own way"
                 " (last_block). Set model.remove_residual=False."
             )
         for name in ("residual", "feed_forward"):

@@ -35,7 +35,6 @@ from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.head_ranking import best_heads
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.around import AroundMethod, method_class
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.ops.tokens import NORMALISATIONS, hoyer, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
@@ -188,8 +187,8 @@ class LHTCLIP(AroundMethod):
         )
         if self.token_plugins.acts:
             self.base.plugins.append(self.token_plugins)
-        own_block = type(self.base).last_block is not OpenVocabSegmentor.last_block
-        removed = self.token_plugins.acts and self.base.gives_up_residual and not own_block
+        gives_up = self.base.gives_up_residual and not self.base.has_own_last_block()
+        removed = self.token_plugins.acts and gives_up
         if removed if remove_residual is None else remove_residual:
             self.base.remove_residual()
 

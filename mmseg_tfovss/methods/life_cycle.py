@@ -133,8 +133,13 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     @torch.inference_mode()
     def labels_of(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
         """Refine (unless that is done) and label one image: class ids (H, W)."""
-        with named_nan(self, assembly.scene):
+        with named_nan(self.refiner, assembly.scene):
             return self.label(assembly.scene, refined or self.refined(assembly))
+
+    @property
+    def refiner(self) -> "StagedSegmentor":
+        """The method whose ``refine`` this is: itself, unless it is around another one and leaves that alone."""
+        return self
 
     def refined(self, assembly: Assembly) -> Refined:
         """Refine one image."""
