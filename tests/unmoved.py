@@ -52,7 +52,9 @@ def main():
 def compare(arguments, scratch):
     """Print what differs; 1 if anything does."""
     other = scratch / "tree"
-    subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", other, arguments.commit], check=True)
+    added = subprocess.run(["git", "-C", ROOT, "worktree", "add", "--quiet", "--detach", other, arguments.commit])
+    if added.returncode:
+        sys.exit(f"error: {arguments.commit!r} is no commit of this repository: name one, as in SINCE=HEAD~1.")
     try:
         write_networks(scratch)
         found = {name: run_in(tree, name, scratch, arguments) for name, tree in (("then", other), ("now", ROOT))}
