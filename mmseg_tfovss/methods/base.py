@@ -187,7 +187,7 @@ class OpenVocabSegmentor(StagedSegmentor):
 
     @classmethod
     def has_own_last_block(cls) -> bool:
-        """Whether the method runs its last block in its own way, so that ``residual`` and ``feed_forward`` do not act."""
+        """Whether the method runs its last block in its own way: ``residual`` and ``feed_forward`` do not act then."""
         return cls.last_block is not OpenVocabSegmentor.last_block
 
     def remove_residual(self) -> None:

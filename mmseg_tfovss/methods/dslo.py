@@ -162,6 +162,7 @@ class DSLO(AroundMethod):
         """What the argmax is taken of, (K, h, w), and its queries (K,), from logits (Q, h, w) and A (N, N)."""
         if self.discrepancy.mode == "logits":
             return logits, torch.arange(len(logits), device=logits.device)
+        # Contiguous, because the layout decides how sums round: one layout, whatever the base.
         mass, queries = self.masses(logits.contiguous().flatten(1).T)
         graph = None if graph is None else graph.to(mass.dtype)
         return self.discrepancy.solve(mass, graph).T.unflatten(1, logits.shape[-2:]), queries
