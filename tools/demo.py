@@ -30,18 +30,6 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def set_classes(head: dict[str, object], classes: str | None, file: Path | None) -> None:
-    """Put the words of the command line in the place of the config's, which may have background words of its own."""
-    if classes is not None:
-        head["vocabulary"] = classes.split(";")
-    if file is not None:
-        if not file.is_file():
-            raise FileNotFoundError(f"The class file {file} does not exist.")
-        head["vocabulary"] = str(file.resolve())
-    if classes is not None or file is not None:
-        head["background"] = None
-
-
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
@@ -53,6 +41,7 @@ def main() -> None:
 
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
+        from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.whole_file import whole_file
 
@@ -60,9 +49,12 @@ def main() -> None:
         if arguments.short_side is not None:
             options["short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
-        set_classes(config.model.decode_head, arguments.classes, arguments.classes_file)
+        words = take_words([config], options, arguments.classes, arguments.classes_file)
         if not arguments.image.is_file():
             raise FileNotFoundError(f"The image {arguments.image} does not exist.")
+        console = Console()
+        for line in words.lines:
+            console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)
         model = build_method(config, arguments.device or get_device())
         window = tuple(arguments.window) if arguments.window else None
         resize = config_resize(config)
@@ -77,7 +69,7 @@ def main() -> None:
         for name, write in zip(written, writers.values(), strict=True):
             with whole_file(arguments.out_dir / name) as scratch:
                 write(scratch)
-        Console().print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
+        console.print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ def parse_arguments() -> argparse.Namespace:
         " data or files, instead of refusing",
     )
     parser.add_argument(
+        "--force-vocabulary",
+        action="store_true",
+        help="score words that seem to be in another order than the dataset's classes (force_vocabulary=True)",
+    )
+    parser.add_argument(
         "--overlays",
         type=int,
         metavar="N",
@@ -48,7 +53,10 @@ def main() -> None:
         from mmseg_tfovss.leaderboard.table import class_table, print_table, summary_table
         from mmseg_tfovss.pictures.hook import OverlayHook
 
-        config = load_config(arguments.config, parse_options(arguments.cfg_options))
+        options = parse_options(arguments.cfg_options)
+        if arguments.force_vocabulary:
+            options["force_vocabulary"] = True
+        config = load_config(arguments.config, options)
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
         join_processes(config.launcher, config.get("env_cfg", {}))

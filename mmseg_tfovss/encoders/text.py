@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import open_clip
 import torch
 from open_clip.model import CLIP
 from torch import Tensor, nn
@@ -32,6 +33,16 @@ class CLIPTextEncoder(nn.Module):
         first = model.transformer.resblocks[0]
         self.variant = f"{type(first.mlp.gelu).__name__}, {first.attn.num_heads} heads"
         self.requires_grad_(requires_grad=False).eval()
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the tower reads at most, with those of start and end."""
+        return len(self.positional_embedding)
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """How many tokens each prompt has, uncut, with those of start and end."""
+        encode = getattr(self.tokenizer, "encode", None) or open_clip.SimpleTokenizer().encode
+        return [len(encode(prompt)) + 2 for prompt in prompts]
 
     @torch.inference_mode()
     def forward(self, prompts: Sequence[str]) -> Tensor:

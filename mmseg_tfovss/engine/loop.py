@@ -24,6 +24,7 @@ from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
 from mmseg_tfovss.engine.state import Part, StateFolder
+from mmseg_tfovss.engine.words import check_words_of
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.registry import LOOPS
 
@@ -100,12 +101,14 @@ class ResumableTestLoop(TestLoop):
             peers: the other processes, if they have met already.
 
         Raises:
-            ValueError: the state belongs to another run, or the processes would not do the same.
+            ValueError: the words are not those of the dataset, the state belongs to another run, or the processes would
+                not do the same.
             OSError: the state cannot be written.
         """
         self._peers = peers = peers or Peers(Path(self.runner.work_dir))
         config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
         num_classes = len(dataset.metainfo["classes"])
+        check_words_of(model, config, dataset)
         identity = run_identity(config, dataset, model)
         files = dataset_files(dataset)  # once: on a cluster's file system this takes a while
         self._files, self.dataset_hash = batch_hashes(files, self.batches.batch_size), files_hash(files)

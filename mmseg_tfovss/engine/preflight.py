@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader
 from mmseg_tfovss.config import check_names, check_settings
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.loop import ResumableTestLoop
+from mmseg_tfovss.engine.words import THRESHOLDS, check_words
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
+from mmseg_tfovss.vocabulary.agreement import check_background
 
 # torch's options; MMEngine's num_batch_per_epoch would leave images out.
 _LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters} - {"self"}
@@ -45,7 +47,10 @@ def check_config(config: Config) -> Vocabulary:
         raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
     head = config.model.decode_head
-    return load_vocabulary(head.vocabulary, head.get("background"))
+    vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
+    for name in THRESHOLDS:
+        check_background(vocabulary, name, head.get(name))
+    return vocabulary
 
 
 def check_run(config: Config) -> None:
@@ -59,12 +64,7 @@ def check_run(config: Config) -> None:
     dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
     _warn_of_another_count(len(dataset), config.dataset)
-    classes = dataset.metainfo["classes"]
-    if len(vocabulary.classes) != len(classes):
-        raise ValueError(
-            f"The vocabulary {vocabulary.source} has {len(vocabulary.classes)} classes, but the dataset"
-            f" {config.dataset} has {len(classes)}: set model.decode_head.vocabulary to a list for this dataset."
-        )
+    check_words(config, dataset, vocabulary, config.model.decode_head)
 
 
 def check_files(dataset: BaseDataset, key: str) -> None:

@@ -23,7 +23,7 @@ class Segmentation:
     Attributes:
         image: (H, W, 3) uint8 RGB, original size.
         pred: (H, W) int64 class ids.
-        names: one per class.
+        names: one per class; "background" for a class 0 of which the list says so.
         queries: one per query.
         seg_logits: (Q, H, W) float32 cosine logits after refinement, if asked for.
         patch_logits: (Q, h, w) float32 of one window, if asked for.
@@ -122,13 +122,10 @@ def segment_file(
         cut = plan.cut_at(image, *window)[None]
         patch_logits = model.patch_logits(cut, [assembly.scene])[0].float().cpu().numpy()
     refined, head = model.refined(assembly), model.decode_head
-    names = head.vocabulary.names
-    if head.prob_threshold > 0:
-        names = ("background", *names[1:])
     return Segmentation(
         image=original[..., ::-1],
         pred=model.labels_of(assembly, refined).cpu().numpy(),
-        names=names,
+        names=head.vocabulary.shown_names,
         queries=head.vocabulary.queries,
         seg_logits=model.dense_logits(assembly, refined).float().cpu().numpy() if keep_logits else None,
         patch_logits=patch_logits,

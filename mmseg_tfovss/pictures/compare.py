@@ -12,9 +12,11 @@ from PIL import Image
 from mmseg_tfovss.datasets.files import read_image, read_labels
 from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
-from mmseg_tfovss.pictures.overlay import BACKGROUND, dataset_colours, named_colours
+from mmseg_tfovss.pictures.overlay import dataset_colours, dataset_facts, named_colours
 from mmseg_tfovss.registry import DATASETS, TRANSFORMS
-from mmseg_tfovss.vocabulary import load_vocabulary
+from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
+from mmseg_tfovss.vocabulary.agreement import check_fits
+from mmseg_tfovss.vocabulary.classes import BACKGROUND
 
 _NO_CLASS = (255, 65535)  # in label files of 8 and 16 bits
 
@@ -65,44 +67,61 @@ def draw_comparison(
     return draw_grid(columns, [(names[index], colours[index]) for index in sorted(present) if index < len(names)])
 
 
-def set_classes(configs: Sequence[Config], classes: str) -> None:
-    """Put words in the place of the configs' own, which may have background words.
-
-    Args:
-        configs: changed in place.
-        classes: classes separated by ";", synonyms by ",".
-    """
-    for config in configs:
-        config.model.decode_head.vocabulary = classes.split(";")
-        config.model.decode_head.background = None
-
-
-def shared_names(configs: Sequence[Config], *, given: bool = False) -> tuple[str, ...]:
+def shared_names(configs: Sequence[Config]) -> tuple[str, ...]:
     """The class names of all columns.
 
     Configs of one dataset may say its classes in words of their own: their ids mean the same.
 
     Args:
         configs: of all columns.
-        given: the words are the user's; then class 0 is called background only if it is for every config.
 
     Returns:
-        One name per class.
+        One name per class; "background" for class 0 if that is what a list says of it.
 
     Raises:
-        ValueError: the configs have different classes, or a vocabulary cannot be used.
+        ValueError: the configs have different classes, or those of one dataset in different orders, or a vocabulary
+            cannot be used.
     """
-    lists = [_names(config) for config in configs]
+    lists = [vocabulary_of(config).shown_names for config in configs]
     one_dataset = _share_dataset(configs) and len({len(names) for names in lists}) == 1
-    if not (given or one_dataset or len(set(lists)) == 1):
+    if not (one_dataset or len(set(lists)) == 1):
         described = "; ".join(map(_describe, configs, lists))
         raise ValueError(
             f"The configs have different classes, so their colours cannot be compared ({described}): name configs of"
             ' one dataset, or the classes for all of them with --classes "cat; dog; grass".'
         )
-    with_background = [names for names in lists if names[0] == BACKGROUND]
-    without = [names for names in lists if names[0] != BACKGROUND]
-    return (without or with_background)[0] if given else (with_background or without)[0]
+    if len(set(lists)) > 1:
+        for config in configs:
+            if len(_classes(config)) == len(lists[0]):
+                check_fits_dataset(config)
+    return next((names for names in lists if names[0] == BACKGROUND), lists[0])
+
+
+def vocabulary_of(config: Config) -> Vocabulary:
+    """The words of a config.
+
+    Raises:
+        ValueError: they cannot be used.
+        FileNotFoundError: their file does not exist.
+    """
+    head = config.model.decode_head
+    return load_vocabulary(head.vocabulary, head.get("background"))
+
+
+def check_fits_dataset(config: Config) -> None:
+    """Refuse words that are not those of the config's dataset, whose files are not needed.
+
+    Raises:
+        ValueError: another number of classes, or another order as far as names can tell.
+    """
+    classes = _classes(config)
+    if classes:
+        check_fits(vocabulary_of(config), classes, config.dataset, {}, force=config.get("force_vocabulary", False))
+
+
+def _classes(config: Config) -> Sequence[str]:
+    """The dataset's own names; empty where its settings do not say them."""
+    return dataset_facts(config.test_dataloader.dataset).get("classes") or () if "test_dataloader" in config else ()
 
 
 def shared_colours(configs: Sequence[Config], names: Sequence[str], *, given: bool = False) -> np.ndarray:
@@ -169,6 +188,7 @@ def find_truths(images: Sequence[Path], config: Config) -> list[np.ndarray]:
     """
     if "test_dataloader" not in config:
         raise ValueError(f"--ground-truth auto: the config {config.run_name} has no dataset; name annotation files.")
+    check_fits_dataset(config)  # the names of the words are written beside the annotation's colours
     infos = list_samples(config)
     known = {Path(info["img_path"]).resolve(): info for info in infos}
     for image in images:
@@ -224,12 +244,6 @@ def _reads(step: Config) -> bool:
 def _share_dataset(configs: Sequence[Config]) -> bool:
     datasets = {config.get("dataset") for config in configs}
     return len(datasets) == 1 and None not in datasets
-
-
-def _names(config: Config) -> tuple[str, ...]:
-    head = config.model.decode_head
-    names = load_vocabulary(head.vocabulary, head.get("background")).names
-    return (BACKGROUND, *names[1:]) if head.get("prob_threshold", 0) > 0 else names
 
 
 def _describe(config: Config, names: Sequence[str]) -> str:

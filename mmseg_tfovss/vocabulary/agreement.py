@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import regex
 
-from mmseg_tfovss.vocabulary.classes import Vocabulary
+from mmseg_tfovss.vocabulary.classes import Vocabulary, available_backgrounds
 from mmseg_tfovss.vocabulary.words import count_of, cut, quoted
 
 # Names of "everything else", as datasets have them.
@@ -82,6 +82,27 @@ def check_fits(
                 f" is {quoted(classes[0])}: set it to 0; or, if that class is everything else, call it background in"
                 " the dataset's metainfo, or set force_vocabulary=True."
             )
+
+
+def check_background(vocabulary: Vocabulary, name: str, value: float | None) -> None:
+    """Refuse a threshold that makes class 0 the background of a list that has none.
+
+    Whether class 0 of a user's own words is one, the user knows.
+
+    Args:
+        vocabulary: its ``background`` is asked.
+        name: of the head's option.
+        value: the threshold; 0 and None make class 0 nothing special.
+
+    Raises:
+        ValueError: the list says that it has no background.
+    """
+    if value and vocabulary.background is False:
+        raise ValueError(
+            f"model.decode_head.{name}={value} makes class 0 the background, but class 0 of {vocabulary.source} is"
+            f" {quoted(vocabulary.names[0])}, and that list has no background: set it to 0, or put background words in"
+            f" front with model.decode_head.background=['sky', 'wall'] (bundled: {', '.join(available_backgrounds())})."
+        )
 
 
 def check_count(vocabulary: Vocabulary, classes: Sequence[str], dataset: str) -> None:

@@ -42,10 +42,17 @@ def test_demo_writes_its_three_files_from_any_folder(mini_clip, tmp_path):
         assert np.array_equal(np.array(mask), arrays["pred"])
         assert arrays["seg_logits"].shape == (4, *arrays["pred"].shape)
         assert arrays["seg_logits"].dtype == np.float32
-        assert list(arrays["classes"]) == ["background", "temple", "tree"]
+        assert list(arrays["classes"]) == ["sky", "temple", "tree"]
         assert list(arrays["queries"]) == ["sky", "cloud", "temple", "tree"]
         assert arrays["patch_logits"].shape[0] == 4
     assert (tmp_path / "out/china_overlay.png").is_file()
+    read, background, area, written = answer.stdout.splitlines()
+    assert read == "3 classes (4 words): sky, temple, tree"
+    assert background.startswith(
+        'note: class 0 ("sky") is the background: pixels below model.decode_head.prob_threshold=0.1'
+    )
+    assert area.startswith("note: model.decode_head.area_threshold=0.1 is off")
+    assert written.startswith("Written to out: ")
 
 
 def test_mistakes_are_one_sentence_with_exit_code_1(tmp_path):

@@ -64,7 +64,7 @@ def draw_discrepancy(config: Config, path: Path, device: str, max_classes: int =
     original, image = load_image(model, path, config_resize(config))
     maps = find_discrepancy_maps(model, image, (original.shape[0], original.shape[1]), max_classes, str(path))
     head = model.decode_head
-    names = ("background", *head.vocabulary.names[1:]) if head.prob_threshold > 0 else head.vocabulary.names
+    names = head.vocabulary.shown_names
     graph = getattr(model.graph, "name", type(model.graph).__name__)
     title = f"{path.name}, {config.get('run_name', config.model.type)}: {model.discrepancy.mode} over {graph}"
     return draw_maps(
