@@ -79,8 +79,8 @@ def check_fits(
         if value and not is_background(classes[0]):
             raise ValueError(
                 f"model.decode_head.{name}={value} makes class 0 the background, but class 0 of the dataset {dataset}"
-                f" is {quoted(classes[0])}: set it to 0; or, if that class is everything else, call it background in"
-                " the dataset's metainfo, or set force_vocabulary=True."
+                f" is {quoted(classes[0])}: set it to 0; or, if that class is everything else, call it background"
+                " in the dataset's classes, or set force_vocabulary=True."
             )
 
 
@@ -133,7 +133,7 @@ def check_order(vocabulary: Vocabulary, classes: Sequence[str], dataset: str) ->
     raise ValueError(
         f"The words of {vocabulary.source} are not in the order of the dataset {dataset}: class {number} of the dataset"
         f" is {_name(classes[number])}, but {vocabulary.place(number)} is {_name(vocabulary.names[number])};"
-        f" {_name(classes[number])} stands in {vocabulary.place(found)}. Put the words in the dataset's order, or, if"
+        f" {_name(classes[number])} is at {vocabulary.place(found)}. Put the words in the dataset's order, or, if"
         " they are meant so, set force_vocabulary=True."
     )
 
@@ -267,7 +267,7 @@ def _singular(word: str) -> str:
 def _stems(word: str) -> tuple[str, ...]:
     """A word, and what it may be the plural of."""
     stems = [word]
-    for ending, replacement in (("ies", "y"), ("ves", "f"), ("es", ""), ("s", "")):
+    for ending, replacement in (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")):
         if word.endswith(ending) and len(word) - len(ending) > 1 and not word.endswith("ss"):
             stems.append(word.removesuffix(ending) + replacement)
     return tuple(stems)

@@ -28,6 +28,7 @@ from mmseg_tfovss.vocabulary.words import check_text, quoted, read_lines, spoken
 DATA = Path(__file__).parent / "data"
 BACKGROUND = "background"  # how class 0 is shown where it is one, whatever its words are
 _BACKGROUND_PREFIX = "background_"
+_MOST_WORDS = 50_000  # ImageNet-21k has fewer
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,12 @@ def parse_classes(lines: Sequence[str], source: str, *, numbered: bool = True) -
         check_text(row, place)
     default = "semicolon" if any(";" in row for _, row in rows) else "comma"
     separator = SEPARATORS[headers.get("synonyms", default)]
+    split = [row.split(separator) if separator else [row] for _, row in rows]
+    count = sum(map(len, split))
+    if count > _MOST_WORDS:
+        raise ValueError(f"The vocabulary {source} has {count} words; {_MOST_WORDS} are the most that a list may have.")
     classes = tuple(
-        tuple(tidy(query, place) for query in (row.split(separator) if separator else [row]))
-        for place, (_, row) in zip(places, rows, strict=True)
+        tuple(tidy(query, place) for query in queries) for place, queries in zip(places, split, strict=True)
     )
     background = BACKGROUNDS[headers["background"]] if "background" in headers else None
     return Vocabulary(classes, source, headers.get("version"), background, tuple(places))
@@ -248,10 +252,10 @@ def _check_duplicates(vocabulary: Vocabulary) -> None:
         pieces = spoken(query)
         if pieces in seen and not _is_authors_own(vocabulary.classes):
             here, there = vocabulary.place(seen[pieces]), vocabulary.place(number)
-            where = f"twice in {here}" if here == there else f"in {here} and in {there}"
+            where = f"within {here}" if here == there else f"{here} and {there}"
             raise ValueError(
-                f"The word {quoted(query)} stands {where}, and CLIP cannot tell the two apart: remove one, or write the"
-                " line '# duplicates: allowed' into the list if its authors mean it so."
+                f"The word {quoted(query)} occurs twice ({where}), and CLIP cannot tell the two apart: remove one, or"
+                " write the line '# duplicates: allowed' into the list if its authors mean it so."
             )
         seen[pieces] = number
 

@@ -168,8 +168,41 @@ def test_missing_data_root_and_list_are_named(config, voc):
 
 
 def test_vocabulary_must_fit_the_dataset(config):
-    config.model.decode_head.vocabulary = "voc20"
+    config.model.decode_head.update(vocabulary="voc20", prob_threshold=0, area_threshold=0)
     with pytest.raises(ValueError, match="voc20 has 20 classes, but the dataset voc21 has 21"):
+        check_run(config)
+
+
+def write_words(config, folder, names):
+    path = folder / "words.txt"
+    path.write_text("\n".join(names))
+    config.model.decode_head.vocabulary = str(path)
+
+
+def test_words_in_another_order_are_refused_unless_forced(config, tmp_path):
+    names = [*load_vocabulary("voc21_clearclip").names]
+    write_words(config, tmp_path, [*names[:3], *names[4:], names[3]])
+    message = (
+        r"class 3 of the dataset is 'bird', but line 4 of .*words\.txt is 'ship'; 'bird' is at line 21 of .*\.txt\."
+    )
+    with pytest.raises(ValueError, match=message):
+        check_run(config)
+    config.force_vocabulary = True
+    check_run(config)
+    config.force_vocabulary = 1
+    with pytest.raises(ValueError, match="force_vocabulary must be True or False, but got 1"):
+        check_run(config)
+
+
+def test_thresholds_need_a_background(config, tmp_path):
+    config.model.decode_head.vocabulary = "voc20"  # of the same classes but for the background
+    with pytest.raises(ValueError, match=r"prob_threshold=0\.1 makes class 0 the background, but class 0 of voc20 is"):
+        check_run(config)
+    write_words(config, tmp_path, ["thing", *load_vocabulary("voc21").names[1:]])
+    check_run(config)
+    config.test_dataloader.dataset.metainfo = {"classes": ("aeroplane", "bicycle")}
+    write_words(config, tmp_path, ["aeroplane", "bicycle"])
+    with pytest.raises(ValueError, match=r"class 0 of the dataset voc21 is \"aeroplane\": set it to 0"):
         check_run(config)
 
 
