@@ -13,6 +13,7 @@ from mmseg_tfovss.pictures.grid import draw_entry, entry_width, tint
 from mmseg_tfovss.pictures.lettering import warn_of_missing
 from mmseg_tfovss.registry import DATASETS
 from mmseg_tfovss.vocabulary.classes import BACKGROUND
+from mmseg_tfovss.vocabulary.words import cut
 
 _WHITE, _BLACK, _GREY = (255, 255, 255), (0, 0, 0), (96, 96, 96)
 _LEVELS = 12  # candidate colours: this many values of red, green and blue each
@@ -96,7 +97,7 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], co
     warn_of_missing(names)
     areas = np.bincount(labels.flatten(), minlength=len(names))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
-    lines = [f"{names[index]} {_percent(areas[index] / labels.size)}" for index in present]
+    lines = [f"{cut(names[index])} {_percent(areas[index] / labels.size)}" for index in present]
     width = max(map(entry_width, lines))
     height = max(len(image), len(lines) * _ROW + 2 * _MARGIN)
     picture = Image.new("RGB", (image.shape[1] + width, height), "white")

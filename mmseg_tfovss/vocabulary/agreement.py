@@ -130,10 +130,11 @@ def check_order(vocabulary: Vocabulary, classes: Sequence[str], dataset: str) ->
     if misplaced is None:
         return
     number, found = misplaced
+    there = vocabulary.place(found).removesuffix(f" of {vocabulary.source}")  # which is named already
     raise ValueError(
         f"The words of {vocabulary.source} are not in the order of the dataset {dataset}: class {number} of the dataset"
         f" is {_name(classes[number])}, but {vocabulary.place(number)} is {_name(vocabulary.names[number])};"
-        f" {_name(classes[number])} is at {vocabulary.place(found)}. Put the words in the dataset's order, or, if"
+        f" {_name(classes[number])} is at {there}. Put the words in the dataset's order, or, if"
         " they are meant so, set force_vocabulary=True."
     )
 

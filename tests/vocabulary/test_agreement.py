@@ -93,7 +93,7 @@ def test_sorted_words_name_the_first_pair_that_differs():
     message = refusal(["apple", "banana", *sorted(POCKET[2:])], POCKET)
     assert message == (
         "The words of words.txt are not in the order of the dataset pocket: class 2 of the dataset is 'gift', but line"
-        " 3 of words.txt is 'ball'; 'gift' is at line 7 of words.txt. Put the words in the dataset's order, or, if they"
+        " 3 of words.txt is 'ball'; 'gift' is at line 7. Put the words in the dataset's order, or, if they"
         " are meant so, set force_vocabulary=True."
     )
 

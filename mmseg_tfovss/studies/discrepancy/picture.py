@@ -15,6 +15,7 @@ from mmseg_tfovss.engine.single import build_method, config_resize, load_image
 from mmseg_tfovss.methods.dslo import DSLO
 from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours
 from mmseg_tfovss.studies.discrepancy.maps import DiscrepancyMaps, find_discrepancy_maps, require_dslo
+from mmseg_tfovss.vocabulary.words import cut
 
 _DPI, _PANEL, _LABELS, _ABOVE = 110, 2.0, 3.4, 0.75  # inches but the first
 _COLUMNS = 5
@@ -100,7 +101,7 @@ def _draw_rows(figure: SubFigure, maps: DiscrepancyMaps, image: np.ndarray, capt
     patches = maps.grid[0] * maps.grid[1]
     for row, index in enumerate(maps.classes):
         share = 100 * float((maps.labels == index).float().mean())
-        axes[row, 0].set_ylabel(f"{_short(captions.names[index])}\n{share:.1f}% of pixels", fontsize=9)
+        axes[row, 0].set_ylabel(f"{_lettered(captions.names[index])}\n{share:.1f}% of pixels", fontsize=9)
         _draw_map(axes[row, 1], maps.mass[row], image)
         _draw_map(axes[row, 2], maps.optimal_path[row], image, f"off by {float(maps.violation[row]):.1g}")
         _draw_map(axes[row, 3], maps.max_velocity[row], image, f"capped {int(maps.capped[row])} of {patches}")
@@ -132,12 +133,13 @@ def _draw_labels(axis: Axes, maps: DiscrepancyMaps, image: np.ndarray, captions:
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     labels = Image.fromarray(maps.labels.numpy().astype(np.int32)).resize(size, Image.Resampling.NEAREST)
-    names = [_short(name) for name in captions.names]
+    names = [cut(name, _NAME) for name in captions.names]
     axis.imshow(np.asarray(draw_overlay(resized, np.asarray(labels), names, named_colours(captions.names))))
     axis.set_title("final labels", fontsize=9)
     axis.set_anchor("N")
     axis.axis("off")
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+def _lettered(name: str) -> str:
+    """A name for matplotlib, to which dollars are the ends of a formula."""
+    return cut(name, _NAME).replace("$", r"\$")

@@ -18,6 +18,7 @@ from mmseg_tfovss.pictures.grid import MID_GREY, tint
 from mmseg_tfovss.pictures.overlay import class_colours, named_colours
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.studies.global_patches.maps import PatchMaps, find_patch_maps
+from mmseg_tfovss.vocabulary.words import cut
 
 _PANEL, _LEGEND, _LABEL = 2.3, 1.9, 0.4  # inches
 _PANELS = 5  # below the layers
@@ -153,12 +154,13 @@ def _draw_labels(axis: Axes, legend: Axes, result: Segmentation) -> None:
     areas = np.bincount(result.pred.flatten(), minlength=len(colours))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
     swatches = tint(np.full((1, len(colours), 3), MID_GREY, np.uint8), np.arange(len(colours))[None], colours)[0] / 255
-    shown = [Patch(color=swatches[i], label=_short(result.names[i])) for i in present[:_NAMED]]
+    shown = [Patch(color=swatches[i], label=_lettered(result.names[i])) for i in present[:_NAMED]]
     if len(present) > _NAMED:
         shown.append(Patch(color="white", label=f"and {len(present) - _NAMED} more"))
     legend.axis("off")
     legend.legend(handles=shown, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+def _lettered(name: str) -> str:
+    """A name for matplotlib, to which dollars are the ends of a formula."""
+    return cut(name, _NAME).replace("$", r"\$")
