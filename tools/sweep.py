@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
         "--cache", type=float, default=4.0, metavar="GIB", help="memory for what combinations share; default: 4"
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all"
+    )
     return parser.parse_intermixed_args()
 
 
