@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ _SET_ELSEWHERE = {
     "test_pipeline": "set test_dataloader.dataset.pipeline, which it follows",
     "custom_imports": "imports are made when the file is read: put it into a config file",
     "run_name": "choose the folder with --work-dir",
+    "load_from": "the weights are model.backbone.pretrained",
+    "resume": "use --resume",
+    "test_cfg.resume": "use --resume of tools/test.py",
+    "test_cfg.restart_changed": "use --restart-changed of tools/test.py",
 }
 _NO_EFFECT_IN_FILES = {
     "paper": "write its settings into the file itself: they are what it says",
@@ -278,19 +282,37 @@ def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
 
 def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
     for key in options:
-        first, *below = key.split(".")
-        if first in _SET_ELSEWHERE:
-            raise ValueError(f"Option {key!r} has no effect: {_SET_ELSEWHERE[first]}.")
-        if first not in _SETTABLE or (below and first not in config):
-            raise ValueError(f"Option {key!r}: {_unknown('config key', first, _SETTABLE)}")
+        _check_settable(config, key)
     try:
         config.merge_from_dict(dict(options))
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise ValueError(f"The options {', '.join(options)} do not fit {path}: {error}") from error
+    for key in options:
+        if _has_mixed_keys(config.to_dict(), key.split(".")):
+            raise ValueError(f"Option {key!r} would not act, for what it is in has numbers as names: give that whole.")
     dataset = config.get("test_dataloader", {}).get("dataset")
     if "test_pipeline" in config and isinstance(dataset, Mapping) and "pipeline" in dataset:
         config.test_pipeline = dataset["pipeline"]
     config.overrides = {key: str(value) for key, value in options.items() if not _is_below(key, _NO_OVERRIDE)}
+
+
+def _check_settable(config: Config, key: str) -> None:
+    """Raise ValueError for an option that the command line cannot set."""
+    for name, remedy in _SET_ELSEWHERE.items():
+        if _is_below(key, [name]):
+            raise ValueError(f"Option {key!r} has no effect: {remedy}.")
+    first, *below = key.split(".")
+    if first not in _SETTABLE and first in config:
+        raise ValueError(f"Option {key!r} is for config files only. For the command line: {', '.join(_SETTABLE)}.")
+    if first not in _SETTABLE or (below and first not in config):
+        raise ValueError(f"Option {key!r}: {_unknown('config key', first, _SETTABLE)}")
+
+
+def _has_mixed_keys(settings: Any, names: Sequence[str]) -> bool:  # noqa: ANN401
+    """Whether the last of nested settings' names is a text among numbers."""
+    for name in names[:-1]:
+        settings = settings[int(name)] if isinstance(settings, list | tuple) else settings[name]
+    return isinstance(settings, Mapping) and len({type(key) for key in settings}) > 1
 
 
 def _is_below(key: str, names: Iterable[str]) -> bool:
@@ -348,6 +370,8 @@ def _options(component: Callable[..., Any]) -> set[str] | None:
     ``**kwargs`` stands for the options of the base classes.
     """
     names: set[str] = set()
+    if inspect.isclass(component) and component.__init__ is object.__init__:
+        return names
     for owner in inspect.getmro(component) if inspect.isclass(component) else (component,):
         constructor = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if constructor is None:
@@ -393,7 +417,7 @@ def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names)}."
+    return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names) or 'none'}."
 
 
 def _near_configs(path: Path) -> str:
