@@ -12,6 +12,6 @@ default_hooks = dict(logger=None, param_scheduler=None, checkpoint=None, timer=N
 # The counts are written every so many images, or seconds if that is sooner: what an interrupted run loses at most.
 test_cfg = dict(type="ResumableTestLoop", save_images=50, save_seconds=30)
 # For MMSegmentation's pictures; those of tools/ need it not.
-visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], name="visualizer")
+visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
 # Several processes: nothing has gradients, so there is nothing to synchronise but the counts.
 model_wrapper_cfg = dict(type="FrozenModel")
