@@ -105,16 +105,16 @@ def write_once(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from mmseg_tfovss.leaderboard.table import print_table, summary_table
-    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, printable, refused
+    from mmseg_tfovss.leaderboard.table import print_table, runs_table
+    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, one_line, printable, refused
 
     collected = collect_results(arguments.results)
     if not collected.runs:
-        reasons = " ".join(f"{printable(item.path)} {item.reason}" for item in collected.left_out)
+        reasons = " ".join(f"{printable(item.path)} {one_line(item.reason)}" for item in collected.left_out)
         raise ValueError(f"No result counts, so nothing is written: {reasons}")
     board, paths = write(collected, arguments)
     console = Console()
-    print_table(summary_table(collected.results))
+    print_table(runs_table(board.runs))
     if POCKET_NOTE in board.notes:
         console.print(POCKET_NOTE)
     written = ", ".join(map(printable, paths))

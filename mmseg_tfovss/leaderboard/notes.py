@@ -1,12 +1,12 @@
 """Sentences that belong to the leaderboard's tables: what the marks mean, and what to be careful of."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
 from mmseg_tfovss.leaderboard.published import JOIN
-from mmseg_tfovss.leaderboard.results import commit_of
+from mmseg_tfovss.leaderboard.run import assumptions_of, commit_of
 
 _MARKS_NOTE = (
     "Best bold, second underlined: per protocol, among complete results without changes from the command line."
@@ -39,9 +39,21 @@ def notes_of(board: Board) -> list[str]:
     unified = [result for result in results if result["protocol"] == "unified" and not result["overrides"]]
     return [
         *(text for text, needed in candidates if needed),
+        *_assumed(results),
         *_code(results),
         *_mixed((f"{r['method']} on {r['backbone']}", r["weights_hash"], "different weights") for r in results),
         *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
+    ]
+
+
+def _assumed(results: Sequence[Result]) -> list[str]:
+    """What runs had to take for granted, once per method, backbone and assumption."""
+    counts = Counter(
+        (result["method"], result["backbone"], text) for result in results for text in assumptions_of(result)
+    )
+    return [
+        f"Careful: {_runs(count, f'of {method} on {backbone}')}: {text.rstrip('.')}."
+        for (method, backbone, text), count in sorted(counts.items())
     ]
 
 

@@ -17,7 +17,8 @@ from mmseg_tfovss.leaderboard.arrange import make_board
 from mmseg_tfovss.leaderboard.files import LeftOut
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.published import published_numbers
-from mmseg_tfovss.leaderboard.results import Collected, Run
+from mmseg_tfovss.leaderboard.results import Collected
+from mmseg_tfovss.leaderboard.run import Run
 from tests.leaderboard.boards import board, scored
 
 HACK = "document.body.dataset.hacked = 1"

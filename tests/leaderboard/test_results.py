@@ -26,17 +26,6 @@ def test_best_first_and_the_same_file_named_twice_once(runs):
     assert collected.left_out == ()
 
 
-def test_of_two_results_of_one_run_none_counts(runs):
-    write_result(make_result(), runs / "again")
-    collected = collect_results([runs])
-    assert [result["method"] for result in collected.results] == ["CLIP"]
-    assert {item.path.parent.name for item in collected.left_out} == {"again", "sclip_voc21"}
-    assert collected.left_out[0].reason == (
-        f"is a duplicate: {runs / 'sclip_voc21/result.json'} holds the same run (voc21, paper, SCLIP, ViT-B-16/openai,"
-        " fp32); name or keep one of them."
-    )
-
-
 @pytest.mark.parametrize(
     "changes",
     [

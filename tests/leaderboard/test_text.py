@@ -60,9 +60,10 @@ def test_recorded_texts(tmp_path):
     assert to_markdown(made) == MARKDOWN
     assert to_csv(made) == CSV
     assert to_runs_csv(made).splitlines()[:2] == [
-        "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File",
+        "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File,"
+        "Assumptions,Package,Settings,Weights,Words",
         "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123,1234567890,2026-01-01T00:00:00+00:00,"
-        "runs/0/result.json",
+        "runs/0/result.json,,,c,w,v",
     ]
 
 
@@ -92,7 +93,7 @@ def test_published_numbers_have_columns_of_their_own():
 def test_rows_tell_settings_and_changes_in_the_protocol():
     result = make_result(setting="224 pixels", overrides={"short_side": "448", "model.decode_head.logit_scale": "40"})
     [row] = leaderboard_rows([result])
-    assert row[1] == "paper, 224 pixels (short_side=448, logit_scale=40)"
+    assert row[1] == "paper, 224 pixels (short_side=448, model.decode_head.logit_scale=40)"
 
 
 def test_names_cannot_break_a_table():
