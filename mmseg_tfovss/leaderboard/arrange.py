@@ -19,7 +19,7 @@ from mmseg_tfovss.leaderboard.board import (
 )
 from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE, dataset_place
 from mmseg_tfovss.leaderboard.labels import tell_apart
-from mmseg_tfovss.leaderboard.leaves import is_no_leaf
+from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.notes import notes_of
 from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart, full_source
 from mmseg_tfovss.leaderboard.results import Collected
@@ -82,7 +82,7 @@ def _our_line(runs: Mapping[str, Run], published: Sequence[Published]) -> Line:
 
 def _cell(run: Run, published: Sequence[Published]) -> Cell:
     printed = None if run.differences else counterpart(run.result, published)
-    printed = None if printed and is_no_leaf(run.result) else printed
+    printed = None if printed and strays_by(run.result) else printed
     return Cell(
         value=run.result["metrics"]["mIoU"],
         partial=image_count(run.result) if is_partial(run.result) else "",

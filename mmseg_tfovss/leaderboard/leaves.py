@@ -12,20 +12,32 @@ _CONFIGS = Path(mmseg_tfovss.__file__).parents[1] / "configs"
 _ELSEWHERE = ("pretrained", "arch", "precision", "window_batch", "batch_size", "cache_dir", "data_root")
 
 
-def is_no_leaf(result: Result) -> bool:
-    """Whether a result is of other settings than every config here of its method and dataset.
-
-    A result that does not record its settings is taken at its name.
+def strays_by(result: Result) -> str:
+    """By what a result strays from every config here of its method and dataset: a sentence without its subject.
 
     Args:
         result: of a dataset that this package knows.
 
     Returns:
-        True also if the configs are not here, as in an installed wheel: then nothing shows that it is one of them.
+        Empty if the settings are those of a config, or the result does not record them and is taken at its name. Not
+        empty if no config is here, as in an installed wheel: then nothing shows that the result is of one of them.
     """
     if not result["settings"]:
-        return False
-    return _compared(result["settings"]) not in _leaves(result["dataset"])
+        return ""
+    own = _compared(result["settings"])
+    leaves = [leaf for leaf in _leaves(result["dataset"]) if leaf["model.type"] == own.get("model.type")]
+    if own in leaves:
+        return ""
+    if not leaves:
+        return "cannot be compared with a config of this package, because there is none here"
+    nearest = min(leaves, key=lambda leaf: len(leaf.items() ^ own.items()))
+    return f"is of other settings than this package's config ({_differences(own, nearest)})"
+
+
+def _differences(own: dict[str, str], leaf: dict[str, str]) -> str:
+    from mmseg_tfovss.engine.identity import differences
+
+    return differences(own, leaf, "{name} is {one}, not {other}")
 
 
 @cache

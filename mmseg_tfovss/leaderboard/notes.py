@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
-from mmseg_tfovss.leaderboard.published import JOIN
+from mmseg_tfovss.leaderboard.leaves import strays_by
+from mmseg_tfovss.leaderboard.published import JOIN, counterpart
 from mmseg_tfovss.leaderboard.run import assumptions_of, commit_of
 
 _MARKS_NOTE = (
@@ -16,7 +17,8 @@ _PARTIAL_NOTE = (
 )
 _BESIDE_NOTE = (
     "After a number: what the source in square brackets prints for the same method, backbone and setting under the"
-    " paper protocol, in whatever precision, and ours minus that."
+    " paper protocol, in whatever precision, and ours minus that; only where our settings are those of a config of this"
+    " package, and the row's label tells no difference."
 )
 _PUBLISHED_NOTE = (
     "Published numbers were measured by others, under their protocols; averages are the source's own, over the same"
@@ -39,10 +41,31 @@ def notes_of(board: Board) -> list[str]:
     unified = [result for result in results if result["protocol"] == "unified" and not result["overrides"]]
     return [
         *(text for text, needed in candidates if needed),
+        *_beside(board),
         *_assumed(results),
         *_code(results),
         *_mixed((f"{r['method']} on {r['backbone']}", r["weights_hash"], "different weights") for r in results),
         *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
+    ]
+
+
+def _beside(board: Board) -> list[str]:
+    """Runs beside which no published number stands, or only by their names."""
+    named = [run.result for run in board.runs if not run.differences and counterpart(run.result, board.published)]
+    strays = [(result, strays_by(result)) for result in named]
+    unknown = sum(not result["settings"] for result in named)
+    return [
+        *(
+            f"Careful: {result['method']} on {result['backbone']} ({result['dataset']}) {reason}: no published number"
+            " stands beside it."
+            for result, reason in strays
+            if reason
+        ),
+        *(
+            [f"Careful: {_runs(unknown, 'without recorded settings')}: published numbers stand there by name only."]
+            if unknown
+            else []
+        ),
     ]
 
 
