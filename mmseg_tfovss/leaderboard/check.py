@@ -47,8 +47,7 @@ def check_result(result: Result) -> None:
         ValueError: a score is missing or no percentage, a name is no text or the title of another column, a count is no
             count, or the class list, made for these numbers and part of this package, has another version today.
     """
-    # A ValueError for text that is neither Unicode nor bytes of a path.
-    json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    _check_texts(result)
     wrong = list(_unusable(dict(result)))
     if wrong:
         raise ValueError(f"has no usable {', '.join(wrong)}: run the test again.")
@@ -58,6 +57,13 @@ def check_result(result: Result) -> None:
         raise ValueError(f"has the protocol {result['protocol']!r}; valid: {', '.join(PROTOCOLS)}.")
     _check_dataset(result["dataset"])
     _check_class_list(result)
+
+
+def _check_texts(result: Result) -> None:
+    try:
+        json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogateescape")  # bytes of a path may be anything
+    except UnicodeEncodeError as error:
+        raise ValueError(f"holds {error.object[error.start]!r}, which is no text: run the test again.") from error
 
 
 def _unusable(result: Mapping[str, Any]) -> Iterator[str]:
