@@ -60,7 +60,8 @@ def collect_results(folders: Sequence[Path]) -> Collected:
             left_out.append(LeftOut(path, _reason(path, error)))
     runs, duplicates = newest_of_each(runs)
     runs.sort(key=lambda run: _order(run.result))
-    return Collected(tuple(runs), tuple(sorted([*left_out, *duplicates], key=lambda item: item.path)))
+    left_out = sorted(map(_bounded, [*left_out, *duplicates]), key=lambda item: item.path)
+    return Collected(tuple(runs), tuple(left_out))
 
 
 def _read(path: Path) -> Run:
@@ -74,8 +75,13 @@ def _reason(path: Path, error: Exception) -> str:
         return f"cannot be read: {error.strerror}."
     if not isinstance(error, ValueError | OSError):
         return f"is not a result file ({type(error).__name__}): delete it and run the test again."
-    reason = one_line(error).removeprefix(f"{one_line(path)} ")
-    return reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} ..."
+    return one_line(error).removeprefix(f"{one_line(path)} ")
+
+
+def _bounded(item: LeftOut) -> LeftOut:
+    """Its reason as one printable line that is not endless, whatever the files hold."""
+    reason = one_line(item.reason)
+    return LeftOut(item.path, reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} ...")
 
 
 def _nothing(unfinished: Sequence[LeftOut]) -> str:
