@@ -101,3 +101,25 @@ def test_names_cannot_break_a_table():
     assert "| a\\|b \\<b\\>\\*x\\* | \\[l\\](u) |" in text
     text = to_markdown(board(scored(1.0, dataset="<script>|a&lt;\n")))
     assert r"| Precision | \<script\>\|a\&lt; |" in text
+
+
+def test_what_was_assumed_is_in_the_notes_and_with_what_was_installed_beside_the_runs():
+    assumed = {"assumptions": ["QuickGELU assumed.", "QuickGELU assumed."], "package": "mmseg_tfovss 0.1.0, source"}
+    made = board(scored(1.0, **assumed), scored(2.0, dataset="voc20", **assumed), scored(3.0, method="CLIP"))
+    note = "Careful: 2 runs of SCLIP on ViT-B-16/openai: QuickGELU assumed."
+    assert made.notes[-1] == note
+    assert note in to_markdown(made)
+    rows = list(csv.DictReader(to_runs_csv(made).splitlines()))
+    assert [(row["Assumptions"], row["Package"]) for row in rows] == [
+        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
+        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
+        ("", ""),
+    ]
+
+
+def test_what_tells_runs_apart_is_in_every_list_of_runs():
+    runs = [scored(n, settings={"model.alpha": str(n)}, config_hash=str(n)) for n in (1.0, 2.0)]
+    made = board(*runs)
+    for text in (to_markdown(made), to_runs_csv(made), to_csv(made)):
+        assert "(model.alpha=1.0)" in text
+        assert "(model.alpha=2.0)" in text
