@@ -10,16 +10,22 @@ from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.check import KEY, SCORES
 from mmseg_tfovss.leaderboard.files import LeftOut
 from mmseg_tfovss.leaderboard.plain import printable
-from mmseg_tfovss.leaderboard.run import Run
+from mmseg_tfovss.leaderboard.run import Run, is_partial, package_of
 
 # What may differ between two results of one run, and what it is called.
-_CAUSES = {"code_hash": "code", "dataset_hash": "files of the dataset", "git_commit": "commit", "device": "device"}
+_CAUSES = {
+    "num_images": "number of images",
+    "code_hash": "code",
+    "dataset_hash": "files of the dataset",
+    "git_commit": "commit",
+    "device": "device",
+}
 _HASH = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{30,}")
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 def newest_of_each(runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
-    """Keep the newest result of each run.
+    """Keep the newest result of each run; of all images before one of only some.
 
     Two results are of the same run if their names, settings (by hash, and by value where both record them), weights
     and words are equal.
@@ -28,12 +34,12 @@ def newest_of_each(runs: Sequence[Run]) -> tuple[list[Run], list[LeftOut]]:
         runs: any.
 
     Returns:
-        The newest result of each run; and the others, each with the file that counts instead, and with what differs
-        where the scores do.
+        One result of each run; and the others, each with the file that counts instead, and with what differs where the
+        scores do.
     """
     kept: defaultdict[tuple[str, ...], list[Run]] = defaultdict(list)
     left_out = []
-    for run in sorted(runs, key=lambda run: _finished(run.result), reverse=True):
+    for run in sorted(runs, key=_worth, reverse=True):
         others = kept[_key(run.result)]
         place = next((n for n, other in enumerate(others) if _are_same(run.result, other.result)), None)
         if place is None:
@@ -61,6 +67,10 @@ def _with_fewest_changes(run: Run, other: Run) -> Run:
     return replace(run, result={**run.result, "overrides": fewest})
 
 
+def _worth(run: Run) -> tuple[bool, datetime]:
+    return not is_partial(run.result), _finished(run.result)
+
+
 def _finished(result: Result) -> datetime:
     try:
         time = datetime.fromisoformat(result["finished_at"])
@@ -71,35 +81,41 @@ def _finished(result: Result) -> datetime:
 
 def _reason(run: Run, kept: Run) -> str:
     what = ", ".join(run.result[name] for name in KEY if run.result[name])
-    when = "finished later" if _finished(kept.result) > _finished(run.result) else "finished at the same time"
+    why = "finished later" if _worth(kept) > _worth(run) else "finished at the same time"
+    why = "is of all images" if _worth(kept)[0] > _worth(run)[0] else why
     return (
         f"is a duplicate: {printable(kept.path)} holds the same run ({what}; same settings, weights and words),"
-        f" {when}, and counts instead.{_difference(run.result, kept.result)}"
+        f" {why}, and counts instead.{_difference(run.result, kept.result)}"
     )
 
 
 def _difference(older: Result, newer: Result) -> str:
-    """What differs between two results of one run, if their scores do."""
-    scores = [name for name in SCORES if older["metrics"][name] != newer["metrics"][name]]
-    if not scores and older["per_class"] == newer["per_class"] and older["num_images"] == newer["num_images"]:
+    """How the scores of two results of one run differ, and what else does; empty if the scores are equal."""
+    score = next((name for name in SCORES if older["metrics"][name] != newer["metrics"][name]), None)
+    if score:
+        told = f"Their scores differ ({score} {older['metrics'][score]:.6g} and {newer['metrics'][score]:.6g})"
+    elif older["per_class"] != newer["per_class"]:
+        told = "Their scores of classes differ"
+    elif older["num_images"] != newer["num_images"]:
+        told = "Their numbers of images differ"
+    else:
         return ""
-    told = f"{scores[0]} {older['metrics'][scores[0]]:.6g} and {newer['metrics'][scores[0]]:.6g}" if scores else ""
-    causes = [
+    causes = ", ".join(_causes(older, newer))
+    return f" {told}; {f'they also differ in {causes}' if causes else 'nothing that is recorded says why'}."
+
+
+def _causes(older: Result, newer: Result) -> list[str]:
+    found = [
         f"{what} ({_short(older[name])} and {_short(newer[name])})"  # type: ignore[literal-required]
         for name, what in _CAUSES.items()
         if older[name] != newer[name]  # type: ignore[literal-required]
     ]
+    if package_of(older) != package_of(newer):
+        found.append(f"package ({package_of(older) or 'none'} and {package_of(newer) or 'none'})")
     then, now = older["versions"], newer["versions"]
-    causes += [
-        f"version of {name} ({_short(then.get(name))} and {_short(now.get(name))})"
-        for name in {**then, **now}
-        if then.get(name) != now.get(name)
-    ]
-    if older["num_images"] != newer["num_images"]:
-        causes.append(f"number of images ({older['num_images']} and {newer['num_images']})")
-    why = f"so do {', '.join(causes)}" if causes else "nothing that is recorded says why"
-    return f" Their scores differ{f' ({told})' if told else ''}, and {why}."
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return found + [f"version of {name} ({_short(then.get(name))} and {_short(now.get(name))})" for name in names]
 
 
-def _short(value: str | None) -> str:
-    return "none" if value is None else _HASH.sub(r"\1", value)
+def _short(value: object) -> str:
+    return "none" if value is None else _HASH.sub(r"\1", str(value))

@@ -85,6 +85,7 @@ def _look_below(folder: Path) -> _Place:
         if os.path.lexists(where):
             found.left_out.append(LeftOut(where, f"cannot be looked into: {error.strerror}."))
 
+    links: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=note):
         folders.sort()
         if RESULT_NAME in names:
@@ -94,7 +95,8 @@ def _look_below(folder: Path) -> _Place:
         elif any(name in BEGUN for name in (*folders, *names)):
             reason = f"has not finished: it holds no {RESULT_NAME}."
             found.left_out.append(LeftOut(Path(place), reason))
-        found.files += _linked(Path(place), folders)
+        links += _linked(Path(place), folders)
+    found.files += links  # last, so that a result that lies here too keeps its own name
     return found
 
 

@@ -31,7 +31,9 @@ class Run:
 
 def changes(result: Result, differences: tuple[str, ...] = ()) -> str:
     """What the command line changed of the protocol, and what else tells a run from others; empty if nothing does."""
-    items = [*change_items(result["overrides"]), *differences]
+    told = [item.partition("=")[0] for item in differences]
+    overrides = {name: value for name, value in result["overrides"].items() if name not in told}
+    items = [*change_items(overrides), *differences]
     return f"({', '.join(items)})" if items else ""
 
 

@@ -15,10 +15,12 @@ def test_links_to_runs_are_followed_once_and_circles_end(tmp_path):
     runs.mkdir()
     (runs / "a").symlink_to(elsewhere / "a")
     (runs / "again").symlink_to(elsewhere / "a")
+    write_result(make_result(), runs / "z")
+    (runs / "latest").symlink_to("z")
     (runs / "circle").symlink_to(runs)
     (runs / "itself").symlink_to("itself")
     found = find_results([runs, runs / "itself"])
-    assert [path.relative_to(runs).as_posix() for path in found.files] == ["a/result.json", "itself"]
+    assert [path.relative_to(runs).as_posix() for path in found.files] == ["z/result.json", "a/result.json", "itself"]
     assert found.unfinished == ()
 
 

@@ -96,6 +96,8 @@ def test_what_the_command_line_says_is_not_said_again():
     assert rows(own(0.5), changed) == [("", ["voc21"]), ("(model.alpha=0.7)", ["voc21"])]
     both = [{**own(0.7, **{"model.beta": beta}), "overrides": {"model.alpha": "0.7"}} for beta in (1, 2)]
     assert [label for label, _ in rows(*both)] == ["(model.alpha=0.7, model.beta=1)", "(model.alpha=0.7, model.beta=2)"]
+    kinds = [{**own(value), "overrides": {"model.alpha": "0.7"}} for value in (0.7, "0.7")]  # alike as text
+    assert [label for label, _ in rows(*kinds)] == ['(model.alpha="0.7")', "(model.alpha=0.7)"]
 
 
 @pytest.mark.parametrize(
