@@ -14,7 +14,6 @@ from mmseg_tfovss.leaderboard.run import Run, is_partial, package_of
 
 # What may differ between two results of one run, and what it is called.
 _CAUSES = {
-    "num_images": "number of images",
     "code_hash": "code",
     "dataset_hash": "files of the dataset",
     "git_commit": "commit",
@@ -97,7 +96,7 @@ def _difference(older: Result, newer: Result) -> str:
     elif older["per_class"] != newer["per_class"]:
         told = "Their scores of classes differ"
     elif older["num_images"] != newer["num_images"]:
-        told = "Their numbers of images differ"
+        told = f"Their numbers of images differ ({older['num_images']} and {newer['num_images']})"
     else:
         return ""
     causes = ", ".join(_causes(older, newer))
