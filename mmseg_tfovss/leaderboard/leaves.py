@@ -7,7 +7,7 @@ from pathlib import Path
 import mmseg_tfovss
 from mmseg_tfovss.evaluation.result import Result
 
-_CONFIGS = Path(mmseg_tfovss.__file__).parents[1] / "configs"
+_ROOT = Path(mmseg_tfovss.__file__).parents[1]  # of a checkout; beside an installed package lie those of others
 # They change no number, or what they change is compared by other means: the networks' names and hashes.
 _ELSEWHERE = ("pretrained", "arch", "precision", "window_batch", "batch_size", "cache_dir", "data_root")
 
@@ -46,8 +46,10 @@ def _leaves(dataset: str) -> list[dict[str, str]]:
     from mmseg_tfovss.config import load_config  # their import takes seconds
     from mmseg_tfovss.engine.identity import settings_of
 
-    found = []
-    for path in sorted(_CONFIGS.rglob(f"*_{dataset}.py")):
+    found: list[dict[str, str]] = []
+    if not (_ROOT / "setup.cfg").is_file():
+        return found
+    for path in sorted((_ROOT / "configs").rglob(f"*_{dataset}.py")):
         if "_base_" not in path.parts:
             try:
                 found.append(_compared(settings_of(load_config(path))))

@@ -1,7 +1,7 @@
 """Sentences that belong to the leaderboard's tables: what the marks mean, and what to be careful of."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
@@ -23,6 +23,11 @@ _BESIDE_NOTE = (
 _PUBLISHED_NOTE = (
     "Published numbers were measured by others, under their protocols; averages are the source's own, over the same"
     " datasets."
+)
+_SAME_FOR_ALL = (
+    "short_side",
+    "model.short_side",
+    *(f"model.decode_head.{name}" for name in ("logit_scale", "prob_threshold", "area_threshold", "templates")),
 )
 _NOT_RECORDED = "not recorded"
 
@@ -46,6 +51,7 @@ def notes_of(board: Board) -> list[str]:
         *_code(results),
         *_mixed((f"{r['method']} on {r['backbone']}", r["weights_hash"], "different weights") for r in results),
         *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
+        *_mixed(_shared_settings(unified)),
     ]
 
 
@@ -104,6 +110,14 @@ def _code(results: Sequence[Result]) -> list[str]:
 
 def _runs(count: int, what: str) -> str:
     return f"{count} run{'' if count == 1 else 's'} {what}"
+
+
+def _shared_settings(results: Iterable[Result]) -> Iterator[tuple[str, str, str]]:
+    """What the unified protocol fixes for all methods, of the results that record it."""
+    for result in results:
+        for name in _SAME_FOR_ALL:
+            if name in result["settings"]:
+                yield f"{result['dataset']} (unified)", result["settings"][name], f"different values of {name}"
 
 
 def _mixed(facts: Iterable[tuple[str, str, str]]) -> list[str]:

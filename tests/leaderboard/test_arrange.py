@@ -178,6 +178,20 @@ def test_notes_warn_of_what_one_name_hides():
     assert boards.POCKET_NOTE in board(scored(1.0, dataset="pocket_all")).notes
 
 
+def test_notes_warn_of_own_settings_under_the_unified_protocol():
+    def made(scale, method, **changes):
+        settings = {"model.decode_head.logit_scale": str(scale), "model.own": str(method)}
+        return scored(1.0, method=method, settings=settings, protocol="unified", **changes)
+
+    [note] = board(made(40, "A"), made(10, "B"), scored(1.0, method="C", protocol="unified")).notes[-1:]
+    assert note == (
+        "Careful: results of voc21 (unified) have 2 different values of model.decode_head.logit_scale: they are not"
+        " comparable."
+    )
+    quiet = board(made(40, "A"), made(40, "B"), made(10, "C", overrides={"model.decode_head.logit_scale": "10"}))
+    assert not any("Careful" in note for note in quiet.notes)
+
+
 def test_notes_name_commits_uncommitted_code_and_versions_of_one_methods_code():
     one, other = "1" * 40, "2" * 40
     made = board(

@@ -72,7 +72,7 @@ def test_results_that_do_not_record_their_settings_go_by_name_and_say_so():
 
 
 def test_where_no_config_is_nothing_can_be_compared(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(leaves, "_CONFIGS", tmp_path)
+    monkeypatch.setattr(leaves, "_ROOT", tmp_path)
     leaves._leaves.cache_clear()
     published, [note] = beside(ours(settings))
     leaves._leaves.cache_clear()

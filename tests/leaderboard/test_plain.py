@@ -86,6 +86,10 @@ def test_markdown_shows_the_text_itself(text):
             assert "".join(texts) == shown
 
 
+def test_what_only_some_readers_of_markdown_know_is_text_too():
+    assert escape_markdown("$x$ ~~y~~") == r"\$x\$ \~\~y\~\~"
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_markdown_tables_keep_their_shape(seed):
     board = hostile_board(random.Random(seed))
