@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 
 from mmseg_tfovss.evaluation.result import Result
 
-# Settings that belong to a dataset: they differ between the columns of one row by nature.
+# Settings that belong to a dataset: they differ between the columns of one row by nature. So may those that say how much
+# is computed at a time, which depends on the images' size.
 _OF_DATASET = ("dataset", "prepared_by", "test_dataloader.dataset", "test_evaluator", "model.decode_head.vocabulary")
+_AT_A_TIME = ("test_dataloader.batch_size", "model.window_batch")
 _SAFE = re.compile(r"[\w./+: -]+")  # in a text that needs no quotation marks
 _PREFIX = 7  # of a hash, if it is enough
 _LONG, _HEAD = 60, 40  # characters of a value
@@ -157,7 +159,7 @@ def _short_hashes(hashes: Iterable[str]) -> dict[str, str]:
 
 
 def _is_of_dataset(name: str) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in _OF_DATASET)
+    return any(name == part or name.startswith(f"{part}.") for part in (*_OF_DATASET, *_AT_A_TIME))
 
 
 def _grouped(places: Iterable[int], key: Callable[[int], Hashable]) -> list[list[int]]:

@@ -46,6 +46,15 @@ def test_what_belongs_to_a_dataset_does_not_part_the_others():
     ]
 
 
+def test_what_is_computed_at_a_time_does_not_part_the_others():
+    fast = own(0.5, **{"test_dataloader.batch_size": 8})
+    assert rows(own(0.5), fast, own(0.5, "voc20")) == [
+        ("", ["voc20"]),
+        ("(test_dataloader.batch_size not set)", ["voc21"]),
+        ("(test_dataloader.batch_size=8)", ["voc21"]),
+    ]
+
+
 def test_an_option_that_only_one_of_two_states_is_named_in_both():
     assert rows(own(0.5), own(0.5, **{"model.beta": True})) == [
         ("(model.beta not set)", ["voc21"]),
