@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 
 from mmseg_tfovss.evaluation.result import Result
 
-# Settings that belong to a dataset: they differ between the columns of one row by nature. So may those that say how much
-# is computed at a time, which depends on the images' size.
+# Settings that belong to a dataset: they differ between the columns of one row by nature. So may those that say how
+# much is computed at a time, which depends on the images' size.
 _OF_DATASET = ("dataset", "prepared_by", "test_dataloader.dataset", "test_evaluator", "model.decode_head.vocabulary")
 _AT_A_TIME = ("test_dataloader.batch_size", "model.window_batch")
 _SAFE = re.compile(r"[\w./+: -]+")  # in a text that needs no quotation marks
