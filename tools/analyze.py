@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     for kind in (methods, patches, discriminability, *dslo):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     for kind in (patches, discriminability, *dslo):
-        kind.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+        kind.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
 
@@ -181,7 +181,7 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     check_target(out, "--out", PICTURE_ENDINGS)
     options = parse_options(arguments.cfg_options)
     if arguments.short_side is not None:
-        options["short_side"] = arguments.short_side
+        options["model.short_side"] = arguments.short_side
     config = load_config(arguments.config, options)
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
     with whole_file(out) as scratch:

@@ -26,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
 
@@ -46,7 +46,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
     """One config in every precision."""
-    from mmseg_tfovss.engine.single import build_method, config_resize
+    from mmseg_tfovss.engine.single import build_method
     from mmseg_tfovss.profiling.benchmark import time_stages, use_random_text
 
     timings = {}
@@ -57,7 +57,7 @@ def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace
         model = build_method(config, arguments.device)
         if arguments.random_weights:
             use_random_text(model)
-        timings[precision] = time_stages(model, image, config_resize(config), arguments.repeats)
+        timings[precision] = time_stages(model, image, arguments.repeats)
     return timings
 
 

@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--short-side", type=int, help="resize the images to it first; default: each config's")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--cell", type=int, default=480, help="long side of a picture in pixels (default 480)")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
+    )
     arguments = parser.parse_args()
     arguments.configs = [path for path in arguments.paths if path.suffix == ".py"]
     arguments.images = [path for path in arguments.paths if path.suffix != ".py"]
@@ -58,7 +60,7 @@ def main() -> None:
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
-            options["short_side"] = arguments.short_side
+            options["model.short_side"] = arguments.short_side
         configs = [load_config(path, options) for path in arguments.configs]
         words = take_words(configs, options, arguments.classes, arguments.classes_file)
         names = compare.shared_names(configs)

@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar=("Y", "X"),
         help="with --save-logits: add patch_logits of the window at this corner of the resized image",
     )
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     if arguments.window and not arguments.save_logits:
         parser.error("--window needs --save-logits")
@@ -40,14 +40,14 @@ def main() -> None:
         from rich.console import Console
 
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
+        from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
         from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
-            options["short_side"] = arguments.short_side
+            options["model.short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
         words = take_words([config], options, arguments.classes, arguments.classes_file)
         if not arguments.image.is_file():
@@ -57,8 +57,7 @@ def main() -> None:
             console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)
         model = build_method(config, arguments.device or get_device())
         window = tuple(arguments.window) if arguments.window else None
-        resize = config_resize(config)
-        result = segment_file(model, arguments.image, resize, keep_logits=arguments.save_logits, window=window)
+        result = segment_file(model, arguments.image, keep_logits=arguments.save_logits, window=window)
 
         colours = named_colours(result.names)
         overlay = draw_overlay(result.image, result.pred, result.names, colours)

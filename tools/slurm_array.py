@@ -33,7 +33,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--local", type=int, metavar="N", help="run here, N processes at a time; nothing is submitted")
     parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
+    )
     parser.add_argument(
         "--restart-changed",
         action="store_true",

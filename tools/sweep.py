@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
         "--cache", type=float, default=4.0, metavar="GIB", help="memory for what combinations share; default: 4"
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all"
+    )
     return parser.parse_intermixed_args()
 
 
@@ -34,6 +36,7 @@ def run(arguments: argparse.Namespace) -> bool:
 
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.leaderboard.plain import printable
     from mmseg_tfovss.sweeps.report import best_lines, write_report
     from mmseg_tfovss.sweeps.run import sweep
     from mmseg_tfovss.sweeps.table import ERROR, TABLE_NAME
@@ -50,9 +53,10 @@ def run(arguments: argparse.Namespace) -> bool:
     rows = sweep(paths, options, swept, folder, device, arguments.samples, int(arguments.cache * 2**30))
     written = [folder / TABLE_NAME, *write_report(rows, swept, folder, name)]
     failed = sum(bool(row[ERROR]) for row in rows)
-    print(*best_lines(rows, swept), *(f"Written: {path}" for path in written), sep="\n")
+    print(*best_lines(rows, swept), *(f"Written: {printable(path)}" for path in written), sep="\n")
     if failed:
-        print(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
+        table = printable(folder / TABLE_NAME)
+        print(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {table}.")
     return not failed
 
 

@@ -10,7 +10,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", help="config file, e.g. configs/sclip/sclip_vit-pocket_pocket_all.py")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>[_unified]")
     parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16 protocol=unified"
+        "--cfg-options",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="e.g. model.precision=bf16 protocol=unified",
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(

@@ -157,6 +157,7 @@ class CLIPImageEncoder(nn.Module):
             loaded.weights_hash,
             position_mode,
         )
+        self.mean, self.std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
         self.conv1, self.ln_pre, self.ln_post = visual.conv1, visual.ln_pre, visual.ln_post
         self.class_embedding, self.positional_embedding = (
             visual.class_embedding,

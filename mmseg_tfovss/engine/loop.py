@@ -19,7 +19,7 @@ from torch import Tensor
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.distributed import share_first
-from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, files_hash, run_identity
+from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, files_hash, run_identity, unwrapped
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
@@ -80,6 +80,13 @@ class ResumableTestLoop(TestLoop):
         settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
         settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
         super().__init__(runner, settings, evaluator)
+        if runner._load_from not in (None, "none"):
+            raise ValueError(
+                f"The checkpoint {runner._load_from} has no effect: nothing is trained here, and the weights are"
+                " model.backbone.pretrained. Leave load_from out, or give 'none'."
+            )
+        runner._load_from = None
+        unwrapped(runner.model).cfg = runner.cfg
         self.save_images, self.save_seconds = save_images, save_seconds
         self.resume, self.restart_changed = resume, restart_changed
         self.metric = _only_metric(self.evaluator.metrics)
@@ -153,7 +160,8 @@ class ResumableTestLoop(TestLoop):
             StoppedError: by a signal; the state is kept.
             PeerError: another process has failed.
         """
-        if self._part is None:
+        by_itself = self._part is None  # by MMEngine's Runner, and not by tools/test.py: nobody asks for the state
+        if by_itself:
             self.begin()
         assert self._peers is not None
         self.runner.call_hook("before_test")
@@ -174,6 +182,8 @@ class ResumableTestLoop(TestLoop):
                     raise
             self._peers.wait()
             self.total = self._total(self._peers)
+            if by_itself:
+                share_first(self.state.forget)
             return self._evaluate()
 
     def _evaluate(self) -> dict[str, float]:

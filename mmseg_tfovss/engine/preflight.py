@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
-from mmseg_tfovss.config import check_names, check_settings
+from mmseg_tfovss.config import check_loader, check_names, check_settings
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.words import THRESHOLDS, check_words
@@ -46,6 +46,7 @@ def check_config(config: Config) -> Vocabulary:
     if LOOPS.get(config.test_cfg.type) is not ResumableTestLoop:
         raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
+    check_loader(config)
     head = config.model.decode_head
     vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
     for name in THRESHOLDS:

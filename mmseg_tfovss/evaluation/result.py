@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -13,7 +14,8 @@ SCHEMA_VERSION = 1
 RESULT_NAME = "result.json"
 OVERLAYS_NAME, OVERLAYS = "overlays", "*_overlay.png"  # pictures of some images: a folder beside it, and their names
 PROTOCOLS = ("paper", "unified")
-
+_LARGEST = 16 << 20  # bytes; real ones have some kilobytes
+_DIGITS = 1000
 
 # Keys that the first results lacked, and what they mean then.
 _LATER_KEYS: dict[str, Any] = {
@@ -113,12 +115,16 @@ def read_result(path: Path) -> Result:
     """
     path = path / RESULT_NAME if path.is_dir() else path
     if not path.is_file():
+        if os.path.lexists(path):
+            raise ValueError(f"{path} is no regular file: delete it and run the test again.")
         raise FileNotFoundError(f"{path} does not exist: that run has not finished (tools/test.py writes it last).")
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        result = _read_json(path)
+    except ValueError as error:
         raise ValueError(f"{path} is not a result file ({error}): delete it and run the test again.") from error
-    if not isinstance(result, dict) or result.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(result, dict) or type(result.get("schema_version")) is not int:
+        result = {}
+    if result.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} does not have the schema version {SCHEMA_VERSION}: run the test again.")
     result = {**_LATER_KEYS, **result}
     missing = Result.__required_keys__ - set(result)
@@ -146,6 +152,34 @@ def set_aside(folder: Path) -> Path | None:
     if overlays.is_dir() and not aside.exists():
         overlays.rename(aside)
     return current.rename(kept)
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401
+    """What a file holds, however damaged: a ValueError says what is wrong with it."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"larger than {_LARGEST >> 20} MiB")
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_mapping, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+
+
+def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two values of one key, nothing says which is meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:40]!r} occurs twice")
+        found[key] = value
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _number(value: float) -> float | None:

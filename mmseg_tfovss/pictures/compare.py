@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmseg_tfovss.datasets.files import read_image, read_labels
-from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
+from mmseg_tfovss.engine.single import build_method, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
 from mmseg_tfovss.pictures.overlay import dataset_colours, dataset_facts, named_colours
 from mmseg_tfovss.registry import DATASETS, TRANSFORMS
@@ -60,7 +60,7 @@ def draw_comparison(
         present.update(*(np.unique(truth).tolist() for truth in truths))
     for title, config in zip(_titles(configs), configs, strict=True):
         model = build_method(config, device)
-        results = [segment_file(model, path, config_resize(config)) for path in images]
+        results = [segment_file(model, path) for path in images]
         cells = [tint(result.image, result.pred, colours) for result in results]
         columns.append(Column(title, [shrink(picture, cell) for picture in cells]))
         present.update(*(np.unique(result.pred).tolist() for result in results))
@@ -232,13 +232,18 @@ def read_annotations(samples: Sequence[Mapping[str, Any]], config: Config) -> li
         changed = dict(sample)
         for step in steps:
             changed = step(changed)
-        truths.append(changed["gt_seg_map"])
+        truths.append(_relabelled(changed["gt_seg_map"], config.test_evaluator.get("relabel") or {}))
     return truths
 
 
 def _reads(step: Config) -> bool:
-    """Whether a step of a pipeline reads or relabels, rather than resizes, cuts or packs."""
-    return step["type"] in ("LoadImage", "LoadLabels", "Relabel")
+    """Whether a step of a pipeline reads or relabels, rather than changes or packs what is read."""
+    return step["type"] in ("LoadImageFromFile", "LoadImage", "LoadAnnotations", "LoadLabels", "Relabel")
+
+
+def _relabelled(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
+    """Labels as CLIPtrase's metric changes them."""
+    return np.select([labels == old for old in mapping], list(mapping.values()), labels) if mapping else labels
 
 
 def _share_dataset(configs: Sequence[Config]) -> bool:

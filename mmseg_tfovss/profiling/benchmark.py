@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -75,13 +74,12 @@ class Timing:
 
 
 @torch.inference_mode()
-def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform, repeats: int) -> Timing:
+def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
     """Time a method on one image, stage by stage; the first, unmeasured pass warms up.
 
     Args:
         model: on its device.
         path: image file.
-        resize: of :func:`mmseg_tfovss.engine.single.config_resize`, or a short side in pixels.
         repeats: measured passes (>= 1); the median is reported.
     """
     device = model.decode_head.query_class.device
@@ -96,7 +94,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransfo
         for _ in range(repeats + 1):
             steps.start()
             clock = Clock(device)
-            original, image = load_image(model, path, resize)
+            original, image = load_image(model, path)
             clock.lap("load")
             meta = {"ori_shape": original.shape[:2], "img_path": str(path)}
             [assembly] = model.inference([image], [meta])

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 from torch import Tensor
 
-from mmseg_tfovss.engine.single import build_method, config_resize, load_image
+from mmseg_tfovss.engine.single import build_method, load_image
 from mmseg_tfovss.methods.dslo import DSLO
 from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours
 from mmseg_tfovss.studies.discrepancy.maps import DiscrepancyMaps, find_discrepancy_maps, require_dslo
@@ -62,7 +62,7 @@ def draw_discrepancy(config: Config, path: Path, device: str, max_classes: int =
     require_dslo(config, "discrepancy")
     model = build_method(config, device)
     assert isinstance(model, DSLO)
-    original, image = load_image(model, path, config_resize(config))
+    original, image = load_image(model, path)
     maps = find_discrepancy_maps(model, image, (original.shape[0], original.shape[1]), max_classes, str(path))
     head = model.decode_head
     names = head.vocabulary.shown_names

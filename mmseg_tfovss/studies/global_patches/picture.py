@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmseg_tfovss.engine.single import Segmentation, build_method, config_resize, load_image, segment_file
+from mmseg_tfovss.engine.single import Segmentation, build_method, load_image, segment_file
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
 from mmseg_tfovss.ops.clustering import NOISE
 from mmseg_tfovss.pictures.grid import MID_GREY, tint
@@ -60,9 +60,8 @@ def draw_global_patches(
         )
     model = build_method(config, device)
     assert isinstance(model, CLIPtrase)
-    resize = config_resize(config)
-    maps = find_patch_maps(model, load_image(model, path, resize)[1], layers, patch)
-    return draw_patch_maps(model, maps, segment_file(model, path, resize), path.name)
+    maps = find_patch_maps(model, load_image(model, path)[1], layers, patch)
+    return draw_patch_maps(model, maps, segment_file(model, path), path.name)
 
 
 def draw_patch_maps(model: CLIPtrase, maps: PatchMaps, result: Segmentation, name: str) -> Figure:
