@@ -92,6 +92,24 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     assert (end.value.code, capsys.readouterr().out) == (143, "")
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_words_are_forced_by_a_flag_that_is_an_option(forced, tmp_path, monkeypatch):
+    from mmseg_tfovss.engine import run, signals
+
+    seen = []
+
+    def stopped(config, **_):
+        seen.append((config.force_vocabulary, dict(config.overrides)))
+        raise signals.StoppedError(signal.SIGTERM)
+
+    monkeypatch.setattr(run, "run_test", stopped)
+    flags = ["--force-vocabulary"] if forced else []
+    monkeypatch.setattr(sys, "argv", ["test.py", str(SCLIP), "--work-dir", str(tmp_path), *flags])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "tools/test.py"), run_name="__main__")
+    assert seen == [(forced, {"force_vocabulary": "True"} if forced else {})]
+
+
 def test_scores_are_shown_even_if_the_result_cannot_be_written(tmp_path, monkeypatch, capsys):
     from mmseg_tfovss.engine import run
 
