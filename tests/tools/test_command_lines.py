@@ -118,7 +118,7 @@ def test_options_that_are_given_twice_add_up(tool, monkeypatch):
     first = {
         "demo": ["a.png", "c.py"],
         "compare": ["a.png", "c.py", "--out", "o.png"],
-        "analyze": ["methods", "c.py", "--out", "o.png"],
+        "analyze": ["discrepancy", "a.png", "c.py"],
     }.get(tool, ["c.py"])
     options = ["--cfg-options", "a=1", "--cfg-options", "b=2", "c=3"]
     spec = importlib.util.spec_from_file_location(f"tool_{tool}", ROOT / "tools" / f"{tool}.py")
