@@ -12,7 +12,9 @@ def parse_arguments() -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True)
     methods = kinds.add_parser("methods", help="several methods on the same samples, beside the annotation")
     methods.add_argument("configs", nargs="+", help="configs with one and the same dataset")
-    methods.add_argument("--samples", type=int, nargs="+", default=[0, 1, 2], help="indices into the dataset")
+    methods.add_argument(
+        "--samples", type=int, action="extend", nargs="+", help="indices into the dataset; default: 0 1 2"
+    )
     methods.add_argument("--out", type=Path, required=True, help="PNG to write")
     methods.set_defaults(run=run_methods)
 
@@ -22,7 +24,12 @@ def parse_arguments() -> argparse.Namespace:
     patches.add_argument("image", type=Path)
     patches.add_argument("config", help="a config of CLIPtrase")
     patches.add_argument(
-        "--layers", type=int, nargs="+", metavar="N", help="block numbers; default: the quarters and the last two"
+        "--layers",
+        type=int,
+        action="extend",
+        nargs="+",
+        metavar="N",
+        help="block numbers; default: the quarters and the last two",
     )
     patches.add_argument(
         "--patch", type=int, nargs=2, metavar=("ROW", "COLUMN"), help="from 0; default: the one in the middle"
@@ -95,7 +102,7 @@ def run_methods(arguments: argparse.Namespace) -> None:
 
     check_target(arguments.out, "--out", PICTURE_ENDINGS)
     configs = [load_config(path) for path in arguments.configs]
-    picture = draw_method_grid(configs, arguments.samples, arguments.device)
+    picture = draw_method_grid(configs, arguments.samples or [0, 1, 2], arguments.device)
     with whole_file(arguments.out) as scratch:
         picture.save(scratch)
     print(f"Written: {arguments.out}")

@@ -18,7 +18,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--random-weights", action="store_true", help="no checkpoint, no text tower: timing only")
-    parser.add_argument("--precision", nargs="+", default=["fp32"], help="compared with the first: fp32 bf16 fp16")
+    parser.add_argument(
+        "--precision", action="extend", nargs="+", help="compared with the first: fp32 (default) bf16 fp16"
+    )
     parser.add_argument(
         "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
     )
@@ -27,7 +29,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.precision = arguments.precision or ["fp32"]
+    return arguments
 
 
 def check(arguments: argparse.Namespace) -> None:

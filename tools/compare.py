@@ -14,6 +14,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="picture to write: .png, .jpg, .pdf, ...")
     parser.add_argument(
         "--ground-truth",
+        action="extend",
         nargs="+",
         metavar="FILE",
         help="an annotation per image (class ids), or auto: that of the first config's dataset",

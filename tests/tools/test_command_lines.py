@@ -1,5 +1,6 @@
 """The command lines as a user starts them."""
 
+import importlib.util
 import json
 import runpy
 import signal
@@ -134,3 +135,19 @@ def test_leaderboard(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert "59.12" in (tmp_path / "board/leaderboard.md").read_text()
     assert run("leaderboard.py", "none", "--out", "board", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("tool", ["test", "demo", "compare", "benchmark", "sweep", "slurm_array", "analyze"])
+def test_options_that_are_given_twice_add_up(tool, monkeypatch):
+    """As MMEngine's; before, the first ones were lost without a word."""
+    first = {
+        "demo": ["a.png", "c.py"],
+        "compare": ["a.png", "c.py", "--out", "o.png"],
+        "analyze": ["discrepancy", "a.png", "c.py"],
+    }.get(tool, ["c.py"])
+    options = ["--cfg-options", "a=1", "--cfg-options", "b=2", "c=3"]
+    spec = importlib.util.spec_from_file_location(f"tool_{tool}", ROOT / "tools" / f"{tool}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [tool, *first, *options])
+    assert module.parse_arguments().cfg_options == ["a=1", "b=2", "c=3"]
