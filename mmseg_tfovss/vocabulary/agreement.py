@@ -76,7 +76,7 @@ def check_fits(
         return
     check_order(vocabulary, classes, dataset)
     for name, value in thresholds.items():
-        if value and not is_background(classes[0]):
+        if _acts(value) and not is_background(classes[0]):
             raise ValueError(
                 f"model.decode_head.{name}={value} makes class 0 the background, but class 0 of the dataset {dataset}"
                 f" is {quoted(classes[0])}: set it to 0; or, if that class is everything else, call it background"
@@ -97,7 +97,7 @@ def check_background(vocabulary: Vocabulary, name: str, value: float | None) -> 
     Raises:
         ValueError: the list says that it has no background.
     """
-    if value and vocabulary.background is False:
+    if _acts(value) and vocabulary.background is False:
         raise ValueError(
             f"model.decode_head.{name}={value} makes class 0 the background, but class 0 of {vocabulary.source} is"
             f" {quoted(vocabulary.names[0])}, and that list has no background: set it to 0, or put background words in"
@@ -166,6 +166,11 @@ def is_background(name: str) -> bool:
         _EVERYTHING_ELSE.fullmatch("".join(words)) is not None
         or all(_EVERYTHING_ELSE.fullmatch(word) for word in words)
     )
+
+
+def _acts(threshold: object) -> bool:
+    """Whether a threshold is on; what is no number is refused where its range is checked."""
+    return isinstance(threshold, int | float) and bool(threshold)
 
 
 def _fit_there(found: int, name: str, words: Sequence[Sequence[str]], names: Sequence[str], own: Sequence[int]) -> int:

@@ -278,10 +278,11 @@ def _read(name: str, known: list[str], kind: str, prefix: str) -> list[str]:
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"The {kind} file {path} does not exist. Bundled names: {', '.join(known)}.")
     close = difflib.get_close_matches(name, known, n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else _as_list(name)
+    hint = f" Did you mean {' or '.join(close)}?" if close else _as_list(name, one=prefix != "")
     raise ValueError(f"Unknown {kind} {name!r}.{hint} Bundled names: {', '.join(known)}.")
 
 
-def _as_list(name: str) -> str:
+def _as_list(name: str, *, one: bool = False) -> str:
+    """What to write, if the name is meant to be words; one word may be meant to be the background."""
     words = [word.strip() for word in name.replace(";", ",").split(",")]
-    return f" Words are given as a list: {words[:3]!r}." if len(words) > 1 else ""
+    return f" Words are given as a list: {words[:3]!r}." if one or len(words) > 1 else ""

@@ -41,6 +41,7 @@ def with_features(words_file, tmp_path, **kwargs):
         ({"vocabulary": "voc12"}, r"Unknown vocabulary 'voc12'\. Did you mean"),
         ({"templates": "imagenet81"}, r"Unknown template set 'imagenet81'\. Did you mean imagenet8"),
         ({"logit_scale": "high"}, r"logit_scale must lie in .*, but got 'high'"),
+        ({"vocabulary": "voc20", "prob_threshold": "low"}, r"prob_threshold must lie in .*, but got 'low'"),
         ({"prob_threshold": "low"}, r"prob_threshold must lie in .*, but got 'low'"),
         ({"logit_scale": float("inf")}, r"logit_scale must lie in .*, but got inf"),
     ],

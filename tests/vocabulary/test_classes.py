@@ -119,7 +119,9 @@ def test_empty_background_is_refused(tmp_path):
 
 
 def test_unknown_background_list_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"Unknown background word list 'nowhere'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown background word list 'nowhere'\. Words are given as a list: \['nowhere'\]"
+    ):
         load_vocabulary(write(tmp_path, "cat\n"), background="nowhere")
 
 

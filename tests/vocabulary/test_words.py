@@ -157,9 +157,9 @@ def test_files_of_any_bytes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 5))
 def test_many_files_of_any_bytes(seed, tmp_path):
-    assert try_files(tmp_path, seed, 20_000) > 1000
+    assert try_files(tmp_path, seed, 5000) > 250
 
 
 def said_of(word):
