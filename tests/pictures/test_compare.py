@@ -133,7 +133,9 @@ def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
     with pytest.raises(ValueError, match=r"b\.jpg is none of the 1 images of ade20k"):
         compare.find_truths([tmp_path / "b.jpg"], ade)
     missing = load_config(CONFIGS / "sclip/sclip_vit-b16_voc21.py")
-    with pytest.raises(FileNotFoundError, match="The dataset voc21 is not in data/VOCdevkit/VOC2012: prepare it"):
+    with pytest.raises(
+        FileNotFoundError, match="data/VOCdevkit/VOC2012 of the dataset voc21 does not exist: prepare it"
+    ):
         compare.find_truths([tmp_path / "b.jpg"], missing)
     missing.pop("test_dataloader")
     with pytest.raises(ValueError, match="has no dataset; name annotation files"):
