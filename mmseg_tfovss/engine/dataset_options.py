@@ -6,8 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmseg.datasets import BaseSegDataset
 
+from mmseg_tfovss.datasets.framework import BaseSegDataset
 from mmseg_tfovss.registry import DATASETS
 
 _WHERE = "test_dataloader.dataset"

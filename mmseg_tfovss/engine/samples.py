@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from mmseg_tfovss.datasets.files import FORMATS
+from mmseg_tfovss.datasets.framework import BaseSegDataset
 from mmseg_tfovss.whole_file import SCRATCH_NAME
 
 _NAMED = 3  # files named in a message
