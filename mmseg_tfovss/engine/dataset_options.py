@@ -23,6 +23,8 @@ _ONLY_DEFAULT = {
     "backend_args": (None, "leave it out, for files are read from the disks of this machine"),
     "test_mode": (True, "leave it True"),
 }
+# MMCV's loaders take what has lost its labels in compression, and much else; those of this package name the file.
+_OWN_LOADERS = {"LoadImageFromFile": "LoadImage", "LoadAnnotations": "LoadLabels"}
 _SWITCHES = ("test_mode", "lazy_init", "serialize_data", "reduce_zero_label")
 _FOLDERS = ("img_path", "seg_map_path")
 _FACTS = ("classes", "palette", "ignore_index")  # of metainfo; what else there is, nobody reads
@@ -43,6 +45,7 @@ def check_dataset_options(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"{_WHERE}.type must be a dataset itself, not one made of others, but got {settings['type']}.")
     _check_effects(settings, kind)
     _check_values(settings)
+    _check_pipeline(settings.get("pipeline"))
     if issubclass(kind, BaseSegDataset):
         _check_folders(settings, kind)
         _check_facts(settings.get("metainfo"), kind)
@@ -99,6 +102,17 @@ def _check_values(settings: Mapping[str, Any]) -> None:
             f"{_WHERE}.indices must be a number of images (below 0: the last ones) or a list of their numbers, but got"
             f" {indices!r}."
         )
+
+
+def _check_pipeline(steps: object) -> None:
+    where = f"{_WHERE}.pipeline"
+    named = isinstance(steps, Sequence) and all(isinstance(step, Mapping) and "type" in step for step in steps)
+    if not steps or not named or not isinstance(steps, Sequence):
+        raise ValueError(f"{where} must be a list of steps, [dict(type='LoadImage'), ...], but got {steps!r}.")
+    for number, step in enumerate(steps):
+        own = _OWN_LOADERS.get(str(step["type"]).rpartition(".")[2])
+        if own:
+            raise ValueError(f"{where}.{number}.type={step['type']} takes damaged and lossy files: use {own}.")
 
 
 def _check_folders(settings: Mapping[str, Any], kind: type[BaseSegDataset]) -> None:

@@ -20,6 +20,7 @@ OWN = {
     "data_prefix": {"img_path": "images", "seg_map_path": "labels"},
     "test_mode": True,
     "metainfo": {"classes": ("cat", "dog")},
+    "pipeline": [{"type": "LoadImage"}, {"type": "LoadLabels"}, {"type": "PackSegInputs"}],
 }
 
 
@@ -71,6 +72,11 @@ def test_options_that_act_are_taken(changes):
         ({"data_prefix": None, "data_root": None}, "names no folder: set its data_root"),
         ({"type": "RepeatDataset"}, r"type must be a dataset itself, not one made of others, but got RepeatDataset"),
         ({"type": "ConcatDataset"}, "type must be a dataset itself"),
+        ({"pipeline": None}, r"pipeline must be a list of steps, .* but got None"),
+        ({"pipeline": []}, r"pipeline must be a list of steps, .* but got \[\]"),
+        ({"pipeline": ["LoadImage"]}, "pipeline must be a list of steps"),
+        ({"pipeline": [{"type": "LoadImageFromFile"}]}, r"pipeline\.0\.type=LoadImageFromFile takes .*: use LoadImage"),
+        ({"pipeline": [{"type": "mmseg.LoadAnnotations"}]}, r"pipeline\.0\.type=.* takes .* files: use LoadLabels"),
         ({"metainfo": None}, r"has no classes: set test_dataloader\.dataset\.metainfo=dict\(classes="),
         ({"metainfo": {}}, "has no classes"),
         (
