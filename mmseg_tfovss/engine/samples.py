@@ -178,7 +178,7 @@ def _is_picture(entry: "os.DirEntry[str]") -> bool:
     """Whether something that is not taken may be meant as an image: by name, by content, or a link to nothing."""
     hidden = entry.name.startswith(".")  # macOS leaves such notes beside files, under their names
     if not Path(entry).exists():
-        return not hidden
+        return not entry.name.startswith(".#")  # Emacs's locks
     if not hidden and entry.name.lower().endswith(_PICTURES):
         return True
     if not entry.is_file() or SCRATCH_NAME.fullmatch(entry.name):  # reading from a pipe would not end

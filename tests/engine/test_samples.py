@@ -64,10 +64,11 @@ def test_an_image_that_the_suffix_leaves_out_is_named(name, root):
 @pytest.mark.parametrize("name", ["notes.txt", "Thumbs.db", "._a.jpg", ".DS_Store", "a.json", ".a.4711.jpg"])
 def test_what_is_no_image_may_lie_beside(name, root):
     (root / "images" / name).write_text("BMW, or anything")
+    (root / "images" / ".#a.jpg").symlink_to("somebody@somewhere.1")  # Emacs's
     assert checked(root) == ["a.jpg", "b.jpg", "sub/c.jpg"]
 
 
-@pytest.mark.parametrize("name", ["d.jpg", "sub/d.jpg", "more"])
+@pytest.mark.parametrize("name", ["d.jpg", "sub/d.jpg", "more", ".d.JPG"])
 def test_a_link_to_nothing_is_named(name, root):
     (root / "images" / name).symlink_to("gone.jpg")
     with pytest.raises(ValueError, match=rf"leave out .*/{name} \(a link to gone\.jpg, which does not exist\)"):
