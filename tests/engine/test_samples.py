@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
+from mmseg_tfovss.engine.identity import dataset_hash
 from mmseg_tfovss.engine.preflight import build_dataset, check_files
 from mmseg_tfovss.engine.samples import left_out
 from mmseg_tfovss.registry import DATASETS
@@ -73,6 +74,14 @@ def test_a_link_to_nothing_is_named(name, root):
     (root / "images" / name).symlink_to("gone.jpg")
     with pytest.raises(ValueError, match=rf"leave out .*/{name} \(a link to gone\.jpg, which does not exist\)"):
         checked(root)
+
+
+def test_names_of_other_bytes_are_images_too(root):
+    odd = os.fsdecode(b"caf\xe9 [b]")
+    before = dataset_hash(build_dataset(settings(root)))
+    pair(root, odd)
+    assert checked(root) == ["a.jpg", "b.jpg", f"{odd}.jpg", "sub/c.jpg"]
+    assert dataset_hash(build_dataset(settings(root))) != before
 
 
 def test_links_to_files_elsewhere_are_images(root):
