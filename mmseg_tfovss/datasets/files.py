@@ -6,6 +6,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 MOST_PIXELS = 2**27  # of a picture: 11585 x 11585; its labels are a gigabyte
 _MOST_BYTES = 2**30  # of a file: three channels of 16 bits, not compressed, need fewer
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")  # as Pillow calls them
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")  # as Pillow calls them
 # What holds numbers as they were written. GIF does not, for writers renumber its palette; nor does PPM, for readers
 # stretch what has another maximum than 255.
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
@@ -25,6 +26,13 @@ _OTHER_NUMBERS = {"I": "integers of more than 8 bits", "F": "fractions"}
 _JPEG_END = b"\xff\xd9"
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 274, 258, 259, 262, 339
 _UPRIGHT, _FIRST_TRANSPOSED, _LAST_ORIENTATION = 1, 5, 8  # from 5 on, width and height change places
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Formats that are read at all, by Pillow's names; a build of it may lack some."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -58,7 +66,7 @@ def load_image(path: str | Path) -> tuple[np.ndarray, int]:
         if kind in ("TIFF", "AVIF") and orientation != _UPRIGHT:  # OpenCV's versions differ in what they turn
             raise ValueError(f"The {name} is a {kind} file that is to be turned: save it upright, without that tag.")
         if kind not in ("JPEG", "MPO") or not raw.rstrip(b"\x00").endswith(_JPEG_END):
-            _check_complete(picture, raw, name)
+            _check_complete(picture, raw, name, decode=kind != "PNG")  # whose checksums tell
     return _turned(_pixels(raw, mode, name), orientation), orientation
 
 
@@ -202,14 +210,14 @@ def _opened(raw: bytes, name: str) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of what is refused here or does no harm
         try:
-            picture: Image.Image = Image.open(io.BytesIO(raw), formats=FORMATS)
+            picture: Image.Image = Image.open(io.BytesIO(raw), formats=formats())
             pixels = picture.width * picture.height
         except Image.DecompressionBombError as error:  # says how many
             picture, pixels = Image.new("L", (1, 1)), int((re.findall(r"\d+", str(error)) or [MOST_PIXELS + 1])[0])
         except UnidentifiedImageError:
             raise ValueError(
-                f"The {name} is truncated or damaged, or of a kind that is not read (as are {', '.join(FORMATS[:3])} of"
-                " at most 32 bits): replace the file."
+                f"The {name} is truncated or damaged, or of a kind that is not read (as are"
+                f" {', '.join(_FORMATS[:3])} of at most 32 bits): replace the file."
             ) from None
         # Pillow signals damage with any exception, depending on where it is.
         except Exception as error:
@@ -223,13 +231,14 @@ def _opened(raw: bytes, name: str) -> Iterator[Image.Image]:
             yield picture
 
 
-def _check_complete(picture: Image.Image, raw: bytes, name: str) -> None:
+def _check_complete(picture: Image.Image, raw: bytes, name: str, *, decode: bool = True) -> None:
     """Decode a picture with Pillow, which notices missing data; of a PNG, look at every checksum."""
     try:
         if picture.format == "PNG":
             with Image.open(io.BytesIO(raw), formats=("PNG",)) as again:
                 again.verify()
-        picture.load()
+        if decode:
+            picture.load()
     except Exception as error:  # as above
         raise ValueError(f"The {name} is truncated or damaged ({error}): replace the file.") from error
 

@@ -153,6 +153,9 @@ def _check_facts(facts: object, kind: type[BaseSegDataset]) -> None:
         raise ValueError(
             f"{_WHERE}.metainfo.classes: {foreign[0]!r} is none of the {len(own or ())} classes of {kind.__name__}."
         )
+    ignored = given.get("ignore_index")
+    if ignored is not None and (isinstance(ignored, bool) or not isinstance(ignored, int)):
+        raise ValueError(f"{_WHERE}.metainfo.ignore_index must be a label or None, but got {ignored!r}.")
     if "palette" in given:
         _check_palette(given["palette"], len(classes))
 

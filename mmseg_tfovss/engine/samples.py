@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from PIL import Image
 
-from mmseg_tfovss.datasets.files import FORMATS
+from mmseg_tfovss.datasets.files import formats
 from mmseg_tfovss.datasets.framework import BaseSegDataset
 from mmseg_tfovss.whole_file import SCRATCH_NAME
 
@@ -187,7 +187,7 @@ def _is_picture(entry: "os.DirEntry[str]") -> bool:
         with Path(entry).open("rb") as file:
             if not file.read(4).startswith(_BEGINNINGS):
                 return False
-        with Image.open(entry.path, formats=FORMATS):
+        with Image.open(entry.path, formats=formats()):
             return True
     except Image.DecompressionBombError:
         return True

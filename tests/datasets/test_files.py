@@ -344,6 +344,14 @@ def test_several_pictures_in_one_file_are_refused(read, kind, suffix, tmp_path):
         read(tmp_path / f"a.{suffix}")
 
 
+def test_a_photograph_with_previews_of_itself_is_read(tmp_path):
+    pictures = [Image.fromarray(colours(seed=seed)) for seed in range(2)]
+    pictures[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=pictures[1:])
+    assert np.array_equal(read_image(tmp_path / "a.jpg"), cv2.imread(str(tmp_path / "a.jpg")))
+    with pytest.raises(ValueError, match=r"a\.jpg is in the format JPEG"):
+        read_labels(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
 def test_photographs_in_cmyk_have_their_colours(suffix, tmp_path):
     image = Image.fromarray(np.kron(colours(6, 8), np.ones((8, 8, 1), np.uint8))).convert("CMYK")
@@ -397,6 +405,17 @@ def test_a_file_name_of_other_bytes_is_read(tmp_path):
     path = tmp_path / os.fsdecode(b"photo\xff.png")
     assert np.array_equal(read_labels(save(colours(channels=0), path)), colours(channels=0))
     assert read_image(path).shape == (40, 30, 3)
+
+
+def test_formats_that_a_build_of_pillow_lacks_are_left_out(monkeypatch):
+    from mmseg_tfovss.datasets import files
+
+    assert {"JPEG", "PNG", "TIFF"} <= set(files.formats())
+    files.formats.cache_clear()
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    monkeypatch.setattr(Image, "init", lambda: None)
+    assert "AVIF" not in files.formats()
+    files.formats.cache_clear()
 
 
 def damaged(raw, draw):

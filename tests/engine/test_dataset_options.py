@@ -84,6 +84,7 @@ def test_options_that_act_are_taken(changes):
             r"metainfo\.CLASSES has no effect: valid are classes, palette, ignore_ind",
         ),
         ({"metainfo": {"classes": ("a",), "label_map": {}}}, r"metainfo\.label_map has no effect"),
+        ({"metainfo": {"classes": ("a",), "ignore_index": "7"}}, "ignore_index must be a label or None, but got '7'"),
         ({"metainfo": "cat"}, "metainfo must be dict"),
         ({"metainfo": {"classes": "cat"}}, "classes must be a list of names, .* but got 'cat'"),
         ({"metainfo": {"classes": ()}}, "classes must be a list of names"),
