@@ -2,6 +2,7 @@
 
 import ast
 import io
+import logging
 import os
 import sys
 import unicodedata
@@ -21,9 +22,7 @@ def user_errors() -> Iterator[None]:
     With ``MMSEG_TFOVSS_TRACEBACK=1`` in the environment the traceback is shown as well. Other exceptions are bugs, and
     pass.
     """
-    for stream in (sys.stdout, sys.stderr):  # whatever the terminal cannot show, a message must not fail
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _show_everything()
     try:
         yield
     except KeyboardInterrupt:
@@ -41,11 +40,27 @@ def user_errors() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
+def _show_everything() -> None:
+    """Let no message fail, or steer the terminal, for the characters in it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:  # what shows warnings
+        logging.lastResort.setFormatter(_PrintableFormatter())
+
+
 def say(*lines: object) -> None:
     """Print lines on stdout, each as :func:`printable` makes it; square brackets are no markup."""
     for line in lines:
         sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Messages whose lines are :func:`printable`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def printable(text: object) -> str:

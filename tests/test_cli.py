@@ -1,6 +1,7 @@
 """User mistakes are one sentence; option values are read as a user means them."""
 
 import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -107,6 +108,12 @@ def test_names_in_errors_cannot_steer_the_terminal(capsys):
     with pytest.raises(SystemExit), user_errors():
         raise ValueError("The image \x1b[2J\udcff.png does not exist.")
     assert capsys.readouterr().err == "error: The image \\x1b[2J\\xff.png does not exist.\n"
+
+
+def test_names_in_warnings_cannot_steer_the_terminal():
+    with user_errors():
+        record = logging.LogRecord("a", logging.WARNING, "a.py", 1, "warning: %s\nis odd", ("\x1b[2J\udcff",), None)
+        assert logging.lastResort.format(record) == "warning: \\x1b[2J\\xff\nis odd"
 
 
 def test_a_name_that_no_text_file_can_hold_is_a_sentence():
