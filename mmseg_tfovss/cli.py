@@ -91,7 +91,8 @@ def sentence(error: BaseException) -> str:
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"\n{type(error).__name__}: ", maxsplit=1)[-1]
-    return " ".join(text.split()) or type(error).__name__
+    # Not all white space: names may have several spaces in a row.
+    return " ".join(filter(None, map(str.strip, text.splitlines()))) or type(error).__name__
 
 
 def parse_options(pairs: list[str]) -> dict[str, object]:

@@ -110,6 +110,10 @@ def test_names_in_errors_cannot_steer_the_terminal(capsys):
     assert capsys.readouterr().err == "error: The image \\x1b[2J\\xff.png does not exist.\n"
 
 
+def test_spaces_in_names_stay():
+    assert sentence(ValueError("The image a  b.png\n  is\n\nodd.")) == "The image a  b.png is odd."
+
+
 def test_names_in_warnings_cannot_steer_the_terminal():
     with user_errors():
         record = logging.LogRecord("a", logging.WARNING, "a.py", 1, "warning: %s\nis odd", ("\x1b[2J\udcff",), None)
