@@ -109,7 +109,7 @@ def build_dataset(config: Config) -> BaseDataset:
     """
     settings = config.test_dataloader.dataset
     if not settings.get("ann_file"):
-        _check_folders(settings)
+        _check_links(settings)
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         try:
             return _built(settings)
@@ -127,7 +127,7 @@ def build_dataset(config: Config) -> BaseDataset:
             if settings.get("indices") is None:
                 raise ValueError(_no_dataset(error)) from error
             raise ValueError(
-                f"test_dataloader.dataset.indices={settings.indices!r} names an image that {config.dataset} does not"
+                f"test_dataloader.dataset.indices={settings['indices']!r} names an image that {config.dataset} does not"
                 " have: they are numbered from 0."
             ) from error
         except (TypeError, KeyError, AttributeError) as error:  # MMEngine's, of values of a wrong kind
@@ -144,7 +144,7 @@ def _built(settings: Mapping[str, Any]) -> BaseDataset:
         return DATASETS.build({**settings, "serialize_data": False})
 
 
-def _check_folders(settings: Mapping[str, Any]) -> None:
+def _check_links(settings: Mapping[str, Any]) -> None:
     """Refuse links between folders, which MMEngine may follow for ever."""
     folder = Path(settings.get("data_root") or "", (settings.get("data_prefix") or {}).get("img_path") or "")
     if settings.get("data_prefix") and folder.is_dir():
