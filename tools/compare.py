@@ -46,14 +46,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Draw the picture."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
         check_target(arguments.out, "--out", PICTURE_ENDINGS)
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.words import take_words
@@ -65,9 +64,7 @@ def main() -> None:
         configs = [load_config(path, options) for path in arguments.configs]
         words = take_words(configs, options, arguments.classes, arguments.classes_file)
         names = compare.shared_names(configs)
-        console = Console()
-        for line in words.lines:
-            console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)
+        say(*words.lines)
         colours = compare.shared_colours(configs, names, given=words.given)
         truths = None
         if arguments.ground_truth == ["auto"]:
@@ -81,7 +78,7 @@ def main() -> None:
         )
         with whole_file(arguments.out) as scratch:
             picture.save(scratch)
-        console.print(f"Written: {arguments.out}", soft_wrap=True)
+        say(f"Written: {arguments.out}")
 
 
 if __name__ == "__main__":

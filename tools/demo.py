@@ -33,13 +33,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.datasets.files import image_orientation
         from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
         from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
@@ -50,11 +50,8 @@ def main() -> None:
             options["model.short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
         words = take_words([config], options, arguments.classes, arguments.classes_file)
-        if not arguments.image.is_file():
-            raise FileNotFoundError(f"The image {arguments.image} does not exist.")
-        console = Console()
-        for line in words.lines:
-            console.print(line, soft_wrap=True, markup=False, emoji=False, highlight=False)
+        image_orientation(arguments.image)  # a file that is none is told before weights are loaded
+        say(*words.lines)
         model = build_method(config, arguments.device or get_device())
         window = tuple(arguments.window) if arguments.window else None
         result = segment_file(model, arguments.image, keep_logits=arguments.save_logits, window=window)
@@ -68,7 +65,7 @@ def main() -> None:
         for name, write in zip(written, writers.values(), strict=True):
             with whole_file(arguments.out_dir / name) as scratch:
                 write(scratch)
-        console.print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
+        say(f"Written to {arguments.out_dir}: {', '.join(written)}")
 
 
 if __name__ == "__main__":

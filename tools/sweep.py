@@ -34,9 +34,8 @@ def run(arguments: argparse.Namespace) -> bool:
     """Evaluate, write and print; whether every combination has worked."""
     from mmengine.device import get_device
 
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.leaderboard.plain import printable
     from mmseg_tfovss.sweeps.report import best_lines, write_report
     from mmseg_tfovss.sweeps.run import sweep
     from mmseg_tfovss.sweeps.table import ERROR, TABLE_NAME
@@ -53,10 +52,9 @@ def run(arguments: argparse.Namespace) -> bool:
     rows = sweep(paths, options, swept, folder, device, arguments.samples, int(arguments.cache * 2**30))
     written = [folder / TABLE_NAME, *write_report(rows, swept, folder, name)]
     failed = sum(bool(row[ERROR]) for row in rows)
-    print(*best_lines(rows, swept), *(f"Written: {printable(path)}" for path in written), sep="\n")
+    say(*best_lines(rows, swept), *(f"Written: {path}" for path in written))
     if failed:
-        table = printable(folder / TABLE_NAME)
-        print(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {table}.")
+        say(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
     return not failed
 
 

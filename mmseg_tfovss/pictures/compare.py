@@ -9,11 +9,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmseg_tfovss.datasets.files import read_image, read_labels
+from mmseg_tfovss.datasets.files import check_pair, load_image, load_labels, read_image
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
 from mmseg_tfovss.pictures.overlay import dataset_colours, dataset_facts, named_colours
-from mmseg_tfovss.registry import DATASETS, TRANSFORMS
+from mmseg_tfovss.registry import TRANSFORMS
 from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
 from mmseg_tfovss.vocabulary.agreement import check_fits
 from mmseg_tfovss.vocabulary.classes import BACKGROUND
@@ -159,9 +160,9 @@ def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> li
         raise ValueError(f"--ground-truth needs one file per image, but got {len(files)} for {len(images)} images.")
     truths = []
     for file, image in zip(files, images, strict=True):
-        labels = read_labels(file)
-        if labels.shape != read_image(image).shape[:2]:
-            raise ValueError(f"The annotation {file} and the image {image} differ in size.")
+        labels, turned = load_labels(file)
+        pixels, orientation = load_image(image)
+        check_pair(image, pixels.shape, orientation, file, (labels, turned))
         wrong = labels[(labels >= count) & ~np.isin(labels, _NO_CLASS)]
         if wrong.size:
             raise ValueError(
@@ -202,16 +203,9 @@ def list_samples(config: Config) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: the dataset is not there.
+        ValueError: its settings are wrong.
     """
-    settings = config.test_dataloader.dataset
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        try:
-            dataset = DATASETS.build(dict(settings))
-        except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
-            raise FileNotFoundError(
-                f"The dataset {config.dataset} is not in {settings.get('data_root')}: prepare it"
-                " (tools/prepare_data.py), or set test_dataloader.dataset.data_root."
-            ) from error
+    dataset = build_dataset(config)
     return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
@@ -19,10 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mmseg_tfovss.whole_file import whole_file
+from mmseg_tfovss.whole_file import SCRATCH_NAME, whole_file
 
 _JOBS_PER_WORKER = 3  # in flight: one at work, the others so that nobody waits for the next
-_SCRATCH_NAME = re.compile(r"\..+\.\d+(\.[^.]+)?")  # as whole_file names them
 _SCRATCH_AGE = 3600.0  # seconds after which nobody can be writing to one any more
 
 
@@ -91,7 +89,7 @@ def remove_leftovers(folders: Iterable[Path]) -> int:
 
 
 def _is_stale(file: Path, oldest: float) -> bool:
-    if not _SCRATCH_NAME.fullmatch(file.name) or file.is_symlink() or not file.is_file():
+    if not SCRATCH_NAME.fullmatch(file.name) or file.is_symlink() or not file.is_file():
         return False
     return file.stat().st_mtime < oldest
 
@@ -160,7 +158,7 @@ def _end_with_parent() -> None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     console = Console(stderr=True)
     return Progress(*columns, *clocks, console=console, transient=True, disable=not sys.stderr.isatty())
