@@ -6,6 +6,10 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmseg_tfovss.prepare.build import Prepared
 
 SHOWN = 10  # problems of one kind that are printed
 
@@ -17,7 +21,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("dataset", nargs="+", help="voc21, context60, ... (docs/datasets.md), or all")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all datasets (default: data)")
-    parser.add_argument("--archives", type=Path, help="folder of the archives (default: ROOT/archives)")
+    parser.add_argument(
+        "--archives", type=Path, help="folder of the archives, or of what they unpack to (default: ROOT/archives)"
+    )
     parser.add_argument(
         "--download", action="store_true", help="fetch archives that are missing, resuming cut transfers"
     )
@@ -70,13 +76,26 @@ def _make(key: str, arguments: argparse.Namespace) -> bool:
             raise
         sys.stderr.write(f"error: {key}: {sentence(error)}\n")
         return False
-    print(f"{key}: {done.images} images with annotations in {done.folder} ({done.written} files written)")
+    print(
+        f"{key}: {done.images} images with annotations in {done.folder} ({_what_was_done(key, done, arguments.root)})"
+    )
     if done.images != done.expected:
         sys.stderr.write(
             f"warning: {key} has {done.images} images here, but the benchmark has {done.expected}: the archives are not"
             " the complete official ones.\n"
         )
     return True
+
+
+def _what_was_done(key: str, done: "Prepared", root: Path) -> str:
+    from mmseg_tfovss.prepare.layout import LAYOUTS
+
+    if done.folder != root / LAYOUTS[key].folder:
+        option = f"--cfg-options test_dataloader.dataset.data_root={shlex.quote(str(done.folder))}"
+        return f"prepared already, nothing was done; use it with {option}"
+    if done.written:
+        return f"{done.written} files written"
+    return "prepared already, nothing was done"
 
 
 def _report(key: str, root: Path, workers: int) -> bool:

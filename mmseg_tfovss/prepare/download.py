@@ -48,6 +48,8 @@ class Archive:
         url: where the file is; None if its download needs an account.
         size: in bytes, if known.
         checksum: ``md5:<hex>`` or ``sha256:<hex>``, if known.
+        folder: end of the path of the folder that holds its files when it is unpacked; empty if it is no archive.
+        files: regular expression for files in that folder, by which it is told from others of the same name.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Archive:
     url: str | None = None
     size: int | None = None
     checksum: str | None = None
+    folder: str = ""
+    files: str = ".*"
 
 
 def find_archive(archive: Archive, folder: Path) -> Path:
@@ -67,14 +71,15 @@ def find_archive(archive: Archive, folder: Path) -> Path:
     """
     path = folder / archive.name
     if not path.is_file():
+        put = f"put it, packed or unpacked (as {archive.folder}), into" if archive.folder else "put it into"
         if archive.url is None:
             raise FileNotFoundError(
-                f"{path} is missing: its download needs an account, so get {archive.name} from {archive.page} and put"
-                f" it into {folder}."
+                f"{path} is missing: its download needs an account, so get {archive.name} from {archive.page} and {put}"
+                f" {folder}."
             )
         raise FileNotFoundError(
-            f"{path} is missing: add --download to fetch it, or get it from {archive.url} (see {archive.page}) and put"
-            f" it into {folder}."
+            f"{path} is missing: add --download to fetch it, or get it from {archive.url} (see {archive.page}) and"
+            f" {put} {folder}."
         )
     found = path.stat().st_size
     if archive.size is not None and found != archive.size:

@@ -146,6 +146,13 @@ def label_map_file(values):
     return file.getvalue()
 
 
+def crashing_label_map():
+    """A file whose data have a type that does not exist; a signal ends scipy's reader, at least that of SciPy 1.17."""
+    content = bytearray(label_map_file([0, 1]))
+    content[185] = 255
+    return bytes(content)
+
+
 def ade_code_file(ids, size=SIZE):
     """The full ADE20K's colour code of class ids."""
     ids = np.resize(np.array(ids), size)

@@ -318,7 +318,7 @@ def test_error_of_the_disk_is_no_damage(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     path = write(tmp_path / "a.zip", FILES)
-    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
     with pytest.raises(OSError, match="Input/output error"):
         list(read_members(path, anything))
 

@@ -91,7 +91,7 @@ def test_folders_by_default(tool, archives, tmp_path, small):
     assert len(list((tmp_path / "data" / LABELS).iterdir())) == 2
     assert tool("ade20k") == (
         0,
-        "ade20k: 2 images with annotations in data/ade/ADEChallengeData2016 (0 files written)\n",
+        "ade20k: 2 images with annotations in data/ade/ADEChallengeData2016 (prepared already, nothing was done)\n",
         "",
     )
 
