@@ -7,17 +7,17 @@ import numpy as np
 from mmcv.transforms import BaseTransform, Resize
 from PIL import Image
 
-from mmseg_tfovss.datasets.files import read_image, read_labels
+from mmseg_tfovss.datasets.files import check_pair, image_orientation, load_image, load_labels
 from mmseg_tfovss.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read ``img_path`` into ``img`` (H, W, 3) uint8 BGR, and note its original size."""
+    """Read ``img_path`` into ``img`` (H, W, 3) uint8 BGR, and note its original size and how it was turned."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load one image; see :func:`mmseg_tfovss.datasets.files.read_image` for what is refused."""
-        results["img"] = read_image(results["img_path"])
+        results["img"], results["orientation"] = load_image(results["img_path"])
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
 
@@ -138,14 +138,12 @@ class LoadLabels(BaseTransform):
         """Load one label map; see :func:`mmseg_tfovss.datasets.files.read_labels` for what is refused.
 
         Raises:
-            ValueError: the map's size differs from the image's.
+            ValueError: the map's size differs from the image's, or it is unknown how they lie on each other.
         """
-        labels = read_labels(results["seg_map_path"])
-        if labels.shape != tuple(results["ori_shape"]):
-            raise ValueError(
-                f"The annotation {results['seg_map_path']} is {labels.shape[0]}x{labels.shape[1]} pixels, but its image"
-                f" {results['img_path']} is {results['ori_shape'][0]}x{results['ori_shape'][1]}."
-            )
+        image, annotation = results["img_path"], results["seg_map_path"]
+        labels, turned = load_labels(annotation)
+        orientation = results["orientation"] if "orientation" in results else image_orientation(image)
+        check_pair(image, results["ori_shape"], orientation, annotation, (labels, turned))
         if results.get("reduce_zero_label"):
             ignored = (labels == 0) | (labels == self.ignore_index)
             labels = np.where(ignored, self.ignore_index, labels - 1)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmseg_tfovss.datasets.files import read_image, read_labels
+from mmseg_tfovss.datasets.files import check_pair, load_image, load_labels, read_image
 from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
 from mmseg_tfovss.pictures.overlay import BACKGROUND, dataset_colours, named_colours
@@ -140,9 +140,9 @@ def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> li
         raise ValueError(f"--ground-truth needs one file per image, but got {len(files)} for {len(images)} images.")
     truths = []
     for file, image in zip(files, images, strict=True):
-        labels = read_labels(file)
-        if labels.shape != read_image(image).shape[:2]:
-            raise ValueError(f"The annotation {file} and the image {image} differ in size.")
+        labels, turned = load_labels(file)
+        pixels, orientation = load_image(image)
+        check_pair(image, pixels.shape, orientation, file, (labels, turned))
         wrong = labels[(labels >= count) & ~np.isin(labels, _NO_CLASS)]
         if wrong.size:
             raise ValueError(

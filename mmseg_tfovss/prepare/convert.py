@@ -285,7 +285,7 @@ def _colours(content: bytes, kind: str) -> np.ndarray:
             if kind == "annotation" and image.mode != "RGB":
                 raise ValueError(f"the annotation has the colour mode {image.mode}; expected RGB.")
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"the {kind} cannot be decoded: {error}.") from error
 
 

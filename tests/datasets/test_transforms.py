@@ -16,7 +16,8 @@ def colours(height, width):
 
 def results_for(labels, folder, **kwargs):
     Image.fromarray(labels).save(folder / "labels.png")
-    return {"seg_map_path": str(folder / "labels.png"), "img_path": "image.jpg", "ori_shape": labels.shape, **kwargs}
+    image = {"img_path": "image.jpg", "ori_shape": labels.shape, "orientation": 1}
+    return {"seg_map_path": str(folder / "labels.png"), **image, **kwargs}
 
 
 def test_load_image_notes_the_original_size(tmp_path):
@@ -113,6 +114,18 @@ def test_size_mismatch_is_named(tmp_path):
     message = r"The annotation .*labels\.png is 4x5 pixels, but its image image\.jpg is 5x4"
     with pytest.raises(ValueError, match=message):
         LoadLabels()(results)
+
+
+def test_labels_that_may_lie_otherwise_than_their_square_image_are_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(colours(5, 5)).save(tmp_path / "image.jpg", exif=exif)
+    results = results_for(np.zeros((5, 5), np.uint8), tmp_path) | {"img_path": str(tmp_path / "image.jpg")}
+    message = r"The image .*image\.jpg has the EXIF orientation 3 and its annotation .*labels\.png has 1"
+    with pytest.raises(ValueError, match=message):
+        LoadLabels()(LoadImage()(results))
+    with pytest.raises(ValueError, match=message):  # loaded by another transform, which has noted nothing
+        LoadLabels()({key: value for key, value in results.items() if key != "orientation"})
 
 
 @pytest.mark.parametrize("name", ["LoadImage", "LoadLabels", "ResizeShortSide"])

@@ -113,7 +113,7 @@ def test_annotation_files_are_checked(image, tmp_path):
         compare.read_truths([good, good], [image], 2)
     with pytest.raises(ValueError, match=r"holds the label 1, but there are 1 classes \(0 .. 0\).*auto"):
         compare.read_truths([good], [image], 1)
-    with pytest.raises(ValueError, match="differ in size"):
+    with pytest.raises(ValueError, match=r"pixels, but its image .* is"):
         compare.read_truths([save_labels(tmp_path / "small.png", labels[1:])], [image], 2)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         compare.read_truths([tmp_path / "none.png"], [image], 2)

@@ -178,7 +178,7 @@ def test_label_out_of_range(key, label, limits, made, tmp_path):
 def test_annotation_of_another_size(shape, made, tmp_path):
     image, label = made("ade20k")
     save(np.zeros(shape), label)
-    sizes = f"is {shape[0]}x{shape[1]} pixels, {image} 6x9."
+    sizes = f"is {shape[0]}x{shape[1]} pixels, but its image {image} is 6x9 (height x width)."
     assert found("ade20k", tmp_path).wrong == (f"The annotation {label} {sizes}",)
 
 
