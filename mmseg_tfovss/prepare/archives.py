@@ -2,7 +2,6 @@
 
 import errno
 import gzip
-import lzma
 import os
 import posixpath
 import re
@@ -31,13 +30,12 @@ LARGEST_TAR = (
 )  # bytes of an unpacked tar.gz, which must be read to the end; the official one has less than 4 GB
 _LARGEST_HEADER = 16 << 20  # bytes that tarfile reads at once: long names and other notes on the next member
 _LONGEST_LINK = 4096
-_LARGEST_BLOCK = 4096  # packed bytes of other methods than deflate, which is the only one that stops where it is told
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others do not stop where they are told to
 # What the readers raise for bytes that make no sense; a NotImplementedError is an unknown kind of zip compression.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     ValueError,
@@ -251,15 +249,15 @@ def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
 
 def _read_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(info)
-    content = b"" if file is None else _read_whole(file, _CHUNK)
+    content = b"" if file is None else _read_whole(file)
     if len(content) != info.size:
         raise tarfile.ReadError("unexpected end of data")
     return content
 
 
-def _read_whole(file: IO[bytes], step: int) -> bytes:
-    """In steps, so that a library never makes more of it at once than there is."""
-    return b"".join(iter(partial(file.read, step), b""))
+def _read_whole(file: IO[bytes]) -> bytes:
+    """In steps, so that no library unpacks more at once than is taken."""
+    return b"".join(iter(partial(file.read, _CHUNK), b""))
 
 
 def _walk_zip(path: Path) -> Iterator[_Member]:
@@ -274,6 +272,8 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     mode = info.external_attr >> 16
     if info.flag_bits & _ENCRYPTED:
         return _Member(info.filename, trouble="is encrypted")
+    if info.compress_type not in _ZIP_METHODS:
+        return _Member(info.filename, trouble="is compressed by another method than deflate")
     if stat.S_ISLNK(mode):
         if info.file_size > _LONGEST_LINK:
             return _Member(info.filename, trouble="is a link to a name without end")
@@ -285,9 +285,8 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
 
 
 def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    deflated = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     with archive.open(info) as file:
-        content = _read_whole(file, _CHUNK if deflated else _LARGEST_BLOCK)
+        content = _read_whole(file)
     if len(content) != info.file_size:
         raise zipfile.BadZipFile(f"{info.filename!r} has another size than its list says")
     return content

@@ -2,6 +2,9 @@
 
 import json
 import re
+import tarfile
+import warnings
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +128,35 @@ def test_lacking_members_are_counted(tmp_path):
     assert lacking("1", "2") == r"has no texts for 2 (members like A/(\d)\.txt)"
     assert lacking("4", "1", "3", "2") == r"has no texts for 2 (members like A/(\d)\.txt), nor for 2 more"
     assert lacking(pattern=r"B/(\d)\.txt") == r"has no texts (members like B/(\d)\.txt)"
+
+
+@pytest.mark.parametrize("names", [("A/1.txt", "B/A/1.txt"), ("A/1.txt", "A/1.txt"), ("A/1.txt", "./A/1.txt")])
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_two_members_for_one_target_are_refused(kind, names, tmp_path):
+    path = tmp_path / f"a.{kind}"
+    if kind == "tar":
+        with tarfile.open(path, "w") as archive:
+            for name in names:
+                archive.addfile(tarfile.TarInfo(name))
+    else:
+        with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is tested here
+            for name in names:
+                archive.writestr(name, b"")
+    with pytest.raises(ValueError, match=rf"^{path} is refused: .*'A/1\.txt'.* in it would become one file, .*/1\.$"):
+        unpack("texts", path, r"A/(\d)\.txt", tmp_path.joinpath)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "a\nb", "caf\udce9", "a\x7f", "a\x85b", ".hidden"])
+def test_wanted_member_whose_name_is_no_text_is_refused(name, tmp_path):
+    archive = official.write_tar(tmp_path / "a.tar", {f"A/{name}.txt": b"1", f"B/{name}.txt": b"1"})
+    with pytest.raises(ValueError, match=r"a\.tar is refused: its member '.*' has a name that no official file has\.$"):
+        unpack("texts", archive, r"A/([^/]+)\.txt", lambda stem: tmp_path / stem)
+
+
+def test_digits_of_other_scripts_are_no_numbers(tmp_path):
+    archive = official.write_zip(tmp_path / "a.zip", {"A/1.txt": b"1", "A/\u0661.txt": b"2"})
+    assert unpack("texts", archive, r"A/(\d)\.txt", tmp_path.joinpath).targets == [tmp_path / "1"]
 
 
 # Archives that lack something, or hold something else
