@@ -51,6 +51,7 @@ def main() -> None:
 
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.pictures import compare
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
@@ -61,6 +62,8 @@ def main() -> None:
         given = arguments.classes is not None
         names = compare.shared_names(configs, given=given)
         colours = compare.shared_colours(configs, names, given=given)
+        for path in [*arguments.images, *map(Path, arguments.ground_truth or ())]:
+            ensure_pocket_file(path)
         truths = None
         if arguments.ground_truth == ["auto"]:
             truths = compare.find_truths(arguments.images, configs[0])

@@ -54,6 +54,7 @@ def main() -> None:
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
@@ -61,6 +62,7 @@ def main() -> None:
             options["short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
         set_classes(config.model.decode_head, arguments.classes, arguments.classes_file)
+        ensure_pocket_file(arguments.image)
         if not arguments.image.is_file():
             raise FileNotFoundError(f"The image {arguments.image} does not exist.")
         model = build_method(config, arguments.device or get_device())

@@ -152,7 +152,10 @@ def _cityscapes_drawn(content: bytes, classes: Mapping[str, int]) -> bytes:
 
 def _corners(polygon: object) -> list[tuple[float, float]]:
     """A polygon's corners, which may lie a little outside the image; Pillow's drawing never ends for huge ones."""
-    points = np.array(polygon, dtype=np.float64)
+    try:
+        points = np.array(polygon, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        points = np.zeros(0)
     if points.ndim != 2 or points.shape[1] != 2 or not np.abs(points).max(initial=0) <= _FARTHEST:
         raise ValueError(f"a polygon is not a list of points within {_FARTHEST} pixels")
     return [(x, y) for x, y in points.tolist()]

@@ -509,7 +509,7 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize("rounds", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [150, pytest.param(5_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", FUZZED)
 def test_mutated_files_are_converted_or_named(kind, rounds, tmp_path):
     function, content, mutate = FUZZED[kind]
