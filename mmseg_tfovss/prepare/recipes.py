@@ -2,11 +2,14 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from rich.filesize import decimal
 
 from mmseg_tfovss.prepare import convert
 from mmseg_tfovss.prepare.archives import folder_file, member_names, read_members
@@ -14,6 +17,8 @@ from mmseg_tfovss.prepare.download import Archive
 from mmseg_tfovss.prepare.jobs import Job
 from mmseg_tfovss.prepare.layout import LAYOUTS, Layout
 from mmseg_tfovss.whole_file import whole_file
+
+_LARGEST_JSON = 4 << 30  # bytes; what is read of it takes several times as many
 
 VOC2012 = Archive(
     "VOCtrainval_11-May-2012.tar",
@@ -256,6 +261,11 @@ def _context(layout: Layout, root: Path, find: Find) -> Iterator[Step]:
 
 def _read_context(path: Path) -> dict[str, Any]:
     """The validation images' sizes and segments, by stem."""
+    if path.stat().st_size > _LARGEST_JSON:
+        raise ValueError(
+            f"{path} has more than {decimal(_LARGEST_JSON)}, so it is not the official file: delete it and download it"
+            " again."
+        )
     try:
         content = json.loads(path.read_bytes())
         records: dict[int, Any] = {
@@ -268,8 +278,10 @@ def _read_context(path: Path) -> dict[str, Any]:
                 run_lengths = {key: segment["segmentation"][key] for key in ("size", "counts")}
                 kept = {"id": segment["id"], "category_id": segment["category_id"], "segmentation": run_lengths}
                 records[segment["image_id"]]["segments"][segment["id"]] = kept
-        by_stem = {Path(record.pop("file_name")).stem: record for record in records.values()}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        by_stem = {_context_stem(record.pop("file_name")): record for record in records.values()}
+        if len(by_stem) < len(records):
+            raise ValueError("two of its images have the same name")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged, or not the official file ({type(error).__name__}: {error}): delete it and download it"
             " again."
@@ -277,6 +289,14 @@ def _read_context(path: Path) -> dict[str, Any]:
     if not by_stem:
         raise ValueError(f"{path} lists no validation image: delete it and download it again.")
     return {stem: {**record, "segments": list(record["segments"].values())} for stem, record in by_stem.items()}
+
+
+def _context_stem(name: str) -> str:
+    """Without ``.jpg``; it becomes the name of files, so it is nothing but a name."""
+    match = re.fullmatch(r"([\w-]+)\.jpg", name, re.ASCII)
+    if match is None:
+        raise ValueError(f"{reprlib.repr(name)} is no name of an image")
+    return match[1]
 
 
 def _context459(layout: Layout, root: Path, find: Find) -> Iterator[Step]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -224,6 +225,38 @@ def test_interruption(tool, archives, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", interrupt)
     assert tool("ade20k", "ade847") == (130, "", "interrupted\n")
+
+
+# Unpacked and prepared data
+
+
+def test_unpacked_archive_is_used_and_named(tool, archives, tmp_path, small):
+    shutil.unpack_archive(archives / "ADEChallengeData2016.zip", tmp_path / "mine/ade")
+    code, out, _ = tool("ade20k", "--archives", "mine", "--root", "sets")
+    assert (code, out) == (0, "ade20k: 2 images with annotations in sets/ade/ADEChallengeData2016 (4 files written)\n")
+    assert tool("ade20k", "--root", "sets", "--check")[0] == 0
+
+
+def test_benchmark_that_is_prepared_elsewhere_is_named_with_the_option_that_takes_it(tool, archives, small):
+    tool("coco_object")
+    folder = Path.cwd() / "data/coco_stuff164k"
+    code, out, err = tool("coco_object", "--archives", "data/coco_stuff164k", "--root", "sets")
+    assert (code, err) == (0, "")
+    assert out == (
+        f"coco_object: 2 images with annotations in {folder} (prepared already, nothing was done; use it with"
+        f" --cfg-options test_dataloader.dataset.data_root={folder})\n"
+    )
+
+
+def test_file_that_kills_its_reader_is_one_sentence(tool, archives, small):
+    official.alter(
+        archives / "trainval.tar.gz",
+        lambda members: members.update({"trainval/2008_000002.mat": official.crashing_label_map()}),
+    )
+    code, out, err = tool("pc459", "ade20k")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: pc459: trainval.tar.gz: trainval/2008_000002.mat: ")
+    assert out.startswith("ade20k: 2 images")
 
 
 # --check
