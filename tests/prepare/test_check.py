@@ -13,6 +13,8 @@ from mmseg_tfovss.prepare.check import check
 from mmseg_tfovss.prepare.layout import LAYOUTS
 from tests.prepare import official
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 SEEN = {
     "voc21": (0, 1, 20, 255),
     "voc20": (0, 1, 20, 255),

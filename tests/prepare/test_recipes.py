@@ -19,6 +19,8 @@ from mmseg_tfovss.prepare.layout import LAYOUTS
 from mmseg_tfovss.prepare.recipes import RECIPES, unpack
 from tests.prepare import hostile, official
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 VOC2012, VOC2010 = "VOCtrainval_11-May-2012.tar", "VOCtrainval_03-May-2010.tar"
 CONTEXT, MATLAB = "trainval_merged.json", "trainval.tar.gz"
 COCO, COCO_MAPS = "val2017.zip", "stuffthingmaps_trainval2017.zip"

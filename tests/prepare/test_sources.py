@@ -16,6 +16,8 @@ from mmseg_tfovss.prepare.recipes import CITYSCAPES_LABELS, COCO_IMAGES, COCO_MA
 from mmseg_tfovss.prepare.sources import find_unpacked
 from tests.prepare import official
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 KEYS = pytest.mark.parametrize("key", PREPARED)
 LABELS = "gtFine/val/frankfurt/frankfurt_000000_000294_gtFine_labelIds.png"
 

@@ -30,6 +30,7 @@ def tool(monkeypatch, capsys, tmp_path):
     """Run the tool in an empty folder, by default in one process: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    official.convert_in_this_process(monkeypatch)
     specification = importlib.util.spec_from_file_location("prepare_data", TOOL)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -253,7 +254,7 @@ def test_file_that_kills_its_reader_is_one_sentence(tool, archives, small):
         archives / "trainval.tar.gz",
         lambda members: members.update({"trainval/2008_000002.mat": official.crashing_label_map()}),
     )
-    code, out, err = tool("pc459", "ade20k")
+    code, out, err = tool("pc459", "ade20k", "--workers", 2)
     assert (code, err.count("\n")) == (1, 1)
     assert err.startswith("error: pc459: trainval.tar.gz: trainval/2008_000002.mat: ")
     assert out.startswith("ade20k: 2 images")
