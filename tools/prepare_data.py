@@ -43,7 +43,7 @@ def main() -> None:
         from mmseg_tfovss.datasets.facts import PREPARED
 
         keys = list(PREPARED) if "all" in arguments.dataset else list(dict.fromkeys(arguments.dataset))
-        _check_arguments(keys, PREPARED, arguments.workers)
+        _check_arguments(keys, PREPARED, arguments)
         if arguments.check:
             problems = [key for key in keys if not _report(key, arguments.root, arguments.workers)]
             sys.exit(1 if problems else 0)
@@ -51,7 +51,7 @@ def main() -> None:
         sys.exit(1 if failed else 0)
 
 
-def _check_arguments(keys: list[str], known: tuple[str, ...], workers: int) -> None:
+def _check_arguments(keys: list[str], known: tuple[str, ...], arguments: argparse.Namespace) -> None:
     import difflib
 
     for key in keys:
@@ -59,8 +59,13 @@ def _check_arguments(keys: list[str], known: tuple[str, ...], workers: int) -> N
             close = difflib.get_close_matches(key, known, n=3)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ValueError(f"Unknown dataset {key!r}.{hint} Valid: {', '.join(known)}, all.")
-    if workers < 1:
-        raise ValueError(f"--workers must be a positive number, but got {workers}.")
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be a positive number, but got {arguments.workers}.")
+    if arguments.check and (arguments.download or arguments.archives):
+        idle = "--download" if arguments.download else "--archives"
+        raise ValueError(f"--check reads only what is prepared, and makes nothing: leave {idle}.")
+    if arguments.archives and arguments.archives.is_file():
+        raise ValueError(f"--archives {arguments.archives} is a file: name the folder that holds it.")
 
 
 def _make(key: str, arguments: argparse.Namespace) -> bool:

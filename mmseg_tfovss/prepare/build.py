@@ -63,7 +63,7 @@ def prepare(key: str, root: Path, archives: Path, *, fetch: bool = False, worker
             paths = _find_sources(recipe, root, archives, fetch=fetch)
         except FileNotFoundError:
             elsewhere = find_prepared(layout, archives, None)
-            if elsewhere is None:
+            if elsewhere is None or elsewhere == root.absolute():  # there, it is incomplete
                 raise
     if elsewhere is not None:
         return Prepared(elsewhere / layout.folder, len(layout.stems(elsewhere)), expected, 0)

@@ -184,7 +184,8 @@ class _Part:
         self._note.unlink(missing_ok=True)
 
     def _read_note(self) -> str:
-        return self._note.read_text(encoding="utf-8", errors="replace") if self._note.is_file() else ""
+        note = self._note.read_text(encoding="utf-8", errors="replace") if self._note.is_file() else ""
+        return note if note.isascii() and note.isprintable() else ""  # it is sent in a header
 
 
 class _Redirections(urllib.request.HTTPRedirectHandler):

@@ -17,6 +17,7 @@ from mmseg_tfovss.prepare.workers import LostWorkerError, Workers, limited
 from mmseg_tfovss.whole_file import whole_file
 
 MOST_FAILURES = 10  # after so many files that cannot be converted the archive is not worth more time
+_SHOWN = 3  # of them are named
 _REFRESH = 0.1  # seconds between two pictures of the progress bar
 _SCRATCH_NAME = re.compile(r"\..+\.\d+(\.[^.]+)?")  # as whole_file names them
 _SCRATCH_AGE = 3600.0  # seconds after which nobody can be writing to one any more
@@ -60,11 +61,12 @@ class UnreadableError(ValueError):
         return len(self.failures) >= MOST_FAILURES
 
     def __str__(self) -> str:
-        first, *others = self.failures
-        if not others:
-            return first
+        if len(self.failures) == 1:
+            return self.failures[0]
         rest = "the rest was not tried" if self.many else "all others were made"
-        return f"{len(self.failures)} files cannot be converted, and {rest}; the first: {first}"
+        shown = "; ".join(failure.rstrip(".") for failure in self.failures[:_SHOWN])
+        more = f"; and {len(self.failures) - _SHOWN} more" if len(self.failures) > _SHOWN else ""
+        return f"{len(self.failures)} files cannot be converted, and {rest}: {shown}{more}."
 
 
 def run_jobs(jobs: Iterable[Job], *, total: int, workers: int, title: str) -> int:

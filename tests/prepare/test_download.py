@@ -456,6 +456,17 @@ def test_part_without_its_version_starts_over(server, tmp_path):
     assert ranges(server) == [None]
 
 
+@pytest.mark.parametrize(
+    "note", [b"\xff", b'"a\r\nX: y"', b"length:", b"length:-5", b"length:1e6", "length:٥".encode()]
+)
+def test_part_with_a_damaged_note_starts_over(note, server, tmp_path):
+    (tmp_path / "a.zip.part").write_bytes(bytes(1000))
+    (tmp_path / "a.zip.part.version").write_bytes(note)
+    download(archive(server, checksum=None), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert names(tmp_path) == ["a.zip"]
+
+
 def test_gives_up_after_five_attempts_without_a_new_byte(server, tmp_path, waits):
     server.faults = [{"silence": True}] * 2 + [{"cut": 1000}] + [{"silence": True}] * 5
     with pytest.raises(ConnectionError) as caught:

@@ -215,3 +215,11 @@ def test_small_benchmark_that_is_prepared_elsewhere_is_recognised_too(packed, tm
     done = prepare("cityscapes", tmp_path / "data", tmp_path / "elsewhere/cityscapes")
     assert done == Prepared(tmp_path / "elsewhere/cityscapes", 2, 500, 0)
     assert not (tmp_path / "data").exists()
+
+
+def test_half_of_a_benchmark_is_not_taken_for_a_prepared_one_where_it_is_made(packed, tmp_path):
+    prepare("cityscapes", tmp_path, packed)
+    with pytest.raises(
+        FileNotFoundError, match=r"leftImg8bit_trainvaltest\.zip is missing|gtFine_trainvaltest\.zip is mi"
+    ):
+        prepare("cityscapes", tmp_path, tmp_path)

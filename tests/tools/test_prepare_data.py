@@ -133,6 +133,18 @@ def test_number_of_workers_must_be_positive(workers, tool):
         assert answer == (1, "", f"error: --workers must be a positive number, but got {workers}.\n")
 
 
+@pytest.mark.parametrize("option", [("--download",), ("--archives", "data/archives")])
+def test_check_refuses_options_that_would_do_nothing(option, tool, archives):
+    message = f"error: --check reads only what is prepared, and makes nothing: leave {option[0]}.\n"
+    assert tool("ade20k", "--check", *option) == (1, "", message)
+
+
+def test_archives_are_a_folder(tool, archives):
+    path = "data/archives/ADEChallengeData2016.zip"
+    message = f"error: --archives {path} is a file: name the folder that holds it.\n"
+    assert tool("ade20k", "--archives", path) == (1, "", message)
+
+
 def test_workers_reach_the_processes(tool, archives, monkeypatch):
     asked = []
     monkeypatch.setattr(build, "run_jobs", lambda jobs, *, total, workers, title: asked.append((workers, title)) or 0)
