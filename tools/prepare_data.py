@@ -87,7 +87,7 @@ def _make(key: str, arguments: argparse.Namespace) -> bool:
     if done.images != done.expected:
         sys.stderr.write(
             f"warning: {key} has {done.images} images here, but the benchmark has {done.expected}: the archives are not"
-            " the complete official ones.\n"
+            " the complete official ones, or not all of them was unpacked.\n"
         )
     return True
 

@@ -1,5 +1,6 @@
 """Make a benchmark's validation set, or go on where an earlier run was cut off."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from mmseg_tfovss.prepare.download import Archive
 from mmseg_tfovss.prepare.jobs import UnreadableError, remove_leftovers, run_jobs
 from mmseg_tfovss.prepare.recipes import RECIPES, Recipe, Step
 from mmseg_tfovss.prepare.sources import find_prepared, find_source
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def prepare(key: str, root: Path, archives: Path, *, fetch: bool = False, worker
 def _find_sources(recipe: Recipe, root: Path, archives: Path, *, fetch: bool) -> dict[Archive, Path]:
     """All of them, before the first long work."""
     made = root / recipe.layout.folder
-    return {archive: find_source(archive, archives, made, fetch=fetch) for archive in recipe.archives}
+    found = {archive: find_source(archive, archives, made, fetch=fetch) for archive in recipe.archives}
+    for archive, path in found.items():
+        if path != archives / archive.name:
+            _logger.warning("note: %s is read in place of %s; none of its files is changed.", path, archive.name)
+    return found
 
 
 def _make(key: str, steps: Iterator[Step], workers: int) -> int:

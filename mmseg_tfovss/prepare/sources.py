@@ -1,6 +1,5 @@
 """Where official data are on this machine: archives, or what people have unpacked of them."""
 
-import logging
 import os
 import re
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from mmseg_tfovss.prepare.archives import folder_file, member_names
 from mmseg_tfovss.prepare.download import Archive, download, find_archive
 from mmseg_tfovss.prepare.layout import Layout
 
-_logger = logging.getLogger(__name__)
 _DEPTH = 6  # levels below a folder that are searched
 _MOST_FOLDERS = 20_000  # that are looked into, so that somebody's home folder is no trap
 
@@ -26,7 +24,7 @@ def find_source(archive: Archive, archives: Path, made: Path, *, fetch: bool) ->
         fetch: download it if it is not in ``archives``.
 
     Returns:
-        An archive, or a folder; a note says which, where that is not an archive with its own name in ``archives``.
+        An archive, or a folder.
 
     Raises:
         FileNotFoundError: it is missing; the message says how to get it.
@@ -39,19 +37,27 @@ def find_source(archive: Archive, archives: Path, made: Path, *, fetch: bool) ->
     if found is None and fetch and archive.url is not None:
         return download(archive, archives)
     found = found or find_unpacked(archive, made)
-    if found is None:
+    if found is not None:
+        return found
+    empty = next((folder for top in (archives, made) for folder in _named(archive, top)), None)
+    try:
         return find_archive(archive, archives)
-    _logger.warning("note: %s is read in place of %s; nothing in it is changed or moved.", found, archive.name)
-    return found
+    except FileNotFoundError as error:
+        if empty is None:
+            raise
+        message = f"{str(error).removesuffix('.')}; {empty} is there, but has no files like {archive.files}."
+        raise FileNotFoundError(message) from None
 
 
 def find_unpacked(archive: Archive, top: Path) -> Path | None:
     """The nearest folder, in or below another or that one itself, with the name and files of an unpacked archive."""
-    if not archive.folder:
-        return None
+    return next((folder for folder in _named(archive, top) if _holds(folder, re.compile(archive.files))), None)
+
+
+def _named(archive: Archive, top: Path) -> Iterator[Path]:
+    """The folders that are called as the archive unpacks, whatever they hold."""
     tail = Path(archive.folder).parts
-    named = (folder for folder in _folders(top) if folder.parts[-len(tail) :] == tail)
-    return next((folder for folder in named if _holds(folder, re.compile(archive.files))), None)
+    return (folder for folder in _folders(top) if tail and folder.parts[-len(tail) :] == tail)
 
 
 def _holds(folder: Path, files: re.Pattern[str]) -> bool:

@@ -163,8 +163,12 @@ def test_incomplete_folder_is_named_with_what_is_missing(packed, tmp_path):
         message = without(key, ending)
         assert message.startswith(start)
         assert message.endswith(incomplete)
-    assert without("coco_stuff164k", ".png").startswith("stuffthingmaps_trainval2017.zip is missing: add --download")
-    assert ", packed or unpacked (as gtFine/val), into" in without("cityscapes", "_gtFine_*")
+    message = without("coco_stuff164k", ".png")
+    assert message.startswith("stuffthingmaps_trainval2017.zip is missing: add --download")
+    assert message.endswith("val2017 is there, but has no files like \\d+\\.png.")
+    message = without("cityscapes", "_gtFine_*")
+    assert ", packed or unpacked (as gtFine/val), into" in message
+    assert "; gtFine/val is there, but has no files like " in message
 
 
 def test_download_is_preferred_to_what_an_interrupted_run_left(packed, tmp_path, monkeypatch):
