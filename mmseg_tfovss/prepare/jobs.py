@@ -156,10 +156,14 @@ def _convert(convert: Callable[[bytes], bytes], job: Job) -> bytes:
         with limited():
             return convert(job.content)
     except (ValueError, OSError) as error:  # Pillow's errors are OSErrors
-        raise UnreadableError([f"{job.source}: {error}"]) from error
+        raise UnreadableError([f"{job.source}: {_one_line(error)}"]) from error
     except Exception as error:  # untrusted bytes make libraries raise anything
-        message = f"{job.source}: the file cannot be converted ({type(error).__name__}: {error})."
+        message = f"{job.source}: the file cannot be converted ({type(error).__name__}: {_one_line(error)})."
         raise UnreadableError([message]) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _linked(scratch: Path, source: Path) -> bool:

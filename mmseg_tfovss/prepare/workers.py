@@ -50,7 +50,7 @@ class Workers(Generic[Item]):
         """Work on all items.
 
         Args:
-            items: drawn as they are needed: there is one more in memory than there are processes.
+            items: drawn as they are needed: there is one more in memory than there are processes. None is no item.
 
         Yields:
             Each item as it is finished, and what went wrong: what the work raised, or a `LostWorkerError`.
