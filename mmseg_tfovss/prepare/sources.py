@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -94,11 +95,12 @@ def _folders(top: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def _levels(top: Path, depth: int) -> Iterator[Path]:
-    level = [top] if top.is_dir() else []
-    for _ in range(depth):
-        yield from level
-        level = [child for folder in level for child in _subfolders(folder)]
-    yield from level
+    waiting = deque([(top, 0)] if top.is_dir() else [])
+    while waiting:
+        folder, level = waiting.popleft()
+        yield folder
+        if level < depth:
+            waiting.extend((child, level + 1) for child in _subfolders(folder))
 
 
 def _subfolders(folder: Path) -> list[Path]:

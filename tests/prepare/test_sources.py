@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
+from mmseg_tfovss.prepare import sources
 from mmseg_tfovss.prepare.build import Prepared, prepare
 from mmseg_tfovss.prepare.layout import LAYOUTS
 from mmseg_tfovss.prepare.recipes import CITYSCAPES_LABELS, COCO_IMAGES, COCO_MAPS, RECIPES
@@ -204,6 +205,17 @@ def test_pipes_and_broken_links_in_a_folder_are_no_files(packed, tmp_path):
     file.symlink_to("nowhere")
     with pytest.raises(ValueError, match="has no annotations for frankfurt_000000_000294"):
         prepare("cityscapes", tmp_path / "data", tmp_path / "unpacked")
+
+
+def test_folders_without_end_are_not_searched_to_the_end(tmp_path, monkeypatch):
+    for number in range(5):
+        (tmp_path / f"round{number}").symlink_to(tmp_path)
+    looked = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scan(folder))
+    monkeypatch.setattr(sources, "_MOST_FOLDERS", 1000)
+    assert find_unpacked(CITYSCAPES_LABELS, tmp_path) is None
+    assert len(looked) == 999
 
 
 @pytest.mark.parametrize("top", ["", "coco_stuff164k"])
