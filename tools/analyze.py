@@ -89,6 +89,7 @@ def add_dslo(kinds: argparse._SubParsersAction) -> tuple[argparse.ArgumentParser
 
 def run_methods(arguments: argparse.Namespace) -> None:
     """Several methods on the same samples."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.pictures.method_grid import draw_method_grid
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
@@ -98,12 +99,12 @@ def run_methods(arguments: argparse.Namespace) -> None:
     picture = draw_method_grid(configs, arguments.samples, arguments.device)
     with whole_file(arguments.out) as scratch:
         picture.save(scratch)
-    print(f"Written: {arguments.out}")
+    say(f"Written: {arguments.out}")
 
 
 def run_global_patches(arguments: argparse.Namespace) -> None:
     """CLIP's attention, and what CLIPtrase makes of it."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.global_patches.picture import draw_global_patches
@@ -117,7 +118,7 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     figure = draw_global_patches(config, arguments.image, arguments.device, arguments.layers, patch)
     with whole_file(out) as scratch:
         figure.savefig(scratch)
-    print(f"Written: {out}")
+    say(f"Written: {out}")
 
 
 def command_line() -> str:
@@ -127,7 +128,7 @@ def command_line() -> str:
 
 def run_discriminability(arguments: argparse.Namespace) -> None:
     """What CLIP's layers and heads know."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.studies.discriminability.picture import save_pictures
     from mmseg_tfovss.studies.discriminability.study import HEADS_NAME, LAYERS_NAME, RESULT_NAME, Options, analyse
@@ -145,13 +146,14 @@ def run_discriminability(arguments: argparse.Namespace) -> None:
     result = analyse(config, folder, arguments.device, options, command_line())
     pictures = save_pictures(result, folder)
     best = max(result["layers"], key=lambda layer: layer["VD"])
-    print(f"Best layer: block {best['block']} with VD {best['VD']:.4f}, over {result['images']} images")
+    say(f"Best layer: block {best['block']} with VD {best['VD']:.4f}, over {result['images']} images")
     for name in (RESULT_NAME, LAYERS_NAME, HEADS_NAME, *pictures):
-        print(f"Written: {folder / name}")
+        say(f"Written: {folder / name}")
 
 
 def run_rank_heads(arguments: argparse.Namespace) -> None:
     """One ranking from several datasets."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.encoders.head_ranking import own_ranking_path
     from mmseg_tfovss.studies.discriminability.picture import draw_comparison
     from mmseg_tfovss.studies.discriminability.rank_heads import rank_heads, read_results, write_ranking
@@ -164,17 +166,17 @@ def run_rank_heads(arguments: argparse.Namespace) -> None:
     out = arguments.out or own_ranking_path(ranking["weights_hash"])
     write_ranking(ranking, out)
     best = ", ".join(f"{block}.{head}" for block, head, _ in ranking["heads"][:10])
-    print(f"Best heads (block.head): {best}")
-    print(f"Written: {out}")
+    say(f"Best heads (block.head): {best}")
+    say(f"Written: {out}")
     if arguments.picture:
         with whole_file(arguments.picture) as scratch:
             draw_comparison(results).savefig(scratch)
-        print(f"Written: {arguments.picture}")
+        say(f"Written: {arguments.picture}")
 
 
 def run_discrepancy(arguments: argparse.Namespace) -> None:
     """DSLO's maps of one image."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.discrepancy.picture import draw_discrepancy
@@ -190,12 +192,12 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
     with whole_file(out) as scratch:
         figure.savefig(scratch)
-    print(f"Written: {out}")
+    say(f"Written: {out}")
 
 
 def run_hypothesis(arguments: argparse.Namespace) -> None:
     """The test of DSLO's hypothesis."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.studies.hypothesis.maps import SCENARIOS
     from mmseg_tfovss.studies.hypothesis.report import NAMES
@@ -206,9 +208,9 @@ def run_hypothesis(arguments: argparse.Namespace) -> None:
     folder = arguments.out or Path(f"work_dirs/analysis/{config.run_name}_hypothesis")
     result = analyse(config, folder, arguments.device, options, command_line())
     for name, label in SCENARIOS.items():
-        print(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
+        say(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
     for name in NAMES:
-        print(f"Written: {folder / name}")
+        say(f"Written: {folder / name}")
 
 
 def main() -> None:

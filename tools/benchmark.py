@@ -63,7 +63,7 @@ def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace
 
 def run(arguments: argparse.Namespace, scratch: Path) -> None:
     """Time every config; print a table for each, or one of their complexity."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.leaderboard.table import print_table
     from mmseg_tfovss.profiling.benchmark import benchmark_table, make_noise_image
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(complexity_table(rows))
     if arguments.out:
         write_complexity(rows, arguments.out)
-        print(f"Written: {arguments.out}")
+        say(f"Written: {arguments.out}")
 
 
 def main() -> None:

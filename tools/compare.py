@@ -40,14 +40,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Draw the picture."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
         check_target(arguments.out, "--out", PICTURE_ENDINGS)
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.pictures import compare
@@ -76,7 +75,7 @@ def main() -> None:
         )
         with whole_file(arguments.out) as scratch:
             picture.save(scratch)
-        Console().print(f"Written: {arguments.out}", soft_wrap=True)
+        say(f"Written: {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -45,13 +45,13 @@ def set_classes(head: dict[str, object], classes: str | None, file: Path | None)
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.datasets.files import image_orientation
         from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
         from mmseg_tfovss.pocket.files import ensure_pocket_file
@@ -63,8 +63,7 @@ def main() -> None:
         config = load_config(arguments.config, options)
         set_classes(config.model.decode_head, arguments.classes, arguments.classes_file)
         ensure_pocket_file(arguments.image)
-        if not arguments.image.is_file():
-            raise FileNotFoundError(f"The image {arguments.image} does not exist.")
+        image_orientation(arguments.image)  # a file that is none is told before weights are loaded
         model = build_method(config, arguments.device or get_device())
         window = tuple(arguments.window) if arguments.window else None
         resize = config_resize(config)
@@ -79,7 +78,7 @@ def main() -> None:
         for name, write in zip(written, writers.values(), strict=True):
             with whole_file(arguments.out_dir / name) as scratch:
                 write(scratch)
-        Console().print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
+        say(f"Written to {arguments.out_dir}: {', '.join(written)}")
 
 
 if __name__ == "__main__":

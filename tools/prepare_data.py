@@ -70,7 +70,7 @@ def _check_arguments(keys: list[str], known: tuple[str, ...], arguments: argpars
 
 def _make(key: str, arguments: argparse.Namespace) -> bool:
     """Prepare one dataset; whether that worked. A mistake in one does not keep the others from being made."""
-    from mmseg_tfovss.cli import sentence
+    from mmseg_tfovss.cli import printable, say, sentence
     from mmseg_tfovss.prepare.build import prepare
 
     archives = arguments.archives or arguments.root / "archives"
@@ -79,11 +79,9 @@ def _make(key: str, arguments: argparse.Namespace) -> bool:
     except (ValueError, OSError) as error:
         if arguments.dataset == [key]:
             raise
-        sys.stderr.write(f"error: {key}: {sentence(error)}\n")
+        sys.stderr.write(f"error: {key}: {printable(sentence(error))}\n")
         return False
-    print(
-        f"{key}: {done.images} images with annotations in {done.folder} ({_what_was_done(key, done, arguments.root)})"
-    )
+    say(f"{key}: {done.images} images with annotations in {done.folder} ({_what_was_done(key, done, arguments.root)})")
     if done.images != done.expected:
         sys.stderr.write(
             f"warning: {key} has {done.images} images here, but the benchmark has {done.expected}: the archives are not"
@@ -105,18 +103,19 @@ def _what_was_done(key: str, done: "Prepared", root: Path) -> str:
 
 def _report(key: str, root: Path, workers: int) -> bool:
     """Print what a check finds; whether all is well."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.prepare.check import check
 
     report = check(key, root, workers, _watch)
     for line in (*_first(report.missing), *_first(report.wrong)):
-        print(f"{key}: {line}")
+        say(f"{key}: {line}")
     if report.wrong:
-        print(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
+        say(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
     if report.missing or report.wrong:
-        print(f"{key}: make what is missing with: python tools/prepare_data.py {key} --root {shlex.quote(str(root))}")
+        say(f"{key}: make what is missing with: python tools/prepare_data.py {key} --root {shlex.quote(str(root))}")
         return False
     span = f"{report.labels[0]} .. {report.labels[-1]}"
-    print(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")
+    say(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")
     return True
 
 

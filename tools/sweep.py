@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> bool:
     """Evaluate, write and print; whether every combination has worked."""
     from mmengine.device import get_device
 
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.sweeps.report import best_lines, write_report
     from mmseg_tfovss.sweeps.run import sweep
@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> bool:
     rows = sweep(paths, options, swept, folder, device, arguments.samples, int(arguments.cache * 2**30))
     written = [folder / TABLE_NAME, *write_report(rows, swept, folder, name)]
     failed = sum(bool(row[ERROR]) for row in rows)
-    print(*best_lines(rows, swept), *(f"Written: {path}" for path in written), sep="\n")
+    say(*best_lines(rows, swept), *(f"Written: {path}" for path in written))
     if failed:
-        print(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
+        say(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
     return not failed
 
 

@@ -34,11 +34,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the test."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
-        from rich.console import Console
-
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process, join_processes, share_first
         from mmseg_tfovss.engine.finished import finished_result, version_note
@@ -64,15 +62,14 @@ def main() -> None:
             result, unwritten = error.result, error
         if result is None or not is_first_process(arguments.launcher):
             return
-        console = Console()
         print_table(class_table(result))
         print_table(summary_table([result]))
         if unwritten:
             raise unwritten
         if finished and arguments.overlays is not None:
-            console.print("No overlays were drawn, for the run had finished: start it without --resume for them.")
+            say("No overlays were drawn, for the run had finished: start it without --resume for them.")
         done = "Already finished" if finished else "Written"
-        console.print(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}", soft_wrap=True, markup=False)
+        say(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}")
 
 
 if __name__ == "__main__":

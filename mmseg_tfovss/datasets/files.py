@@ -21,6 +21,7 @@ _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _LOSSLESS_TIFF = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}  # none, fax, LZW, deflate, PackBits, LZMA, Zstandard
 _LABEL_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _IMAGE_MODES = (*_LABEL_MODES, "F", "1", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_OTHER_NUMBERS = {"I": "integers of more than 8 bits", "F": "fractions"}
 _JPEG_END = b"\xff\xd9"
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES = 274, 258, 259, 262, 339
 _UPRIGHT, _FIRST_TRANSPOSED, _LAST_ORIENTATION = 1, 5, 8  # from 5 on, width and height change places
@@ -138,8 +139,8 @@ def check_pair(
 
 def _pixels(raw: bytes, mode: str, name: str) -> np.ndarray:
     """An image's pixels (H, W, 3) uint8, BGR, as they lie in the file."""
-    if mode in ("I", "F"):  # OpenCV decodes some of them
-        dtype = np.dtype(np.int32 if mode == "I" else np.float32)
+    if mode in _OTHER_NUMBERS:  # OpenCV decodes some of them
+        found = _OTHER_NUMBERS[mode]
     else:
         # As MMCV's loader does, but without cutting 16 bits to 8 unasked, and turned by one rule for all formats.
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -151,11 +152,10 @@ def _pixels(raw: bytes, mode: str, name: str) -> np.ndarray:
             raise ValueError(f"The {name} cannot be decoded: replace the file.")
         if image.dtype == np.uint8:
             return image
-        dtype = image.dtype
-    described = {"i": " with a sign", "f": ", as fractions,"}.get(dtype.kind, "")
+        found = f"{image.dtype.itemsize * 8} bits{' with a sign' if image.dtype.kind == 'i' else ''}"
     raise ValueError(
-        f"The {name} has {dtype.itemsize * 8} bits per channel{described}; convert it to 8 bits first (which range of"
-        " its values is black to white only you know)."
+        f"The {name} has {found} per channel; convert it to 8 bits first (which range of its values is black to white"
+        " only you know)."
     )
 
 
@@ -208,7 +208,8 @@ def _opened(raw: bytes, name: str) -> Iterator[Image.Image]:
             picture, pixels = Image.new("L", (1, 1)), int((re.findall(r"\d+", str(error)) or [MOST_PIXELS + 1])[0])
         except UnidentifiedImageError:
             raise ValueError(
-                f"The {name} is truncated or damaged, or no {', '.join(FORMATS[:3])} or the like: replace the file."
+                f"The {name} is truncated or damaged, or of a kind that is not read (as are {', '.join(FORMATS[:3])} of"
+                " at most 32 bits): replace the file."
             ) from None
         # Pillow signals damage with any exception, depending on where it is.
         except Exception as error:
@@ -245,12 +246,12 @@ def _check_one_picture(picture: Image.Image, name: str) -> None:
 def _check_lossless(picture: Image.Image, raw: bytes, name: str) -> None:
     kind = "JPEG" if picture.format == "MPO" else str(picture.format)
     if kind == "TIFF" and picture.tag_v2.get(_TIFF_COMPRESSION, 1) not in _LOSSLESS_TIFF:  # type: ignore[attr-defined]
-        kind = f"TIFF file with {picture.info.get('compression', 'unknown')} compression"
+        kind = f"TIFF with {picture.info.get('compression', 'unknown')} compression"
     elif kind in _LABEL_FORMATS or (kind == "WEBP" and b"VP8L" in raw[:64]):  # WebP without losses: colours
         return
     raise ValueError(
-        f"The {name} is a {kind}{'' if ' ' in kind else ' file'} inside, whatever its name says, which does not keep"
-        " class ids as they are: make it anew from its source, as PNG."
+        f"The {name} is in the format {kind}, whatever its name ends in, which need not keep class ids as they are:"
+        " make it anew from its source, as PNG."
     )
 
 

@@ -115,6 +115,8 @@ def _same_dataset(config: Config, result: Result) -> bool:
         dataset = build_dataset(config)
     except (OSError, ValueError):  # a login node need not have it
         return True
+    if not len(dataset):  # nor may its disk be mounted
+        return True
     try:
         return dataset_hash(dataset) == result["dataset_hash"]
     except OSError:  # some of its files are gone

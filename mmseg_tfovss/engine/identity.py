@@ -89,13 +89,13 @@ def dataset_hash(dataset: BaseDataset) -> str:
 
 def files_hash(files: Sequence[str]) -> str:
     """sha256 of what :func:`dataset_files` has found."""
-    return hashlib.sha256("".join(files).encode()).hexdigest()
+    return hashlib.sha256(_bytes("".join(files))).hexdigest()
 
 
 def batch_hashes(files: Sequence[str], batch_size: int) -> np.ndarray:
     """The same of each batch of successive images, cut to 8 bytes: (batches,) uint64."""
     batches = ("".join(files[start : start + batch_size]) for start in range(0, len(files), batch_size))
-    return np.array([int(hashlib.sha256(batch.encode()).hexdigest()[:16], 16) for batch in batches], np.uint64)
+    return np.array([int(hashlib.sha256(_bytes(batch)).hexdigest()[:16], 16) for batch in batches], np.uint64)
 
 
 def dataset_files(dataset: BaseDataset) -> list[str]:
@@ -143,7 +143,12 @@ def _fingerprint(path: Path) -> str:
         return "absent"
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     lines = [f"{os.path.relpath(file, path)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(_bytes("\n".join(lines))).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """Names of files as they are on the disk, which need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _short(value: str | None) -> str:

@@ -35,7 +35,7 @@ class ProgressHook(Hook):
         self._started = time.perf_counter()
         self._label = Path(runner.cfg.filename or "test").stem
         if is_main_process() and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
             clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._bar = Progress(*columns, *clocks, console=Console(stderr=True), transient=True)
             earlier, rest = _work(runner)

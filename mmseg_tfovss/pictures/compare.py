@@ -10,10 +10,11 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmseg_tfovss.datasets.files import check_pair, load_image, load_labels, read_image
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
 from mmseg_tfovss.pictures.overlay import BACKGROUND, dataset_colours, named_colours
-from mmseg_tfovss.registry import DATASETS, TRANSFORMS
+from mmseg_tfovss.registry import TRANSFORMS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 _NO_CLASS = (255, 65535)  # in label files of 8 and 16 bits
@@ -182,16 +183,9 @@ def list_samples(config: Config) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: the dataset is not there.
+        ValueError: its settings are wrong.
     """
-    settings = config.test_dataloader.dataset
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        try:
-            dataset = DATASETS.build(dict(settings))
-        except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
-            raise FileNotFoundError(
-                f"The dataset {config.dataset} is not in {settings.get('data_root')}: prepare it"
-                " (tools/prepare_data.py), or set test_dataloader.dataset.data_root."
-            ) from error
+    dataset = build_dataset(config)
     return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 

@@ -114,7 +114,7 @@ def download(archive: Archive, folder: Path) -> Path:
     if archive.url is None or target.is_file():
         return find_archive(archive, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     clocks = (TimeRemainingColumn(),)
     quiet = not sys.stderr.isatty()
     with Progress(*columns, *clocks, console=Console(stderr=True), transient=True, disable=quiet) as bar:

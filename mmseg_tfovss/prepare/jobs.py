@@ -1,7 +1,6 @@
 """Write many files in several processes: each one complete or not at all, and in bounded memory."""
 
 import errno
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mmseg_tfovss.prepare.workers import LostWorkerError, Workers, limited
-from mmseg_tfovss.whole_file import whole_file
+from mmseg_tfovss.whole_file import SCRATCH_NAME, whole_file
 
 MOST_FAILURES = 10  # after so many files that cannot be converted the archive is not worth more time
 _SHOWN = 3  # of them are named
 _REFRESH = 0.1  # seconds between two pictures of the progress bar
-_SCRATCH_NAME = re.compile(r"\..+\.\d+(\.[^.]+)?")  # as whole_file names them
 _SCRATCH_AGE = 3600.0  # seconds after which nobody can be writing to one any more
 
 
@@ -139,7 +137,7 @@ def remove_leftovers(folders: Iterable[Path]) -> int:
 
 
 def _is_stale(file: Path, oldest: float) -> bool:
-    if not _SCRATCH_NAME.fullmatch(file.name) or file.is_symlink() or not file.is_file():
+    if not SCRATCH_NAME.fullmatch(file.name) or file.is_symlink() or not file.is_file():
         return False
     return file.stat().st_mtime < oldest
 
@@ -197,7 +195,7 @@ def _write_alone(pool: Workers[Job], jobs: Iterable[Job]) -> Iterator[tuple[Job,
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     console = Console(stderr=True)
     # No thread of the bar's own: a fork of a later process would copy no thread, but the locks that it holds.

@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_tfovss.cli import printable
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -183,7 +185,7 @@ def make_noise_image(path: Path, size: Sequence[int]) -> Path:
 
 def benchmark_table(title: str, timings: Mapping[str, Timing]) -> Table:
     """One column per precision; labels are compared with the first one's."""
-    table = Table(title=title)
+    table = Table(title=Text(printable(title)))
     table.add_column("")
     for precision in timings:
         table.add_column(precision, justify="right")

@@ -152,6 +152,23 @@ def test_image_without_annotation_is_refused_before_the_run(config, voc):
         check_run(config)
 
 
+def test_labels_that_are_jpeg_inside_are_refused_whatever_their_name(config, voc):
+    with Image.open(voc / "SegmentationClass/1.png") as labels:
+        labels.copy().save(voc / "SegmentationClass/1.png", "JPEG")
+    with pytest.raises(ValueError, match=r"1\.png is in the format JPEG, whatever its name ends in"):
+        run_test(config)
+    assert not (Path(config.work_dir) / "result.json").exists()
+
+
+def test_chosen_images_are_recorded_as_another_set(config):
+    every = run_test(config)
+    config.test_dataloader.dataset.indices = [0, 2]
+    two = run_test(config)
+    assert (every["num_images"], two["num_images"]) == (3, 2)
+    assert every["dataset_hash"] != two["dataset_hash"]
+    assert every["config_hash"] != two["config_hash"]
+
+
 def test_annotation_of_another_size_is_refused(config, voc):
     cv2.imwrite(str(voc / "SegmentationClass/0.png"), np.zeros((5, 5), np.uint8))
     with pytest.raises(ValueError, match=r"0\.png is 5x5 pixels, but its image .* is 40x60"):

@@ -8,6 +8,7 @@ from mmseg_tfovss.config import load_config
 from mmseg_tfovss.pictures import compare
 from mmseg_tfovss.pictures.overlay import named_colours
 from mmseg_tfovss.pocket import PocketAllDataset
+from tests.datasets.test_files import huge_png
 from tests.parity.cases import FOLDER
 
 CONFIGS = FOLDER.parents[1] / "configs"
@@ -117,6 +118,12 @@ def test_annotation_files_are_checked(image, tmp_path):
         compare.read_truths([save_labels(tmp_path / "small.png", labels[1:])], [image], 2)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         compare.read_truths([tmp_path / "none.png"], [image], 2)
+    Image.new("L", (100, 70)).save(tmp_path / "lossy.png", "JPEG")
+    with pytest.raises(ValueError, match=r"lossy\.png is in the format JPEG"):
+        compare.read_truths([tmp_path / "lossy.png"], [image], 2)
+    (tmp_path / "huge.png").write_bytes(huge_png(40_000))
+    with pytest.raises(ValueError, match=r"huge\.png has 1600000000 pixels"):
+        compare.read_truths([tmp_path / "huge.png"], [image], 2)
 
 
 def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
@@ -133,7 +140,9 @@ def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
     with pytest.raises(ValueError, match=r"b\.jpg is none of the 1 images of ade20k"):
         compare.find_truths([tmp_path / "b.jpg"], ade)
     missing = load_config(CONFIGS / "sclip/sclip_vit-b16_voc21.py")
-    with pytest.raises(FileNotFoundError, match="The dataset voc21 is not in data/VOCdevkit/VOC2012: prepare it"):
+    with pytest.raises(
+        FileNotFoundError, match="data/VOCdevkit/VOC2012 of the dataset voc21 does not exist: prepare it"
+    ):
         compare.find_truths([tmp_path / "b.jpg"], missing)
     missing.pop("test_dataloader")
     with pytest.raises(ValueError, match="has no dataset; name annotation files"):
