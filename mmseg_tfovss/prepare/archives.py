@@ -52,7 +52,7 @@ class _Member:
 
     Attributes:
         name: as the archive has it.
-        size: of its content, in bytes, as the archive says.
+        size: of its content, in bytes, as the archive says; 0 in a folder, where to ask for it takes time.
         read: gives the content of a regular file, and is None for folders and links.
         link: where a link points to, relative to the archive's root and not yet normalised.
         trouble: why the member cannot be accepted, whatever its name.
@@ -93,7 +93,7 @@ def member_names(path: Path) -> list[str]:
 
     Returns:
         Names with ``/``, without a leading ``./``, in the archive's order; without what macOS adds (``__MACOSX/``,
-        ``._*``, ``.DS_Store``). Those of a folder are in alphabetical order, and begin with the last two parts of its
+        ``._*``, ``.DS_Store``). Those of a folder begin with the last two parts of its
         own path, because an archive would have packed them too.
 
     Raises:
@@ -124,9 +124,10 @@ def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
     for member in _files(path):
         name = _tidy(member.name)
         if member.read is not None and wanted(name):
-            if member.size > LARGEST_FILE:
+            size = folder_file(path, name).stat().st_size if path.is_dir() else member.size
+            if size > LARGEST_FILE:
                 raise ValueError(
-                    f"{path} is refused: its member {member.name!r} has {decimal(member.size)}, but no official file"
+                    f"{path} is refused: its member {member.name!r} has {decimal(size)}, but no official file"
                     f" has more than {decimal(LARGEST_FILE)}."
                 )
             with _damage_named(path):
@@ -137,6 +138,27 @@ def read_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
 def folder_file(folder: Path, name: str) -> Path:
     """The path of a file in a folder, given its name as `member_names` lists it; absolute."""
     return folder.absolute() / name.removeprefix(_prefix(folder))
+
+
+def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder, also as links, in alphabetical order.
+
+    A pipe is no file, for who reads it waits for somebody; nor is a link to nothing or to itself.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    folders = [Path(entry.path) for entry in entries if _leads_to(entry.is_dir)]
+    return folders, [Path(entry.path) for entry in entries if _leads_to(entry.is_file)]
+
+
+def _leads_to(is_kind: Callable[[], bool]) -> bool:
+    try:
+        return is_kind()
+    except OSError:  # of a link to itself
+        return False
 
 
 def _files(path: Path) -> Iterator[_Member]:
@@ -161,18 +183,17 @@ def _prefix(folder: Path) -> str:
 def _walk_folder(folder: Path) -> Iterator[_Member]:
     """Also what symbolic links lead to, as people spread datasets over disks; but each folder only once."""
     seen: set[tuple[int, int]] = set()
-    for place, subfolders, names in os.walk(folder, followlinks=True):
-        identity = os.stat(place)  # noqa: PTH116 - of what os.walk gives
-        if (identity.st_dev, identity.st_ino) in seen:
-            subfolders.clear()
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        facts = place.stat()
+        if (facts.st_dev, facts.st_ino) in seen:
             continue
-        seen.add((identity.st_dev, identity.st_ino))
-        subfolders.sort()
-        inner = Path(place).relative_to(folder)
-        for name in sorted(names):
-            file = Path(place, name)
-            if file.is_file():  # neither a pipe, which would wait for somebody, nor a broken link
-                yield _Member(_prefix(folder) + (inner / name).as_posix(), file.stat().st_size, file.read_bytes)
+        seen.add((facts.st_dev, facts.st_ino))
+        folders, files = list_folder(place)
+        waiting += reversed(folders)
+        for file in files:
+            yield _Member(_prefix(folder) + file.relative_to(folder).as_posix(), read=file.read_bytes)
 
 
 def _walk(path: Path) -> Iterator[_Member]:

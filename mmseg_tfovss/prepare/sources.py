@@ -1,13 +1,12 @@
 """Where official data are on this machine: archives, or what people have unpacked of them."""
 
-import os
 import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from mmseg_tfovss.prepare.archives import folder_file, member_names
+from mmseg_tfovss.prepare.archives import folder_file, list_folder, member_names
 from mmseg_tfovss.prepare.download import Archive, download, find_archive
 from mmseg_tfovss.prepare.layout import Layout
 
@@ -105,7 +104,6 @@ def _levels(top: Path, depth: int) -> Iterator[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_dir())
+        return [child for child in list_folder(folder)[0] if child.name[0] != "."]
     except OSError:  # what must not be read is not what is looked for
         return []

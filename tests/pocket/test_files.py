@@ -1,5 +1,7 @@
 """Files of the benchmark: drawn when one is asked for, and only then."""
 
+from pathlib import Path
+
 import pytest
 
 from mmseg_tfovss.pocket import scenes, training_split
@@ -37,9 +39,9 @@ def test_file_that_is_not_there_is_drawn_and_that_is_said(name, split, drawn, tm
 
 def test_relative_path_counts_from_here(drawn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ensure_pocket_file(scenes.Path("data/pocket") / IMAGE)
+    ensure_pocket_file(Path("data/pocket") / IMAGE)
     monkeypatch.chdir(tmp_path.parent)
-    ensure_pocket_file(scenes.Path(tmp_path.name, "data/pocket", IMAGE))
+    ensure_pocket_file(Path(tmp_path.name, "data/pocket", IMAGE))
     assert drawn == [("val", tmp_path / "data/pocket")] * 2
 
 

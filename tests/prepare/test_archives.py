@@ -476,13 +476,16 @@ def test_names_that_are_no_text_do_no_harm_where_they_are_not_wanted(kind, tmp_p
 # Folders
 
 
-def test_folder_has_the_names_that_an_archive_of_it_would_have(tmp_path):
+def test_folder_has_the_names_that_an_archive_of_it_would_have(tmp_path, monkeypatch):
     for name, content in {**FILES, "val/._1.png": b"junk", ".DS_Store": b"junk"}.items():
         (tmp_path / "top/set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "top/set" / name).write_bytes(content)
     expected = {f"top/set/{name}": content for name, content in FILES.items()}
     assert dict(read_members(tmp_path / "top/set", anything)) == expected
     assert set(member_names(tmp_path / "top/set")) == set(expected)
+    monkeypatch.setattr(module, "LARGEST_FILE", 1000)
+    with pytest.raises(ValueError, match=r"set is refused: its member 'top/set/val/1\.png' has 3\.0 kB"):
+        list(read_members(tmp_path / "top/set", anything))
     for name in expected:
         assert folder_file(tmp_path / "top/set", name).read_bytes() == expected[name]
 

@@ -100,6 +100,8 @@ def test_relative_folder_with_links_to_other_disks(packed, tmp_path, monkeypatch
     for name in ("leftImg8bit", "gtFine"):
         (tmp_path / "unpacked" / name).symlink_to(tmp_path / "disk" / name)
     (tmp_path / "unpacked/leftImg8bit/val/round").symlink_to(tmp_path / "unpacked")
+    for folder in ("unpacked", "unpacked/leftImg8bit/val"):
+        (tmp_path / folder / "itself").symlink_to("itself")
     monkeypatch.chdir(tmp_path)
     assert prepare("cityscapes", Path("data"), Path("unpacked")).images == 2
 
