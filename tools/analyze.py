@@ -113,6 +113,7 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     """CLIP's attention, and what CLIPtrase makes of it."""
     from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.global_patches.picture import draw_global_patches
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
@@ -120,6 +121,7 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     check_target(out, "--out", PICTURE_ENDINGS)
     config = load_config(arguments.config, parse_options(arguments.cfg_options))
     patch = tuple(arguments.patch) if arguments.patch else None
+    ensure_pocket_file(arguments.image)
     figure = draw_global_patches(config, arguments.image, arguments.device, arguments.layers, patch)
     with whole_file(out) as scratch:
         figure.savefig(scratch)
@@ -183,6 +185,7 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     """DSLO's maps of one image."""
     from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.discrepancy.picture import draw_discrepancy
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
@@ -192,6 +195,7 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     if arguments.short_side is not None:
         options["model.short_side"] = arguments.short_side
     config = load_config(arguments.config, options)
+    ensure_pocket_file(arguments.image)
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
     with whole_file(out) as scratch:
         figure.savefig(scratch)

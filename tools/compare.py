@@ -57,6 +57,7 @@ def main() -> None:
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures import compare
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
@@ -66,6 +67,8 @@ def main() -> None:
         names = compare.shared_names(configs)
         say(*words.lines)
         colours = compare.shared_colours(configs, names, given=words.given)
+        for path in [*arguments.images, *map(Path, arguments.ground_truth or ())]:
+            ensure_pocket_file(path)
         truths = None
         if arguments.ground_truth == ["auto"]:
             truths = compare.find_truths(arguments.images, configs[0])

@@ -43,6 +43,7 @@ def main() -> None:
         from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
         from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
@@ -50,6 +51,7 @@ def main() -> None:
             options["model.short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
         words = take_words([config], options, arguments.classes, arguments.classes_file)
+        ensure_pocket_file(arguments.image)
         image_orientation(arguments.image)  # a file that is none is told before weights are loaded
         say(*words.lines)
         model = build_method(config, arguments.device or get_device())
