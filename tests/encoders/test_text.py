@@ -12,7 +12,7 @@ PROMPTS = [
     "",
     "a photo of a cat.",
     "a black and white photo of the television monitor, seen from far away in a very bright room.",
-    "word " * 100,
+    "word " * 75,
 ]
 
 
