@@ -102,15 +102,14 @@ def _of_open_clip(content: Mapping[str, Any], config: Path, path: Path, shapes: 
     quick_gelu = model.get("quick_gelu", False if vision and text else None)
     if quick_gelu not in (True, False, None):
         raise ValueError(f"{config}: quick_gelu must be true or false, but is {quick_gelu!r}.")
-    head_width = _count(vision.get("head_width", 64), "head_width", config) if vision else None
-    if head_width and shapes.width % head_width:
-        raise ValueError(f"{config}: head_width={head_width} does not divide the width {shapes.width} of {path.name}.")
+    head_width = _divisor(shapes.width, vision.get("head_width", 64), "head_width", config) if vision else None
+    heads = _divisor(shapes.text_width, text.get("heads", 8), "heads", config) if text else None
     return Facts(
         mean=mean,
         std=std,
         quick_gelu=quick_gelu,
         head_width=head_width,
-        text_heads=_count(text.get("heads", 8), "heads", config) if text else None,
+        text_heads=heads,
         files=(config,),
     )
 
@@ -121,7 +120,6 @@ def _of_transformers(content: dict[str, Any], config: Path, path: Path, shapes: 
     try:
         whole = CLIPConfig.from_dict(content)
         vision, text = whole.vision_config, whole.text_config
-        heads = (int(vision.num_attention_heads), int(text.num_attention_heads))
         activations = {vision.hidden_act, text.hidden_act}
     except Exception as error:  # transformers' own checks raise whatever they stumble over
         raise ValueError(f"{config} is not the config.json of a CLIP ({type(error).__name__}).") from error
@@ -139,13 +137,12 @@ def _of_transformers(content: dict[str, Any], config: Path, path: Path, shapes: 
             f"{config}: hidden_act must be quick_gelu or gelu, the same in both towers, but is"
             f" {' and '.join(sorted(map(str, activations)))}."
         )
-    if min(heads) < 1 or shapes.width % heads[0]:
-        raise ValueError(f"{config}: num_attention_heads={heads[0]} does not divide the width {shapes.width}.")
+    heads = _divisor(shapes.width, vision.num_attention_heads, "num_attention_heads", config)
     return replace(
         facts,
         quick_gelu=activations == {"quick_gelu"},
-        head_width=shapes.width // heads[0],
-        text_heads=heads[1],
+        head_width=shapes.width // heads,
+        text_heads=_divisor(shapes.text_width, text.num_attention_heads, "num_attention_heads", config),
         files=(*facts.files, config),
     )
 
@@ -176,9 +173,12 @@ def _section(content: Mapping[str, Any], name: str, config: Path) -> Mapping[str
     return section
 
 
-def _count(value: object, name: str, config: Path) -> int:
+def _divisor(width: int, value: object, name: str, config: Path) -> int:
+    """The value, if the width is a multiple of it."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{config}: {name} must be a whole number, at least 1, but is {value!r}.")
+    if width % value:
+        raise ValueError(f"{config}: {name}={value} does not divide the width {width} of the weights beside it.")
     return value
 
 

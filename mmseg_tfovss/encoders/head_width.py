@@ -81,8 +81,9 @@ def text_heads(shapes: Shapes) -> int:
 def _question(shapes: Shapes, possible: list[int]) -> str:
     heads = " or ".join(f"{shapes.width // width} of {width}" for width in possible)
     told = f"may be {heads}" if possible else f"are not of {', '.join(map(str, _WIDTHS[:-1]))} or {_WIDTHS[-1]}"
-    names = [name for name, config in _plain() if _vision(config)["width"] == shapes.width]
-    archs = f" to its architecture ({', '.join(names)})," if names else " to its architecture,"
+    alike = {"layers": shapes.layers, "width": shapes.width, "patch_size": shapes.patch_size}
+    names = [name for name, config in _plain() if alike.items() <= _vision(config).items()]
+    archs = f" to its architecture ({', '.join(names)})" if names else " to its architecture"
     return (
         f"the heads of an image tower of width {shapes.width} {told}, and no tensor tells: set model.backbone.arch"
         f"{archs} or model.backbone.head_width to the width of its heads"
@@ -106,9 +107,10 @@ def _plain() -> Iterator[tuple[str, dict[str, Any]]]:
     """open_clip's architectures that may be plain CLIP ViTs."""
     for name in open_clip.list_models():
         config = open_clip.get_model_config(name)
-        vision = config["vision_cfg"]
-        plain = not config.get("custom_text") and "timm_model_name" not in vision
-        if plain and isinstance(vision.get("layers", 12), int) and isinstance(config["text_cfg"], dict):
+        vision, text = config["vision_cfg"], config["text_cfg"]
+        foreign = config.get("custom_text") or "timm_model_name" in vision or "hf_model_name" in text
+        class_token = vision.get("pool_type", "tok") == "tok" and text.get("pool_type", "argmax") == "argmax"
+        if not foreign and class_token and isinstance(vision.get("layers", _VISION["layers"]), int):
             yield name, config
 
 
