@@ -1,7 +1,6 @@
 """Files of weights: read without running any code that they may contain, and told apart by their content."""
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.encoders.torch_archives import ZIP, check_torch_file
 from mmseg_tfovss.encoders.torchscript import is_torchscript, read_torchscript
 
 _INDEX_SUFFIX = ".index.json"
-_LARGEST_PICKLE = 16 * 2**20  # bytes, beside the tensors; every one of them may become an object
-_ZIP = b"PK\x03\x04"
 _SAFETENSORS_HEADER = slice(8, 9)  # after its length: the first character of a JSON object
 
 
@@ -39,6 +37,8 @@ def read_weights(path: Path) -> dict[str, Any]:
         content = _read_any(path)
         if not isinstance(content, Mapping):
             raise TypeError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
+    except MemoryError:
+        raise  # of a whole file on a small machine
     # Readers of damaged files raise whatever they stumble over.
     except Exception as error:
         raise ValueError(
@@ -78,23 +78,10 @@ def _read_any(path: Path) -> object:
         from safetensors.torch import load_file
 
         return load_file(path)
-    if head.startswith(_ZIP):
-        if is_torchscript(path):
-            return read_torchscript(path)
-        _check_archive(path)
+    if head.startswith(ZIP) and is_torchscript(path):
+        return read_torchscript(path)
+    check_torch_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse an archive that needs more memory than it has bytes: torch writes its members uncompressed, once each."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("its members are compressed, unlike those of torch")
-    if sum(member.file_size for member in members) > path.stat().st_size:
-        raise ValueError("its members are larger than the file")
-    if any(member.file_size > _LARGEST_PICKLE for member in members if member.filename.endswith("/data.pkl")):
-        raise ValueError("it holds too much beside its tensors")
 
 
 def as_float32(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

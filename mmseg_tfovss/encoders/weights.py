@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import open_clip
@@ -103,11 +102,7 @@ def load_clip(
     else:
         filled, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
     model = filled.model
-    tokenizer = (
-        partial(open_clip.tokenize, context_length=len(model.positional_embedding))
-        if arch == "auto"
-        else open_clip.get_tokenizer(arch)
-    )
+    tokenizer = open_clip.tokenize if arch == "auto" else open_clip.get_tokenizer(arch)
     return LoadedCLIP(
         model.eval(),
         CLIPTextEncoder(model, tokenizer),
@@ -125,7 +120,7 @@ def _names_a_file(arch: str, pretrained: str) -> bool:
     path = Path(pretrained).expanduser()
     if path.suffix in _WEIGHT_SUFFIXES or path.is_file() or pretrained.endswith(".json"):
         return True
-    return len(path.parts) > 1 or (path.is_dir() and not is_pretrained_cfg(arch, pretrained))
+    return "/" in pretrained or (path.is_dir() and not is_pretrained_cfg(arch, pretrained))
 
 
 def _check_options(arch: str, quick_gelu: bool | None, head_width: int | None, *, is_file: bool) -> None:
