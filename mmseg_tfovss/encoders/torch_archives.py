@@ -4,6 +4,7 @@
 each byte of a pickle may become an object, and a key made of tuples inside tuples ends the process when it is hashed.
 """
 
+import io
 import pickletools
 import zipfile
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 
 ZIP = b"PK\x03\x04"
-_LARGEST_PICKLE = 4 * 2**20  # bytes, beside the tensors
+_LARGEST_PICKLE = 2 * 2**20  # bytes, beside the tensors: four times what a checkpoint of the largest CLIP has
 _DEEPEST = 100  # tuples inside each other
+_TOO_MUCH = "it holds too much beside its tensors"
 _MARK = -1
 _PICKLES = 5  # of a file of torch before 1.6: magic number, version, system, content, names of storages
 
@@ -31,16 +33,16 @@ def check_torch_file(path: Path) -> None:
         is_archive = file.read(len(ZIP)) == ZIP
         file.seek(0)
         if not is_archive:
+            start = _start_of(file)
             for _ in range(_PICKLES):
-                _check_pickle(file)
+                _check_pickle(start)
             return
     with zipfile.ZipFile(path) as archive:
         _check_members(archive, path.stat().st_size)
         for member in archive.infolist():
             if member.filename.endswith(".pkl"):
-                _check_size(member.file_size)
                 with archive.open(member) as opened:
-                    _check_pickle(opened)
+                    _check_pickle(_start_of(opened))
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
@@ -50,14 +52,20 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
         raise ValueError("its members are compressed, unlike those of torch")
     if sum(member.file_size for member in members) > size:
         raise ValueError("its members are larger than the file")
+    if any(member.file_size > _LARGEST_PICKLE for member in members if member.filename.endswith(".pkl")):
+        raise ValueError(_TOO_MUCH)
 
 
-def _check_pickle(file: IO[bytes]) -> None:
+def _start_of(file: IO[bytes]) -> io.BytesIO:
+    """What may hold pickles, in memory: a file would be asked for as many bytes as a length in it says."""
+    return io.BytesIO(file.read(_LARGEST_PICKLE))
+
+
+def _check_pickle(file: io.BytesIO) -> None:
     """Read one pickle, and know of each object only how deep its tuples are; other objects count as flat."""
     stack: list[int] = []
     memo: dict[int, int] = {}
-    for opcode, argument, position in _opcodes(file):
-        _check_size(position)
+    for opcode, argument in _opcodes(file):
         if opcode.name.endswith("PUT") or opcode.name == "MEMOIZE":
             memo[len(memo) if argument is None else int(argument)] = stack[-1]
             continue
@@ -71,16 +79,15 @@ def _check_pickle(file: IO[bytes]) -> None:
         stack.extend(_MARK if pushed is pickletools.markobject else depth for pushed in opcode.stack_after)
 
 
-def _check_size(size: int) -> None:
-    if size > _LARGEST_PICKLE:
-        raise ValueError("it holds too much beside its tensors")
-
-
-def _opcodes(file: IO[bytes]) -> Iterator[tuple[Any, Any, int]]:
-    """Instructions, their arguments, and where they are in the pickle."""
-    start = file.tell()
-    for opcode, argument, position in pickletools.genops(file):
-        yield opcode, argument, (position or start) - start
+def _opcodes(file: io.BytesIO) -> Iterator[tuple[Any, Any]]:
+    """Instructions and their arguments."""
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            yield opcode, argument
+    except ValueError as error:
+        if len(file.getbuffer()) < _LARGEST_PICKLE:
+            raise
+        raise ValueError(_TOO_MUCH) from error
 
 
 def _pop(stack: list[int], opcode: Any) -> list[int]:  # noqa: ANN401 - pickletools.OpcodeInfo

@@ -73,3 +73,10 @@ def test_archives_that_unpack_to_more_than_they_are_are_refused(tmp_path):
     (tmp_path / "x.pt").write_bytes(b"\x80\x02N." * 3 + b"\x80\x02X\x00\x00\x50\x00" + b"a" * (5 * 2**20) + b"N.")
     with pytest.raises(ValueError, match="holds too much beside its tensors"):
         check_torch_file(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("length", [2**31, 2**40, 2**62])
+def test_a_length_in_a_pickle_asks_for_no_memory(length, tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"\x80\x04\x8d" + length.to_bytes(8, "little") + b"abc.")
+    with pytest.raises(ValueError, match="bytes in a unicodestring8, but only 4 remain"):
+        check_torch_file(tmp_path / "x.pt")

@@ -82,7 +82,7 @@ def cut(data, place, draw):
 
 
 def overwrite(data, place, draw):
-    data[place : place + draw.randrange(1, 9)] = draw.randbytes(draw.randrange(1, 9))
+    data[place : place + draw.randrange(1, 9)] = draw.randbytes(draw.randrange(1, 4))
 
 
 def enlarge(data, place, draw):
@@ -164,9 +164,9 @@ def test_damaged_files_end_in_a_sentence(small_file, few_tokens, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_many_damaged_files_end_in_a_sentence(seed, small_file, few_tokens, tmp_path):
-    fuzz(small_file, tmp_path / "clip.bin", seed, rounds=1500)
+    fuzz(small_file, tmp_path / "clip.bin", seed, rounds=400)
 
 
 def test_a_folder_is_no_file(mini_clip, tmp_path):
