@@ -72,10 +72,21 @@ def find_head_width(shapes: Shapes) -> int:
     raise ValueError(_question(shapes, possible))
 
 
-def text_heads(shapes: Shapes) -> int:
-    """Heads of the text tower: of 64, save where known architectures of these shapes agree on others."""
+def find_text_heads(shapes: Shapes) -> int:
+    """Heads of the text tower: of 64, save where known architectures of these shapes agree on others.
+
+    Raises:
+        ValueError: 64 does not divide its width.
+    """
     known = {int(config["text_cfg"].get("heads", _TEXT["heads"])) for _, config in _known(shapes)}
-    return known.pop() if len(known) == 1 else max(shapes.text_width // _TEXT_WIDTH, 1)
+    if len(known) == 1:
+        return known.pop()
+    if shapes.text_width % _TEXT_WIDTH:
+        raise ValueError(
+            f"the heads of a text tower of width {shapes.text_width} are not of {_TEXT_WIDTH}, and no tensor tells: set"
+            " model.backbone.arch to its architecture, or put its open_clip_config.json beside it"
+        )
+    return shapes.text_width // _TEXT_WIDTH
 
 
 def _question(shapes: Shapes, possible: list[int]) -> str:

@@ -146,7 +146,7 @@ class _Storages:
         """The flat tensor of a persistent id ``("storage", type, number, device, length)``; the device is ignored."""
         _, kind, number, _, length = _typed(reference, tuple)
         dtype = _STORAGES.get(_typed(kind, _Global).name.removeprefix("torch."))
-        if dtype is None or not re.fullmatch(r"[0-9]{1,9}", _typed(number, str)):
+        if dtype is None or not re.fullmatch(r"[0-9]{1,20}", _typed(number, str)):
             raise ValueError(f"it has a storage of an unknown kind ({kind})")
         if number not in self.read:
             content = self.members.read(f"data/{number}", self.members.left)

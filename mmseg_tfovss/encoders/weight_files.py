@@ -1,6 +1,7 @@
 """Files of weights: read without running any code that they may contain, and told apart by their content."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from mmseg_tfovss.encoders.torch_archives import ZIP, check_torch_file
 from mmseg_tfovss.encoders.torchscript import is_torchscript, read_torchscript
 
 _INDEX_SUFFIX = ".index.json"
+_LFS_POINTER = b"version https:/"
+_WEB_PAGE = re.compile(rb"\s*<[!?a-zA-Z]")
 _SAFETENSORS_HEADER = slice(8, 9)  # after its length: the first character of a JSON object
 
 
@@ -37,8 +40,8 @@ def read_weights(path: Path) -> dict[str, Any]:
         content = _read_any(path)
         if not isinstance(content, Mapping):
             raise TypeError(f"it holds a {type(content).__name__}, not a dictionary of tensors")
-    except MemoryError:
-        raise  # of a whole file on a small machine
+    except (MemoryError, PermissionError):
+        raise  # which says nothing of the file
     # Readers of damaged files raise whatever they stumble over.
     except Exception as error:
         raise ValueError(
@@ -74,6 +77,10 @@ def _reason(error: Exception) -> str:
 def _read_any(path: Path) -> object:
     with path.open("rb") as file:
         head = file.read(16)
+    if head.startswith(_LFS_POINTER):
+        raise ValueError("it is a Git LFS pointer, not the file itself")
+    if _WEB_PAGE.match(head) and head[_SAFETENSORS_HEADER] != b"{":
+        raise ValueError("it is a web page")
     if path.suffix == ".safetensors" or head[_SAFETENSORS_HEADER] == b"{":
         from safetensors.torch import load_file
 

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import open_clip
@@ -17,7 +17,7 @@ from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.facts_beside import OPENAI_MEAN, OPENAI_STD, Colour, Facts, facts_beside, statistics_of
-from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, shapes_of, text_heads
+from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, find_text_heads, shapes_of
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.layouts import find_clip
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
@@ -141,7 +141,7 @@ def _check_options(arch: str, quick_gelu: bool | None, head_width: int | None, *
 
 
 def _has_quick_gelu(arch: str) -> bool:
-    return bool((open_clip.get_model_config(arch) or {}).get("quick_gelu", False))
+    return arch in open_clip.list_models() and bool(open_clip.get_model_config(arch).get("quick_gelu", False))
 
 
 def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> _Filled:
@@ -200,6 +200,7 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
     if arch == "auto":
         _check_vocabulary(path, state)
         head_width = _choose_head_width(path, shapes, head_width or facts.head_width)
+        facts = replace(facts, text_heads=facts.text_heads or _choose_text_heads(path, shapes))
     model = None if arch == "auto" else _new_clip(arch, quick_gelu)
     with _fitting(path, arch):
         model = model or _auto_clip(state, shapes, head_width, facts.text_heads, quick_gelu)
@@ -255,6 +256,13 @@ def _choose_head_width(path: Path, shapes: Shapes, head_width: int | None) -> in
     return head_width
 
 
+def _choose_text_heads(path: Path, shapes: Shapes) -> int:
+    try:
+        return find_text_heads(shapes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}.") from error
+
+
 def _warn_once(path: Path) -> None:
     if path.resolve() not in _warned and is_main_process():
         _logger.warning(
@@ -285,7 +293,7 @@ def _auto_clip(
                 context_length=len(state["positional_embedding"]),
                 vocab_size=len(state["token_embedding.weight"]),
                 width=shapes.text_width,
-                heads=heads or text_heads(shapes),
+                heads=heads,
                 layers=shapes.text_layers,
                 mlp_ratio=_mlp_ratio(state, ""),
             ),

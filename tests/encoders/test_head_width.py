@@ -8,7 +8,7 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
-from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, shapes_of, text_heads
+from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, find_text_heads, shapes_of
 from mmseg_tfovss.encoders.weights import load_clip
 from tests import mini
 
@@ -69,7 +69,7 @@ def published(name):
 def test_published_architectures_are_told_by_their_shapes(name):
     shapes, image, text = published(name)
     assert find_head_width(shapes) == image.head_dim
-    assert text_heads(shapes) == text.num_heads
+    assert find_text_heads(shapes) == text.num_heads
 
 
 def test_candidates_are_offered():
@@ -156,4 +156,13 @@ def test_feed_forward_layers_of_any_width(hidden, tmp_path):
 def test_another_tokenizer_is_refused(mini_state, tmp_path):
     torch.save(mini_state | {"token_embedding.weight": torch.zeros(1000, 64)}, tmp_path / "clip.pt")
     with pytest.raises(ValueError, match=r"text tower in .*clip\.pt has 1000 tokens, but CLIP's tokenizer has 49408"):
+        load_clip("auto", str(tmp_path / "clip.pt"))
+
+
+@pytest.mark.parametrize("width", [32, 96, 160])
+def test_text_towers_of_other_heads_are_asked_for(width, tmp_path):
+    vision, text = VISION | {"width": 64, "head_width": 64}, TEXT | {"width": width}
+    model = CLIP(mini.EMBED, CLIPVisionCfg(**vision), CLIPTextCfg(**text))
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    with pytest.raises(ValueError, match=rf"clip\.pt: the heads of a text tower of width {width} are not of 64"):
         load_clip("auto", str(tmp_path / "clip.pt"))

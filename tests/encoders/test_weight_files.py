@@ -244,3 +244,28 @@ def test_a_full_memory_is_not_called_a_damaged_file(mini_clip, monkeypatch):
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(MemoryError):
         read_weights(mini_clip)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "it is a Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html></html>", "it is a web page"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_what_a_download_may_have_left_is_named(content, told, suffix, tmp_path):
+    (tmp_path / f"clip{suffix}").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"is not a readable weights file: .*{told}.*Download it again"):
+        load_clip("auto", str(tmp_path / f"clip{suffix}"))
+
+
+def test_a_header_whose_length_looks_like_a_web_page_is_none(tmp_path):
+    """Its first bytes are the length, here the characters " <"."""
+    path = tmp_path / "clip.safetensors"
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(0x3C20)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 2.5))
+    assert read_weights(path)["a"].tolist() == [2.5]
+    header = header.rstrip().ljust(0x213C)  # "<!"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 2.5))
+    assert read_weights(path)["a"].tolist() == [2.5]
