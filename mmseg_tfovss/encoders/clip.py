@@ -144,7 +144,7 @@ class CLIPImageEncoder(nn.Module):
         mean: per channel, RGB, of the images that the weights were trained on, of values in [0, 1].
         std: likewise.
         assumptions: what a local file does not say and was assumed, each in a few words.
-        input_files: configs beside a local file that were read.
+        input_files: configs beside a local file, read or looked for.
 
     Raises:
         ValueError: unknown architecture, tag or option; weights that do not fit the architecture; an option that would

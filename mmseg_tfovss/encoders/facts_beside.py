@@ -31,7 +31,7 @@ class Facts:
         quick_gelu: whether the activation is QuickGELU.
         head_width: of the image tower.
         text_heads: number of heads of the text tower.
-        files: where this was read.
+        files: where this was looked for, there or not: a config that appears later makes a result out of date.
     """
 
     mean: Colour = OPENAI_MEAN
@@ -53,22 +53,19 @@ def facts_beside(path: Path, layout: str, shapes: Shapes) -> Facts:
     Raises:
         ValueError: such a file is damaged, says something impossible, or is another network's.
     """
-    facts = Facts()
-    config = path.with_name("open_clip_config.json")
-    if config.is_file():
-        facts = _of_open_clip(_read(config), config, path, shapes)
+    names = ("open_clip_config.json", "config.json", "preprocessor_config.json")
+    whole, towers, images = (path.with_name(name) for name in names)
+    facts = _of_open_clip(_read(whole), whole, path, shapes) if whole.is_file() else Facts()
     if layout != "transformers":
-        return facts
-    config = path.with_name("config.json")
-    if config.is_file() and _read(config).get("model_type") == "clip":
-        facts = _of_transformers(_read(config), config, path, shapes, facts)
-    config = path.with_name("preprocessor_config.json")
-    if config.is_file():
-        content = _read(config)
+        return replace(facts, files=(whole,))
+    if towers.is_file() and _read(towers).get("model_type") == "clip":
+        facts = _of_transformers(_read(towers), towers, path, shapes, facts)
+    if images.is_file():
+        content = _read(images)
         said = {"mean": content.get("image_mean", facts.mean), "std": content.get("image_std", facts.std)}
-        mean, std = statistics_of(said, config)
-        facts = replace(facts, mean=mean, std=std, files=(*facts.files, config))
-    return facts
+        mean, std = statistics_of(said, images)
+        facts = replace(facts, mean=mean, std=std)
+    return replace(facts, files=(whole, towers, images))
 
 
 def statistics_of(settings: Mapping[str, Any], source: str | Path) -> tuple[Colour, Colour]:
@@ -110,7 +107,6 @@ def _of_open_clip(content: Mapping[str, Any], config: Path, path: Path, shapes: 
         quick_gelu=quick_gelu,
         head_width=head_width,
         text_heads=heads,
-        files=(config,),
     )
 
 
@@ -143,7 +139,6 @@ def _of_transformers(content: dict[str, Any], config: Path, path: Path, shapes: 
         quick_gelu=activations == {"quick_gelu"},
         head_width=shapes.width // heads,
         text_heads=_divisor(shapes.text_width, text.num_attention_heads, "num_attention_heads", config),
-        files=(*facts.files, config),
     )
 
 

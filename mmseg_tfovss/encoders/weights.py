@@ -48,7 +48,7 @@ class LoadedCLIP:
             what a config beside the file says, or OpenAI's.
         std: likewise.
         assumptions: what a file does not say and was assumed, each in a few words; none for tags.
-        input_files: configs beside the file that were read.
+        input_files: configs beside the file, read or looked for.
     """
 
     model: CLIP
@@ -191,7 +191,10 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
     with _fitting(path, arch):
         shapes = shapes_of(state)
     original = _find_original(arch, path)
-    facts = _facts_of_tag(*original) if original else facts_beside(path, found.layout, shapes)
+    if original:
+        facts = _facts_of_tag(*original)
+    else:
+        facts = Facts() if path == POCKET_WEIGHTS else facts_beside(path, found.layout, shapes)
     assumptions: tuple[str, ...] = ()
     if quick_gelu is None:
         quick_gelu = _has_quick_gelu(arch) or facts.quick_gelu

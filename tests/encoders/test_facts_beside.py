@@ -34,7 +34,8 @@ def test_openais_statistics_where_nothing_says_others(mini_clip):
     assert (encoder.mean, encoder.std) == (OPENAI_MEAN, OPENAI_STD)
     assert OPENAI_MEAN == (0.48145466, 0.4578275, 0.40821073)
     assert OPENAI_STD == (0.26862954, 0.26130258, 0.27577711)
-    assert encoder.input_files == ()
+    assert encoder.input_files == (mini_clip.with_name("open_clip_config.json"),)  # not there, which is recorded too
+    assert CLIPImageEncoder("auto", "pocket").input_files == ()
     assert encoder.assumptions == ("QuickGELU for mini.pt",)
 
 
