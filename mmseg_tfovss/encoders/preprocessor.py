@@ -27,6 +27,13 @@ EXACT_MEAN = tuple(255 * mean for mean in OPENAI_MEAN)
 EXACT_STD = tuple(255 * std for std in OPENAI_STD)
 
 
+def in_grey_levels(mean: Sequence[float], std: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+    """Statistics of values in [0, 1] as those of 0 .. 255; OpenAI's are rounded as in the field."""
+    if (tuple(mean), tuple(std)) == (OPENAI_MEAN, OPENAI_STD):
+        return CLIP_MEAN, CLIP_STD
+    return [255 * value for value in mean], [255 * value for value in std]
+
+
 @MODELS.register_module()
 class CLIPPreprocessor(BaseDataPreprocessor):
     """Resize, reverse BGR to RGB and normalise, on the model's device. Images keep their own sizes: nothing is padded.
@@ -66,9 +73,11 @@ class CLIPPreprocessor(BaseDataPreprocessor):
 
         OpenAI's stay as they are: rounded as in the field, or as a method has them.
         """
-        for name, own, openai in (("mean", mean, OPENAI_MEAN), ("std", std, OPENAI_STD)):
-            if tuple(own) != openai and not getattr(self, f"given_{name}"):
-                getattr(self, name).copy_(torch.tensor([255 * value for value in own]).view(3, 1, 1))
+        if (tuple(mean), tuple(std)) == (OPENAI_MEAN, OPENAI_STD):
+            return
+        for name, values in zip(("mean", "std"), in_grey_levels(mean, std), strict=True):
+            if not getattr(self, f"given_{name}"):
+                getattr(self, name).copy_(torch.tensor(values).view(3, 1, 1))
 
     def fit(self, image: np.ndarray, name: str = "") -> np.ndarray:
         """An image (H, W, 3) uint8 at the size at which the network sees it."""

@@ -184,5 +184,6 @@ def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop) -> 
         git_commit=git_commit(),
         versions=package_versions(),
         settings=settings_of(config),
+        assumptions=[said for network in networks for said in getattr(network, "assumptions", ())],
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -27,6 +27,7 @@ _LATER_KEYS: dict[str, Any] = {
     "dataset_hash": "not recorded",
     "inputs": {},
     "settings": {},
+    "assumptions": [],
 }
 
 
@@ -65,6 +66,7 @@ class Result(TypedDict):
     weights_hash: str  # sha256 of all CLIP tensors; of several networks' hashes where there are more
     git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
     settings: dict[str, str]  # of the config, without what cannot change a number: JSON by dotted name
+    assumptions: list[str]  # what the files of weights do not say and was assumed, e.g. "QuickGELU for clip.pt"
     versions: dict[str, str]  # python and the packages that numbers depend on
     finished_at: str  # UTC, ISO 8601
 

@@ -31,6 +31,7 @@ def make_result(**changes):
         "dataset_hash": "d",
         "inputs": {},
         "settings": {},
+        "assumptions": [],
         "vocabulary": "voc21",
         "vocabulary_version": "1",
         "vocabulary_hash": "v",
@@ -58,6 +59,7 @@ def test_results_from_before_a_key_was_added_are_read(tmp_path):
         "dataset_hash",
         "inputs",
         "settings",
+        "assumptions",
     )
     old = {key: value for key, value in make_result().items() if key not in later}
     (tmp_path / "result.json").write_text(json.dumps(old))

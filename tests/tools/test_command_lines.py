@@ -33,7 +33,8 @@ def test_help(tool, tmp_path):
 
 def test_demo_writes_its_three_files_from_any_folder(mini_clip, tmp_path):
     image = ROOT / "tests/parity/images/china.png"
-    weights = (f"model.backbone.pretrained={mini_clip}", "model.backbone.arch=auto")
+    file = (f"model.backbone.pretrained={mini_clip}", "model.backbone.arch=auto")
+    weights = (*file, "model.backbone.quick_gelu=True")
     words = ("--classes", "sky, cloud; temple; tree", "--save-logits", "--window", "0", "0", "--short-side", "64")
     size = ("model.test_cfg.crop_size=32", "model.test_cfg.stride=16", "model.decode_head.templates=photo")
     answer = run("demo.py", image, SCLIP, *words, "--out-dir", "out", "--cfg-options", *weights, *size, cwd=tmp_path)

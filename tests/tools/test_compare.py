@@ -46,6 +46,7 @@ def test_grid_of_any_image_with_any_words(mini_clip, tmp_path):
     weights = (
         f"model.backbone.pretrained={mini_clip}",
         "model.backbone.arch=auto",
+        "model.backbone.quick_gelu=True",
         "model.decode_head.templates=photo",
     )
     size = ("model.test_cfg.crop_size=32", "model.test_cfg.stride=16", "--short-side", "64")
