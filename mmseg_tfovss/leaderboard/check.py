@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
+from mmseg_tfovss.evaluation.result import PROTOCOLS, SCORES, Result
 
-SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
     "dataset",
     "protocol",

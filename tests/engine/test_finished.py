@@ -12,10 +12,10 @@ from mmseg_tfovss.config import config_hash, input_files, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
-from mmseg_tfovss.engine.identity import dataset_hash
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.run import run_test
+from mmseg_tfovss.engine.samples import dataset_hash
 from mmseg_tfovss.evaluation.result import set_aside
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import CONFIG, make_voc, small_options
@@ -81,10 +81,13 @@ def test_a_dataset_may_move_or_be_away_but_not_change(made, tmp_path):
 @pytest.mark.parametrize("name", ["mini.pt", "words.txt"])
 def test_files_that_the_config_names(made, name):
     path = made[1] / name
-    times = path.stat()
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**9))  # an older file in its place
-    assert not is_finished(made)
+    whole, times = path.read_bytes(), path.stat()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**9))  # the same content, unpacked again
+    assert is_finished(made)
+    path.write_bytes(whole.swapcase())  # in place, of the same size
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not is_finished(made)
+    path.write_bytes(whole)
     assert is_finished(made)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
-from mmseg_tfovss.engine import loop, preflight, run
+from mmseg_tfovss.engine import run
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
 from mmseg_tfovss.engine.state import StateFolder
@@ -289,12 +289,14 @@ def test_a_finished_run_that_is_out_of_date_is_made_again(config, voc, caplog):
 
 
 def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, tmp_path):
-    (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
+    begin = run.ResumableTestLoop.begin
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preflight, "check_files", lambda *_: None)  # it goes while the run is under way
-        patch.setattr(loop, "dataset_files", lambda _: ["0", "1", "2"])
+        vanish = (voc / "JPEGImages/2.jpg").rename  # while the run is under way
+        patch.setattr(run.ResumableTestLoop, "begin", lambda *given: (begin(*given), vanish(voc / "gone.jpg")))
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)
+        patch.undo()
+        (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
         state = Path(config.work_dir) / "state"
         before = sorted(state.iterdir())
         config.model.pamr_steps = 1
@@ -302,7 +304,6 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
             run_test(config, resume=True)
         assert sorted(state.iterdir()) == before
         del config.model["pamr_steps"]
-        (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
         with pytest.MonkeyPatch.context() as unfinished:
             unfinished.setattr(run, "write_result", lambda *_: None)
             unfinished.setattr(StateFolder, "forget", lambda _: None)

@@ -36,6 +36,7 @@ def make_result(**changes):
         "vocabulary_hash": "v",
         "weights_hash": "w",
         "git_commit": None,
+        "package": "mmseg_tfovss 0.1.0, source",
         "versions": {"python": "3.11"},
         "finished_at": "2026-01-01T00:00:00+00:00",
     }
@@ -58,11 +59,12 @@ def test_results_from_before_a_key_was_added_are_read(tmp_path):
         "dataset_hash",
         "inputs",
         "settings",
+        "package",
     )
     old = {key: value for key, value in make_result().items() if key not in later}
     (tmp_path / "result.json").write_text(json.dumps(old))
     read = results.read_result(tmp_path)
-    none = dict.fromkeys(("vocabulary", "code_hash", "dataset_hash"), "not recorded")
+    none = dict.fromkeys(("vocabulary", "code_hash", "dataset_hash", "package"), "not recorded")
     assert read == make_result(expected_images=None, vocabulary_version=None, **none)
 
 
