@@ -22,7 +22,7 @@ from mmseg_tfovss.engine.distributed import share_first
 from mmseg_tfovss.engine.identity import run_identity
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
-from mmseg_tfovss.engine.samples import DatasetFiles, dataset_files
+from mmseg_tfovss.engine.samples import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
 from mmseg_tfovss.engine.state import Part, StateFolder
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
@@ -236,10 +236,9 @@ class ResumableTestLoop(TestLoop):
         images = (image for batch in batches for image in range(batch * size, (batch + 1) * size))
         changed = self.dataset.changed(image for image in images if image < self.batches.images)
         if changed:
-            more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
             raise ChangedFilesError(
-                f"{changed[0]}{more} changed while the run was under way, so what was counted of them is left out: wait"
-                " until nothing writes to the dataset, then go on with --resume."
+                f"{told(changed)} changed while the run was under way, so what was counted since the last state is left"
+                " out: wait until nothing writes to the dataset, then go on with --resume."
             )
         self._checked = done
 
@@ -255,8 +254,8 @@ class ResumableTestLoop(TestLoop):
             self.save()
         except (RuntimeError, ChangedFilesError) as broken:
             if not isinstance(error, ChangedFilesError):
-                told = sentence(broken)
-                _logger.warning("warning: the state could not be written, the one before it stays: %s", told)
+                reason = sentence(broken)
+                _logger.warning("warning: the state could not be written, the one before it stays: %s", reason)
         if is_main_process():
             reason = f"{error}; " if isinstance(error, StoppedError) else ""
             images = "the counted images" if peers.several else f"{self._kept} of {self.batches.images} images"

@@ -32,6 +32,7 @@ from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import MadeBy, made_by
+from mmseg_tfovss.engine.samples import told
 from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import (
     SCHEMA_VERSION,
@@ -165,15 +166,12 @@ def _check_inputs(before: dict[str, str], paths: Sequence[Path]) -> dict[str, st
 
 
 def _warn_of_changes(loop: ResumableTestLoop) -> None:
-    """What changes after it was counted does not make a number wrong, but old."""
+    """What changes after it was tested does not make a number wrong, but old."""
     changed = loop.dataset.changed(range(len(loop.dataset.samples)))
     if changed:
         _logger.warning(
-            "warning: %d files of the dataset have changed since they were tested (%s%s): the result is of what they"
-            " were, and with --resume the run would begin anew.",
-            len(changed),
-            changed[0],
-            ", ..." if len(changed) > 1 else "",
+            "warning: %s changed after being tested: the result is of the earlier content, and --resume would run again.",
+            told(changed),
         )
 
 

@@ -84,6 +84,11 @@ def dataset_files(dataset: Any) -> DatasetFiles:  # noqa: ANN401 - MMEngine's Ba
     return DatasetFiles(root, files, facts, contents, list_hashes(dataset))
 
 
+def told(paths: Sequence[Path]) -> str:
+    """Subject and verb of a sentence on files: ``a.png has``, ``a.png and 2 more have``."""
+    return f"{paths[0]} and {len(paths) - 1} more have" if len(paths) > 1 else f"{paths[0]} has"
+
+
 def dataset_hash(dataset: Any) -> str:  # noqa: ANN401
     """sha256 of what :func:`dataset_files` finds, wherever the dataset lies."""
     return dataset_files(dataset).hash
