@@ -170,7 +170,8 @@ def _warn_of_changes(loop: ResumableTestLoop) -> None:
     changed = loop.dataset.changed(range(len(loop.dataset.samples)))
     if changed:
         _logger.warning(
-            "warning: %s changed after being tested: the result is of the earlier content, and --resume would run again.",
+            "warning: %s changed after being tested: the result is of the earlier content, and --resume would run it"
+            " again.",
             told(changed),
         )
 

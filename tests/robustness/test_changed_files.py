@@ -99,7 +99,7 @@ def test_the_list_of_images_changed_while_the_run_was_interrupted(config, tmp_pa
         with pytest.raises(KeyboardInterrupt):
             run_test(config)
     (tmp_path / "VOC2012/ImageSets/Segmentation/val.txt").write_text("0\n2\n1\n")
-    with pytest.raises(ValueError, match="cannot be resumed.*the dataset's list was"):
+    with pytest.raises(ValueError, match=r"cannot be resumed.*the dataset's list was"):
         run_test(config, resume=True)
 
 
