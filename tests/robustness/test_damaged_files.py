@@ -91,33 +91,37 @@ def foreign(draw):
     )
 
 
+def other_bytes(kind, raw, whole, draw):
+    """What a file may hold instead; other parts are taken from an undamaged state."""
+    source, second = (members(path) for path in draw.sample(sorted(whole.glob("*.npz")), 2))
+    name = draw.choice(sorted(source))
+    spots = {draw.randrange(len(raw)) for _ in range(draw.choice([1, 1, 5, 100]))} if raw else set()
+    return {
+        "cut": lambda: raw[: draw.randrange(len(raw) + 1)],
+        "flip": lambda: bytes(byte ^ (1 << draw.randrange(8)) if i in spots else byte for i, byte in enumerate(raw)),
+        "foreign": lambda: archive({**source, name: array_bytes(foreign(draw))}),
+        "huge": lambda: archive({**source, name: huge(draw)}),
+        "member": lambda: archive({**source, name: second[name]}),
+        "name": lambda: archive({"no.npy": source[name]}),
+        "kind": lambda: draw.choice([b"", b"text", array_bytes(np.zeros(3)), b"PK\x05\x06" + b"\0" * 18, archive({})]),
+    }[kind]()
+
+
 def damage(state, draw, whole):
     """One of the ways in which a file goes wrong; which one, for a message."""
     path, other = draw.sample([path for path in sorted(state.path.glob("*.npz")) if path.is_file()], 2)
-    source, second = draw.sample(sorted(whole.glob("*.npz")), 2)
     raw = path.read_bytes()
-    kind = draw.choice(["cut", "flip", "swap", "copy", "foreign", "huge", "member", "other file", "folder", "rename"])
-    if kind == "cut":
-        path.write_bytes(raw[: draw.randrange(len(raw))])
-    elif kind == "flip":
-        spots = [draw.randrange(len(raw)) for _ in range(draw.choice([1, 1, 5, 100]))]
-        path.write_bytes(bytes(byte ^ (1 << draw.randrange(8)) if i in spots else byte for i, byte in enumerate(raw)))
+    kinds = ("cut", "flip", "foreign", "huge", "member", "name", "kind")
+    kind = draw.choice([*kinds, "swap", "copy", "folder", "rename"])
+    if kind in kinds:
+        path.write_bytes(other_bytes(kind, raw, whole, draw))
     elif kind == "swap":
         path.write_bytes(other.read_bytes())
         other.write_bytes(raw)
     elif kind == "copy":
         name = f"{draw.randrange(4):04d}-{draw.randrange(4):04d}{draw.choice(['', '.previous'])}.npz"
-        (state.path / name).write_bytes(raw)
-    elif kind in ("foreign", "huge"):
-        found = members(source)
-        name = draw.choice(sorted(found))
-        path.write_bytes(archive({**found, name: array_bytes(foreign(draw)) if kind == "foreign" else huge(draw)}))
-    elif kind == "member":
-        found, others = members(source), members(second)
-        name = draw.choice(sorted(found))
-        path.write_bytes(archive({**found, name: others[name]} if draw.random() < 0.7 else {"no.npy": found[name]}))
-    elif kind == "other file":
-        path.write_bytes(draw.choice([b"", b"text", array_bytes(np.zeros(3)), b"PK\x05\x06" + b"\0" * 18, archive({})]))
+        with suppress(OSError):
+            (state.path / name).write_bytes(raw)
     elif kind == "folder":
         path.unlink()
         path.mkdir()
