@@ -16,6 +16,7 @@ from mmseg_tfovss.engine.contents import fingerprints
 from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.samples import list_hashes
 
+_OTHER = "the "  # begins the names of what is no setting
 _NAMED = 5  # differences in a message
 _LONG = 60  # characters of a value in a message
 _PLACES = ("data_root", "data_prefix", "ann_file", "metainfo")  # of a dataset: its own files, and names
@@ -49,6 +50,11 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
 def settings_of(config: Config) -> dict[str, str]:
     """Every setting that can change a number, as JSON, by its dotted name."""
     return dict(_flat(deciding_settings(config)))
+
+
+def settings_in(identity: Mapping[str, str]) -> dict[str, str]:
+    """The settings among what a run is: their names are those of Python, the others are for people."""
+    return {name: value for name, value in identity.items() if not name.startswith(_OTHER)}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str], form: str = "{name} was {one} and is {other}") -> str:

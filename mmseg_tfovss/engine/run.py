@@ -147,10 +147,11 @@ def _made_already(config: Config, folder: Path, *, restart_changed: bool) -> Res
 
 
 def _forget_finished(state: StateFolder, folder: Path) -> None:
-    """Remove what a run has left that was killed between writing its result and this."""
+    """Remove what a run has left that was killed between writing its result and this; what is of another run stays."""
     with suppress(OSError, ValueError):  # a damaged result is none
-        read_result(folder)
-        state.forget()
+        result = read_result(folder)
+        if state.is_all_of(result["settings"], result["code_hash"], result["num_images"]):
+            state.forget()
 
 
 def _check_inputs(before: dict[str, str], paths: Sequence[Path]) -> dict[str, str]:
@@ -178,6 +179,7 @@ def _warn_of_changes(loop: ResumableTestLoop) -> None:
 
 def _write(result: Result, folder: Path, loop: ResumableTestLoop) -> None:
     try:
+        set_aside(folder, overlays=False)  # of a run that has not seen this one's lock
         write_result(result, folder)
     except OSError as error:
         loop.save()  # once more: something may have been deleted

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_tfovss.cli import sentence
-from mmseg_tfovss.engine.identity import differences
+from mmseg_tfovss.engine.identity import differences, settings_in
 from mmseg_tfovss.whole_file import whole_file
 
 STATE_NAME = "state"
@@ -133,6 +133,12 @@ class StateFolder:
             if path.exists():
                 path.replace(path.with_suffix(".previous.npz"))
 
+    def is_all_of(self, settings: Mapping[str, str], code: str, images: int) -> bool:
+        """Whether what is counted is a whole run, of these settings, code and number of images."""
+        parts = _disjoint(self._parts())
+        same = all(settings_in(part.identity) == settings and part.identity["the code"] == code for part in parts)
+        return same and sum(part.images for part in parts) == images
+
     def forget(self) -> None:
         """Remove everything: the result has been written."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -241,20 +247,26 @@ def _changes(part: Part, identity: Mapping[str, str], files: np.ndarray, num_cla
     return f"files of the dataset have changed in {changed} of the batches that are counted" if changed else ""
 
 
-def _merge(
-    parts: Sequence[Part], session: int, identity: Mapping[str, str], files: np.ndarray, num_classes: int
-) -> Part:
-    """All that is counted once: newer parts first, so that an older one whose batches they include is left out."""
+def _disjoint(parts: Sequence[Part]) -> list[Part]:
+    """Newer parts first, so that an older one whose batches they include is left out."""
     kept: list[Part] = []
     counted: set[int] = set()
     for part in sorted(parts, key=lambda part: (-part.session, part.process)):
         if counted.isdisjoint(part.batches.tolist()):
             counted.update(part.batches.tolist())
             kept.append(part)
+    return kept
+
+
+def _merge(
+    parts: Sequence[Part], session: int, identity: Mapping[str, str], files: np.ndarray, num_classes: int
+) -> Part:
+    """All that is counted once."""
+    kept = _disjoint(parts)
     seconds: dict[int, float] = defaultdict(float)  # processes of one session worked at the same time
     for part in kept:
         seconds[part.session] = max(seconds[part.session], part.seconds)
-    batches = np.array(sorted(counted), np.int64)
+    batches = np.array(sorted(batch for part in kept for batch in part.batches.tolist()), np.int64)
     return Part(
         session=session,
         process=0,

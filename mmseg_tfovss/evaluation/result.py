@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -100,7 +101,18 @@ def write_result(result: Result, folder: Path) -> Path:
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
+    _write_down_names(folder)
     return target
+
+
+def _write_down_names(folder: Path) -> None:
+    """After a power cut, too, the file has its name: what it was made from may be removed now."""
+    with suppress(OSError):  # some file systems do not open folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def read_result(path: Path) -> Result:

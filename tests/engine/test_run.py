@@ -243,6 +243,36 @@ def test_what_is_left_of_a_finished_run_is_not_an_unfinished_one(config, monkeyp
     assert not (Path(config.work_dir) / "state.1").exists()
 
 
+def test_an_unfinished_run_beside_a_result_of_another_one_is_kept(config, monkeypatch):
+    """As where somebody has put an earlier result back."""
+    first = run_test(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_result", lambda *_: (_ for _ in ()).throw(OSError(28, "full", "result.json")))
+        config.model.pamr_steps = 1
+        with pytest.raises(OSError, match="full"):
+            run_test(config)
+    folder = Path(config.work_dir)
+    (folder / "result.1.json").rename(folder / "result.json")
+    run_test(config)
+    assert (folder / "state.1").is_dir()
+    assert read_result(folder / "result.1.json") == first
+
+
+def test_a_result_that_came_meanwhile_is_kept(config, monkeypatch):
+    """Of a run that has not seen this one's lock, as on a file system without locks."""
+    first = run_test(config)
+    evaluate = run.ResumableTestLoop._evaluate
+    folder = Path(config.work_dir)
+    monkeypatch.setattr(
+        run.ResumableTestLoop,
+        "_evaluate",
+        lambda loop: (evaluate(loop), (folder / "result.json").write_text("the other's"))[0],
+    )
+    run_test(config)
+    assert read_result(folder / "result.1.json") == first
+    assert (folder / "result.2.json").read_text() == "the other's"
+
+
 def test_a_damaged_image_can_be_replaced_and_the_run_resumed(config, voc):
     path = voc / "JPEGImages/2.jpg"
     whole = path.read_bytes()
