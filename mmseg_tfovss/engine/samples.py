@@ -79,7 +79,7 @@ def dataset_files(dataset: Any) -> DatasetFiles:  # noqa: ANN401 - MMEngine's Ba
     samples = [dict(dataset.get_data_info(number)) for number in range(len(dataset))]
     files = [_files_of(sample) for sample in samples]
     root = _root(dataset, {path.parent for found in files for path in found.values()})
-    facts = [_facts(sample, root) for sample in samples]
+    facts = [_facts(sample, found, root) for sample, found in zip(samples, files, strict=True)]
     contents = read_contents((path for found in files for path in found.values()), root)
     return DatasetFiles(root, files, facts, contents, list_hashes(dataset))
 
@@ -115,9 +115,9 @@ def _root(dataset: Any, folders: Iterable[Path]) -> Path:  # noqa: ANN401
     return Path(root) if root else Path(os.path.commonpath(absolute)) if absolute else Path()
 
 
-def _facts(sample: Mapping[str, Any], root: Path) -> str:
+def _facts(sample: Mapping[str, Any], files: Mapping[str, Path], root: Path) -> str:
     """What the dataset says of a sample besides its files, e.g. which labels it changes."""
-    rest = {str(key): value for key, value in sample.items() if key != _NUMBER and key not in _files_of(sample)}
+    rest = {str(key): value for key, value in sample.items() if key != _NUMBER and key not in files}
     return json.dumps(_plain(rest, str(root.absolute())), sort_keys=True)
 
 

@@ -136,7 +136,7 @@ class StateFolder:
     def is_all_of(self, settings: Mapping[str, str], code: str, images: int) -> bool:
         """Whether what is counted is a whole run, of these settings, code and number of images."""
         parts = _disjoint(self._parts())
-        same = all(settings_in(part.identity) == settings and part.identity["the code"] == code for part in parts)
+        same = all(settings_in(part.identity) == settings and part.identity.get("the code") == code for part in parts)
         return same and sum(part.images for part in parts) == images
 
     def forget(self) -> None:
