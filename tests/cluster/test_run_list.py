@@ -67,8 +67,7 @@ def test_finished_runs_are_apart(tmp_path):
 
 
 def test_a_dataset_is_looked_at_once_for_many_runs(tmp_path, monkeypatch):
-    paths = sorted(CONFIGS.glob("*clip/*_vit-pocket_pocket_all.py"))
-    assert len(paths) > 3
+    paths = [POCKET, CONFIGS / "maskclip/maskclip_vit-pocket_pocket_all.py"]
     for path in paths:
         write_finished(tmp_path / path.stem, path)
     looks, look = [], finished._look_at_dataset
