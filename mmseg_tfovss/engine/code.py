@@ -12,6 +12,7 @@ from types import CodeType, FunctionType
 
 from mmengine.config import Config
 
+from mmseg_tfovss.engine.contents import read_contents
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS, TRANSFORMS
 
 PACKAGE = Path(__file__).parents[1]
@@ -47,7 +48,7 @@ def code_files(config: Config) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imports(path)
+            waiting += _imports(path, _stamp(path))
     return found
 
 
@@ -93,8 +94,11 @@ def _is_own(path: Path) -> bool:
 
 
 @cache
-def _imports(path: Path) -> list[Path]:
-    """Modules of this package that a file imports, anywhere in it; of a user's file also other ones of the user's."""
+def _imports(path: Path, stamp: str) -> list[Path]:
+    """Modules of this package that a file imports, anywhere in it; of a user's file also other ones of the user's.
+
+    The stamp is there so that a file that was edited is looked at again.
+    """
     names: list[tuple[str, ...]] = []  # absolute
     inside: list[Path] = []  # of relative ones
     for node in ast.walk(_parse(path)):
@@ -115,6 +119,11 @@ def _imports(path: Path) -> list[Path]:
     found = _modules([*bases, *inside, *(root.joinpath(*name) for root in roots for name in foreign)])
     loaded = (getattr(sys.modules.get(".".join(name)), "__file__", None) for name in foreign)
     return [*found, *(Path(file).absolute() for file in loaded if file and _is_own(Path(file).absolute()))]
+
+
+def _stamp(path: Path) -> str:
+    facts = path.stat()
+    return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
 
 
 def _modules(bases: Iterable[Path]) -> list[Path]:
@@ -152,11 +161,10 @@ def _plain(value: object) -> str:
     return str(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
 
 
-@cache
 def _hash(files: frozenset[Path]) -> str:
-    inside = PACKAGE.parent
+    inside, contents = PACKAGE.parent, read_contents(sorted(files), PACKAGE)
     named = [
         (path.relative_to(inside).as_posix() if path.is_relative_to(PACKAGE) else path.name, path) for path in files
     ]
-    lines = sorted(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in named)
+    lines = sorted(f"{name} {contents[path].hash}" for name, path in named)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

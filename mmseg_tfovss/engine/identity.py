@@ -77,14 +77,16 @@ def unwrapped(model: Any) -> Any:  # noqa: ANN401
 
 
 def named_files(config: Config) -> list[Path]:
-    """Existing files and folders that a config names: for its model, its transforms and its metric."""
+    """Existing files that a config names for its model, its transforms and its metric, and folders of its model.
+
+    A folder that a dataset of the user's own is given holds its images, which are looked at one by one.
+    """
     dataset = config.get("test_dataloader", {}).get("dataset", {})
-    parts = {
-        "model": config.get("model", {}),
+    around = {
         "dataset": {name: value for name, value in dataset.items() if name not in _PLACES},
         "evaluator": config.get("test_evaluator", {}),
     }
-    return input_files(Config({"model": parts}))
+    return [*input_files(config), *(path for path in input_files(Config({"model": around})) if path.is_file())]
 
 
 def networks_of(model: Any) -> list[Any]:  # noqa: ANN401
