@@ -1,17 +1,21 @@
 """Labels, images and inputs that change before, during and after a run: no number is shown for other files than its."""
 
 import os
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine import run
 from mmseg_tfovss.engine.loop import ChangedFilesError
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.evaluation.result import read_result
+from mmseg_tfovss.registry import DATASETS
+from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import CONFIG, SIZES, make_voc, small_options
 
 
@@ -150,6 +154,63 @@ def test_inputs_that_change_while_the_model_is_built(config, tmp_path, mini_clip
     with pytest.raises(ValueError, match=r"weights\.pt changed while the model was being built: wait until"):
         run_test(config)
     assert not (Path(config.work_dir) / "result.json").exists()
+
+
+@DATASETS.register_module()
+class UsersPictures(BaseSegDataset):
+    """A user's own: it knows where its files are, and has no ``data_root``."""
+
+    METAINFO = PascalVOCDataset.METAINFO
+
+    def __init__(self, pictures, **options):
+        self.pictures = Path(pictures)
+        super().__init__(img_suffix=".jpg", seg_map_suffix=".png", **options)
+
+    def load_data_list(self):
+        facts = {"label_map": self.label_map, "reduce_zero_label": False, "seg_fields": []}
+        images = sorted((self.pictures / "JPEGImages").glob("*.jpg"))
+        labels = [self.pictures / f"SegmentationClass/{path.stem}.png" for path in images]
+        pairs = zip(images, labels, strict=True)
+        return [{"img_path": str(one), "seg_map_path": str(other), **facts} for one, other in pairs]
+
+
+def test_a_dataset_of_ones_own_without_data_root(config, tmp_path):
+    pipeline = config.test_dataloader.dataset.pipeline
+    own = {"type": "UsersPictures", "pictures": str(tmp_path / "VOC2012"), "pipeline": pipeline, "_delete_": True}
+    config.merge_from_dict({"test_dataloader.dataset": own})
+    assert not config.test_dataloader.dataset.get("data_root")
+    first = run_test(config)
+    assert str(tmp_path / "VOC2012") not in first["inputs"]
+    (tmp_path / "VOC2012/notes.txt").write_text("not of the dataset")
+    assert run_test(config, resume=True) == first
+    write_labels(tmp_path, 1, seed=1)
+    again = run_test(config, resume=True)
+    assert again["metrics"] == elsewhere(config, tmp_path, "fresh") != first["metrics"]
+
+
+def test_two_datasets_in_one_folder_of_a_run(config, tmp_path, monkeypatch):
+    """Where a dataset lies is no setting, what it holds is."""
+    shutil.copytree(tmp_path / "VOC2012", tmp_path / "other/VOC2012")
+    write_labels(tmp_path / "other", 0, seed=1)
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        with pytest.raises(KeyboardInterrupt):
+            run_test(config)
+    config.test_dataloader.dataset.data_root = str(tmp_path / "other/VOC2012")
+    with pytest.raises(ValueError, match="files of the dataset have changed in 1 of the batches"):
+        run_test(config, resume=True)
+
+
+def test_words_changed_in_place(config, tmp_path, caplog):
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(load_vocabulary("voc21").names))
+    config.model.decode_head.vocabulary = str(words)
+    first, times = run_test(config), words.stat()
+    words.write_text(words.read_text().replace("cat", "cot"))
+    os.utime(words, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = run_test(config, resume=True)
+    assert f"is out of date (the vocabulary, the file {words})" in caplog.text
+    assert again["vocabulary_hash"] != first["vocabulary_hash"]
 
 
 def test_a_file_that_a_transform_is_given(config, tmp_path, monkeypatch):
