@@ -18,7 +18,7 @@ def git(folder, *arguments):
     """Of a user whom no setting of this machine reaches."""
     own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     names = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    command = ["git", "-C", str(folder), "-c", "protocol.file.allow=always", *arguments]
+    command = ["git", "-C", str(folder), "-c", "protocol.file.allow=always", "-c", "core.fsync=none", *arguments]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env={"PATH": os.environ["PATH"], **own, **names}
     )
