@@ -86,7 +86,8 @@ def named_files(config: Config) -> list[Path]:
         "dataset": {name: value for name, value in dataset.items() if name not in _PLACES},
         "evaluator": config.get("test_evaluator", {}),
     }
-    return [*input_files(config), *(path for path in input_files(Config({"model": around})) if path.is_file())]
+    model, rest = (input_files(Config({"model": part})) for part in (config.get("model", {}), around))
+    return [*model, *(path for path in rest if path.is_file())]
 
 
 def networks_of(model: Any) -> list[Any]:  # noqa: ANN401
