@@ -24,8 +24,8 @@ def finished_result(config: Config, folder: Path, datasets: dict[str, str] | Non
     """The folder's result, if running the config again would give it once more.
 
     That is, if settings, words, code, and the contents of input files and dataset are what they were, as far as can be
-    seen without loading weights. Versions of packages are not compared, see :func:`version_note`. A dataset that is not
-    on this machine counts as unchanged.
+    seen without loading weights. Versions of packages are not compared, see :func:`version_note`. A dataset whose
+    folder is not on this machine counts as unchanged; one that lacks a part, or cannot be used, as changed.
 
     Args:
         config: of :func:`mmseg_tfovss.config.load_config`.
@@ -128,10 +128,9 @@ def _dataset(config: Config, datasets: dict[str, str]) -> str:
 
 def _look_at_dataset(config: Config) -> str:
     try:
-        dataset = build_dataset(config)
-    except (OSError, ValueError):
-        return _ABSENT
-    try:
-        return dataset_hash(dataset)
-    except OSError:  # some of its files are gone
+        return dataset_hash(build_dataset(config))
+    except FileNotFoundError:
+        root = config.test_dataloader.dataset.get("data_root")
+        return _INCOMPLETE if root and Path(root).exists() else _ABSENT
+    except (OSError, ValueError):  # it is there, but cannot be read, or is not what it should be
         return _INCOMPLETE

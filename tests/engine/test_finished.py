@@ -74,6 +74,8 @@ def test_a_dataset_may_move_or_be_away_but_not_change(made, tmp_path):
     assert not is_finished(made, **where)
     (moved / "JPEGImages/1.jpg").unlink()
     assert not is_finished(made, **where)
+    (moved / "ImageSets/Segmentation/val.txt").unlink()
+    assert not is_finished(made, **where)
     shutil.rmtree(moved)
     assert is_finished(made, **where)
 
@@ -149,6 +151,17 @@ def test_a_dataset_is_looked_at_once_for_many_keys(made, monkeypatch):
     key = run_key(load(made), datasets)
     monkeypatch.setattr(finished, "build_dataset", None)
     assert run_key(load(made), datasets) == key
+
+
+def test_a_dataset_that_refuses_its_files_has_changed(made, monkeypatch):
+    """As the pocket benchmark does where somebody has drawn in it: the run will say so."""
+
+    def refuse(_):
+        raise ValueError("data/pocket does not hold the pocket benchmark as it was recorded")
+
+    monkeypatch.setattr(finished, "build_dataset", refuse)
+    assert not is_finished(made)
+    assert finished.out_of_date(load(made), made[1] / "work") == ["the dataset's files"]
 
 
 def test_other_versions_are_told():
