@@ -10,10 +10,10 @@ from mmseg_tfovss.config import config_hash
 from mmseg_tfovss.encoders.head_ranking import own_rankings
 from mmseg_tfovss.engine.code import code_hash
 from mmseg_tfovss.engine.contents import fingerprints
+from mmseg_tfovss.engine.dataset_files import dataset_hash
 from mmseg_tfovss.engine.identity import differences, named_files, settings_of
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
-from mmseg_tfovss.engine.samples import dataset_hash
 from mmseg_tfovss.evaluation.result import Result, check_types, read_result
 from mmseg_tfovss.vocabulary import load_vocabulary
 

@@ -13,8 +13,8 @@ from mmengine.model import is_model_wrapper
 from mmseg_tfovss.config import deciding_settings, input_files
 from mmseg_tfovss.engine.code import PACKAGE, code_hash
 from mmseg_tfovss.engine.contents import fingerprints
+from mmseg_tfovss.engine.dataset_files import list_hashes
 from mmseg_tfovss.engine.provenance import package_versions
-from mmseg_tfovss.engine.samples import list_hashes
 
 _OTHER = "the "  # begins the names of what is no setting
 _NAMED = 5  # differences in a message
@@ -29,7 +29,7 @@ def run_identity(config: Config, dataset: BaseDataset, model: Any) -> dict[str, 
         config: of the run; every setting that can change a number enters under its dotted name, and so do the contents
             of the files that it names.
         dataset: its number of images enters, and the file that lists them; for their own files, see
-            :mod:`mmseg_tfovss.engine.samples`.
+            :mod:`mmseg_tfovss.engine.dataset_files`.
         model: a method or a wrapper around one; its weights, words and ``input_files`` enter.
     """
     networks = networks_of(model)

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
+from mmseg_tfovss.engine.dataset_files import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.distributed import share_first
 from mmseg_tfovss.engine.identity import run_identity
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
-from mmseg_tfovss.engine.samples import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
 from mmseg_tfovss.engine.state import Part, StateFolder
 from mmseg_tfovss.evaluation.metric import SegmentationMetric

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg_tfovss.config import config_hash
 from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.engine.contents import fingerprints
+from mmseg_tfovss.engine.dataset_files import told
 from mmseg_tfovss.engine.distributed import join_processes, prepare_once, share_first
 from mmseg_tfovss.engine.finished import check_settings_of, finished_result, out_of_date
 from mmseg_tfovss.engine.identity import (
@@ -32,7 +33,6 @@ from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.provenance import MadeBy, made_by
-from mmseg_tfovss.engine.samples import told
 from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import (
     SCHEMA_VERSION,

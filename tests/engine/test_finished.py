@@ -11,11 +11,11 @@ import pytest
 from mmseg_tfovss.config import config_hash, input_files, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
+from mmseg_tfovss.engine.dataset_files import dataset_hash
 from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.run import run_test
-from mmseg_tfovss.engine.samples import dataset_hash
 from mmseg_tfovss.evaluation.result import set_aside
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import CONFIG, make_voc, small_options

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.dataset_files import dataset_files, dataset_hash
 from mmseg_tfovss.engine.identity import networks_of, run_identity
 from mmseg_tfovss.engine.preflight import build_dataset
-from mmseg_tfovss.engine.samples import dataset_files, dataset_hash
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.registry import MODELS
 from tests.engine.test_run import CONFIG, make_voc, small_options

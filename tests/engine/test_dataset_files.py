@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset
 
-from mmseg_tfovss.engine.samples import dataset_files, dataset_hash
+from mmseg_tfovss.engine.dataset_files import dataset_files, dataset_hash
 from tests.engine.test_contents import edit_and_compare, reads
 
 __all__ = ["reads"]
