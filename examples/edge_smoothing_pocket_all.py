@@ -7,4 +7,4 @@ _base_ = [
 ]
 custom_imports = dict(imports=["my_lab"])
 protocol = "unified"
-model = dict(type="EdgeSmoothing", edges=dict(type="SobelEdges"))
+model = dict(_base_.unified.model, type="EdgeSmoothing", edges=dict(type="SobelEdges"))

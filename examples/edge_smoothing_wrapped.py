@@ -1,6 +1,7 @@
 # The same method inside LHT-CLIP inside DSLO, whole images.
 _base_ = "./edge_smoothing_pocket_all.py"
 model = dict(
+    _base_.unified.model,
     _delete_=True,
     type="DSLO",
     backbone=dict(type="CLIPImageEncoder", arch="auto", pretrained="pocket"),

@@ -1,12 +1,16 @@
 """What the command lines share: user mistakes become one sentence and a non-zero exit code."""
 
 import ast
+import io
+import logging
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _USER_ERRORS = (ValueError, OSError)  # FileNotFoundError, PermissionError and a full disk are OSErrors
+_NAME = 200  # characters of a name in a message
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 TRACEBACK_VARIABLE = "MMSEG_TFOVSS_TRACEBACK"
 
@@ -18,6 +22,7 @@ def user_errors() -> Iterator[None]:
     With ``MMSEG_TFOVSS_TRACEBACK=1`` in the environment the traceback is shown as well. Other exceptions are bugs, and
     pass.
     """
+    _show_everything()
     try:
         yield
     except KeyboardInterrupt:
@@ -26,7 +31,7 @@ def user_errors() -> Iterator[None]:
     except _USER_ERRORS as error:
         if os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise
-        sys.stderr.write(f"error: {sentence(error)}\n")
+        sys.stderr.write(f"error: {printable(sentence(error))}\n")
         raise SystemExit(1) from error
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's; its import is not worth seconds here
@@ -35,16 +40,59 @@ def user_errors() -> Iterator[None]:
         raise SystemExit(1) from error
 
 
+def _show_everything() -> None:
+    """Let no message fail, or steer the terminal, for the characters in it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:  # what shows warnings
+        logging.lastResort.setFormatter(_PrintableFormatter())
+
+
+def say(*lines: object) -> None:
+    """Print lines on stdout, each as :func:`printable` makes it; square brackets are no markup."""
+    for line in lines:
+        sys.stdout.write(f"{printable(line)}\n")
+    sys.stdout.flush()
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Messages whose lines are :func:`printable`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
+def printable(text: object) -> str:
+    r"""One line that every terminal and file can hold.
+
+    Bytes of a path that are no UTF-8 are shown as ``\xff``, and so are control characters, which would steer the
+    terminal.
+    """
+    return "".join(_shown(character) for character in str(text))
+
+
+def _shown(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # as Python keeps such bytes
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode()
+    return character
+
+
 def sentence(error: BaseException) -> str:
     """The message of an error in one line, also when a data loading process has wrapped a traceback around it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: check the folder that the run writes to."
+    if isinstance(error, UnicodeEncodeError):
+        return f"The name {error.object[:_NAME]!r} has bytes that are no UTF-8 text: rename the file or folder."
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"\n{type(error).__name__}: ", maxsplit=1)[-1]
-    return " ".join(text.split()) or type(error).__name__
+    # Not all white space: names may have several spaces in a row.
+    return " ".join(filter(None, map(str.strip, text.splitlines()))) or type(error).__name__
 
 
 def parse_options(pairs: list[str]) -> dict[str, object]:

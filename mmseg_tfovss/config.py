@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,67 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from mmseg_tfovss.evaluation.result import PROTOCOLS
+from mmseg_tfovss.registry import TRANSFORMS
 
-_REQUIRED = ("model", "protocol", "short_side", "work_dir", "launcher")
-# What cannot change a number and therefore does not enter the hash.
-_NOT_HASHED = {
-    "overrides",
-    "run_name",
+RUNNER_FOLDER = "work_dirs/runner"  # where MMEngine's Runner writes by itself: configs/_base_/runtime.py
+_REQUIRED = ("model", "protocol", "work_dir", "launcher")
+# What can change a number, or is said of it, and therefore enters the hash. All else is how a run is made, or a name
+# that a file gives to something for its own use.
+_HASHED = (
+    "model",
+    "test_dataloader",
+    "test_evaluator",
+    "protocol",
+    "dataset",
+    "setting",
+    "randomness",
+    "force_vocabulary",
+    "custom_imports",
+)
+# What the command line may set at the top, and what it is told of the rest.
+_SETTABLE = (
+    "model",
+    "test_dataloader",
+    "test_evaluator",
+    "protocol",
+    "randomness",
+    "force_vocabulary",
     "work_dir",
-    "launcher",
-    "resume",
     "log_level",
+    "env_cfg",
+    "test_cfg",
     "default_hooks",
     "custom_hooks",
-    "env_cfg",
-    "test_cfg",  # of the loop: how often it saves
+)
+_SET_ELSEWHERE = {
+    "launcher": "use --launcher of tools/test.py",
+    "dataset": "it only names the benchmark in results: take a config of the other one",
+    "setting": "it only says which of the authors' settings a config has: take the config with the other one",
+    "unified": "options come after the protocol: set model.... itself, with protocol=unified",
+    "test_pipeline": "set test_dataloader.dataset.pipeline, which it follows",
+    "custom_imports": "imports are made when the file is read: put it into a config file",
+    "run_name": "choose the folder with --work-dir",
+    "load_from": "the weights are model.backbone.pretrained",
+    "resume": "use --resume",
+    "test_cfg.resume": "use --resume of tools/test.py",
+    "test_cfg.restart_changed": "use --restart-changed of tools/test.py",
 }
+_NO_EFFECT_IN_FILES = {
+    "paper": "write its settings into the file itself: they are what it says",
+    "relabel": "set test_evaluator=dict(type='CLIPtraseMetric', relabel=...)",
+}
+# Settings of the loader that the test loop makes itself.
+_LOOPS_OWN = ("sampler", "batch_sampler", "shuffle", "drop_last")
+# Transforms that change an image's size, ours of earlier versions included.
+_RESIZING = {"ResizeShortSide", "CentreSquare", "Resize", "RandomResize", "ResizeToMultiple", "ResizeShortestEdge"}
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
 _NO_OVERRIDE = (
     "protocol",
     "work_dir",
-    "launcher",
     "log_level",
     "env_cfg",
+    "default_hooks",
+    "custom_hooks",
     "test_cfg",
     "test_dataloader.num_workers",
     "test_dataloader.persistent_workers",
@@ -57,9 +96,9 @@ _NOT_HASHED_BELOW = {
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and apply overrides.
 
-    Under ``protocol = "unified"``, of the file or among the options, the settings in the config's ``unified`` take the
-    place of the method's own, as those in its ``paper`` do otherwise; other options come after them. The top-level key
-    ``short_side`` is written into the test pipeline's transforms of that option, and ``relabel`` into its ``Relabel``.
+    What the file says is what runs, here as by MMEngine itself. ``protocol=unified`` among the options puts the
+    settings in the config's ``unified`` in the place of its own; other options come after them. ``short_side`` is short
+    for ``model.short_side``, in a file and among the options.
 
     Args:
         path: a config file.
@@ -86,11 +125,22 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code: it fails in as many ways as code does.
     except Exception as error:
         raise ValueError(f"Config {path} cannot be read: {type(error).__name__}: {error}") from error
-    _set_protocol(config, options or {}, path)
-    _apply(config, options or {}, path)
+    options = _in_full(options or {})
+    _check_file(config, path)
+    unified = _set_protocol(config, options, path)
+    _apply(config, options, path)
     _check_parts(config, path)
-    _fill_pipeline(config)
+    config.overrides = {**_deviations(config, unified, options), **config.overrides}
+    if config.work_dir == RUNNER_FOLDER:
+        config.work_dir = f"work_dirs/{config.run_name}"
     return config
+
+
+def adopt_size(config: Config) -> None:
+    """Move a ``short_side`` that stands at the top of a config into its model, which it is short for."""
+    side = config.pop("short_side", None)
+    if side is not None and isinstance(config.get("model"), Mapping):
+        config.model.short_side = side
 
 
 def build(settings: Mapping[str, Any], registry: Registry, where: str) -> Any:  # noqa: ANN401
@@ -149,7 +199,8 @@ def input_files(config: Config) -> list[Path]:
 
 def deciding_settings(config: Config) -> dict[str, Any]:
     """Everything in a config that can change a number, but where the dataset lies: its files are compared instead."""
-    content = _without(config.to_dict(), _NOT_HASHED)
+    whole = config.to_dict()
+    content = {key: whole[key] for key in _HASHED if key in whole}
     for path, names in _NOT_HASHED_BELOW.items():
         parent = content
         *above, last = path.split(".")
@@ -165,7 +216,34 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(json.dumps(deciding_settings(config), sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> None:
+def _in_full(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options under their full names."""
+    if "short_side" in options and "model.short_side" in options:
+        raise ValueError("short_side and model.short_side are one option: give one of them.")
+    return {"model.short_side" if key == "short_side" else key: value for key, value in options.items()}
+
+
+def _check_file(config: Config, path: Path) -> None:
+    """Refuse what stands in a file and would not act, and take up what is short for something."""
+    for key, remedy in _NO_EFFECT_IN_FILES.items():
+        if key in config:
+            raise ValueError(f"{key} in config {path} has no effect: {remedy}.")
+    adopt_size(config)
+    dataset = config.get("test_dataloader", {}).get("dataset")
+    if "test_pipeline" in config and isinstance(dataset, Mapping) and config.test_pipeline != dataset.get("pipeline"):
+        raise ValueError(
+            f"test_pipeline and test_dataloader.dataset.pipeline differ in config {path}, so that MMSegmentation's"
+            " functions would see other images than the test: write test_pipeline = [...] and"
+            " test_dataloader = dict(dataset=dict(pipeline=test_pipeline))."
+        )
+
+
+def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """Take the settings of the protocol that is asked for.
+
+    Returns:
+        The settings of the unified protocol if the config has that by itself, otherwise none.
+    """
     own = config.get("protocol")
     protocol = options.get("protocol", own)
     if protocol is not None and protocol not in PROTOCOLS:
@@ -177,25 +255,68 @@ def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Non
         )
     # Settings; or why there are none.
     unified = config.pop("unified", "its _base_ names no dataset of configs/_base_/datasets")
-    paper = config.pop("paper", {})
     config.run_name = path.stem if protocol == own else f"{path.stem}_{protocol}"
-    if protocol == "paper":
-        config.merge_from_dict(dict(paper))
-    elif protocol == "unified" and isinstance(unified, Mapping):
+    if protocol == "unified" and own != "unified":
+        if not isinstance(unified, Mapping):
+            raise ValueError(f"Config {path} has no unified protocol: {unified}.")
         config.merge_from_dict(dict(unified))
-    elif protocol == "unified" and own != "unified":
-        raise ValueError(f"Config {path} has no unified protocol: {unified}.")
+    return unified if protocol == own == "unified" and isinstance(unified, Mapping) else {}
+
+
+def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
+    """Where a file that calls itself unified has other settings than that protocol: a result says so."""
+    wanted = dict(_leaves(unified.get("model", {}), "model"))
+    found = dict(_leaves(config.model.to_dict(), "model"))
+    others = [name for name, value in wanted.items() if found.get(name, value) != value and name not in options]
+    return {name: str(found[name]) for name in others}
+
+
+def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
+    """What nested settings hold, by dotted name."""
+    if not isinstance(value, Mapping):
+        yield name, value
+        return
+    for key, item in value.items():
+        yield from _leaves(item, f"{name}.{key}")
 
 
 def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
     for key in options:
-        if key.split(".")[0] not in config:
-            raise ValueError(f"Option {key!r}: {_unknown('config key', key.split('.')[0], config.keys())}")
+        _check_settable(config, key)
     try:
         config.merge_from_dict(dict(options))
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise ValueError(f"The options {', '.join(options)} do not fit {path}: {error}") from error
-    config.overrides = {key: str(value) for key, value in options.items() if not key.startswith(_NO_OVERRIDE)}
+    for key in options:
+        if _has_mixed_keys(config.to_dict(), key.split(".")):
+            raise ValueError(f"Option {key!r} would not act, for what it is in has numbers as names: give that whole.")
+    dataset = config.get("test_dataloader", {}).get("dataset")
+    if "test_pipeline" in config and isinstance(dataset, Mapping) and "pipeline" in dataset:
+        config.test_pipeline = dataset["pipeline"]
+    config.overrides = {key: str(value) for key, value in options.items() if not _is_below(key, _NO_OVERRIDE)}
+
+
+def _check_settable(config: Config, key: str) -> None:
+    """Raise ValueError for an option that the command line cannot set."""
+    for name, remedy in _SET_ELSEWHERE.items():
+        if _is_below(key, [name]):
+            raise ValueError(f"Option {key!r} has no effect: {remedy}.")
+    first, *below = key.split(".")
+    if first not in _SETTABLE and first in config:
+        raise ValueError(f"Option {key!r} is for config files only. For the command line: {', '.join(_SETTABLE)}.")
+    if first not in _SETTABLE or (below and first not in config):
+        raise ValueError(f"Option {key!r}: {_unknown('config key', first, _SETTABLE)}")
+
+
+def _has_mixed_keys(settings: Any, names: Sequence[str]) -> bool:  # noqa: ANN401
+    """Whether the last of nested settings' names is a text among numbers."""
+    for name in names[:-1]:
+        settings = settings[int(name)] if isinstance(settings, list | tuple) else settings[name]
+    return isinstance(settings, Mapping) and len({type(key) for key in settings}) > 1
+
+
+def _is_below(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _check_parts(config: Config, path: Path) -> None:
@@ -208,18 +329,39 @@ def _check_parts(config: Config, path: Path) -> None:
         if not isinstance(config.model, Mapping) or not isinstance(config.model.get(part), Mapping):
             raise ValueError(f"Config {path} with its options has no settings model.{part}=dict(...).")
     if "vocabulary" not in config.model.decode_head:
-        raise ValueError(f"Config {path} has no model.decode_head.vocabulary: name a list or a file.")
+        remedy = (
+            "write model = dict(_base_.unified.model, ...), which has all that the protocol sets"
+            if config.protocol == "unified"
+            else "name a list or a file"
+        )
+        raise ValueError(f"Config {path} has no model.decode_head.vocabulary: {remedy}.")
+    if "short_side" not in config.model:
+        raise ValueError(f"Config {path} has no model.short_side: give the pixels that images are resized to, or None.")
 
 
-def _fill_pipeline(config: Config) -> None:
-    relabel = config.pop("relabel", {})
-    if "test_dataloader" not in config:
-        return
-    for transform in config.test_dataloader.dataset.pipeline:
-        if "short_side" in transform:
-            transform["short_side"] = config.short_side
-        if transform.get("type") == "Relabel":
-            transform.update(relabel)
+def check_loader(config: Config) -> None:
+    """Refuse settings of ``test_dataloader`` that would not act, and transforms that are not for a pipeline here.
+
+    Raises:
+        ValueError: the option and the one that acts are named.
+    """
+    usual = {"type": "DefaultSampler", "shuffle": False, "round_up": False}
+    for name in _LOOPS_OWN:
+        value = config.test_dataloader.get(name)
+        if value is not None and not (name == "sampler" and dict(value) == usual):
+            raise ValueError(
+                f"test_dataloader.{name} has no effect: every image is tested once, in fixed batches. Leave it out; for"
+                " a part of the images set test_dataloader.dataset.indices."
+            )
+    for number, transform in enumerate(config.test_dataloader.dataset.get("pipeline", ())):
+        where = f"test_dataloader.dataset.pipeline.{number}"
+        kind = transform.get("type") if isinstance(transform, Mapping) else None
+        if kind in _RESIZING or "short_side" in (transform or ()):
+            raise ValueError(
+                f"{where} ({kind}) sets the size of images, which is a setting of the model: leave it out, and set"
+                " model.short_side."
+            )
+        check_settings(transform, TRANSFORMS, where)
 
 
 def _options(component: Callable[..., Any]) -> set[str] | None:
@@ -228,6 +370,8 @@ def _options(component: Callable[..., Any]) -> set[str] | None:
     ``**kwargs`` stands for the options of the base classes.
     """
     names: set[str] = set()
+    if inspect.isclass(component) and component.__init__ is object.__init__:
+        return names
     for owner in inspect.getmro(component) if inspect.isclass(component) else (component,):
         constructor = owner.__dict__.get("__init__") if inspect.isclass(owner) else owner
         if constructor is None:
@@ -273,7 +417,7 @@ def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names)}."
+    return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names) or 'none'}."
 
 
 def _near_configs(path: Path) -> str:

@@ -1,10 +1,12 @@
 """Files that appear complete or not at all, and the check that they can, before the work for them begins."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+SCRATCH_NAME = re.compile(r"\..+\.\d+(\.[^.]+)?")  # of files that are being written, or that a killed process has left
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")  # both Pillow and matplotlib write them
 
 

@@ -1,9 +1,11 @@
 """Shared fixtures: no network, one thread, tiny random CLIPs, and methods built on them."""
 
+import copy
 import gc
 import json
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 # Read by huggingface_hub when it is imported.
@@ -11,6 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
+from mmengine.config import Config
 
 import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
@@ -19,6 +22,7 @@ from mmseg_tfovss.registry import MODELS
 from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 WORDS = "sky, cloud\ncat\ncup, mug, beaker\nflower\n"
 
 # Under nohup, or in the background of a script, these are ignored, here and in what is started from here: tests that
@@ -37,6 +41,24 @@ def one_thread_and_own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=int))
         patch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_own_configs_once():
+    """The repository's configs do not change while tests run, and are read thousands of times."""
+    read, kept = Config.fromfile, {}
+
+    def read_once(filename, *args, **kwargs):
+        path = Path(filename).absolute()
+        if args or kwargs or not path.is_relative_to(CONFIGS) or not path.is_file():
+            return read(filename, *args, **kwargs)
+        if path not in kept:
+            kept[path] = read(filename)
+        return copy.deepcopy(kept[path])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, "fromfile", read_once)
         yield
 
 

@@ -1,9 +1,15 @@
 """User mistakes are one sentence; option values are read as a user means them."""
 
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
-from mmseg_tfovss.cli import parse_options, sentence, user_errors
+from mmseg_tfovss.cli import parse_options, printable, say, sentence, user_errors
 
 
 def test_user_error_becomes_one_line_and_exit_code_1(capsys):
@@ -80,3 +86,50 @@ def test_option_values():
     for broken in ("a=dict(type=SCLIP)", "a=dict(open('x'))", "a=dict(type='x'"):
         with pytest.raises(ValueError, match="cannot be read: put it in double quotes"):
             parse_options([broken])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("café 猫 [/b]", "café 猫 [/b]"),
+        (os.fsdecode(b"caf\xe9"), r"caf\xe9"),
+        ("\x1b[31mred\x07\x9b", r"\x1b[31mred\x07\x9b"),
+        ("a\nb\tc\u2028d", r"a\nb\tc\u2028d"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_text_is_shown_as_every_terminal_can(text, shown, capsys):
+    assert printable(text) == shown
+    say(text, Path(text.replace("\n", "")))
+    assert capsys.readouterr().out.splitlines()[0] == shown
+
+
+def test_names_in_errors_cannot_steer_the_terminal(capsys):
+    with pytest.raises(SystemExit), user_errors():
+        raise ValueError("The image \x1b[2J\udcff.png does not exist.")
+    assert capsys.readouterr().err == "error: The image \\x1b[2J\\xff.png does not exist.\n"
+
+
+def test_spaces_in_names_stay():
+    assert sentence(ValueError("The image a  b.png\n  is\n\nodd.")) == "The image a  b.png is odd."
+
+
+def test_names_in_warnings_cannot_steer_the_terminal():
+    with user_errors():
+        record = logging.LogRecord("a", logging.WARNING, "a.py", 1, "warning: %s\nis odd", ("\x1b[2J\udcff",), None)
+        assert logging.lastResort.format(record) == "warning: \\x1b[2J\\xff\nis odd"
+
+
+def test_a_name_that_no_text_file_can_hold_is_a_sentence():
+    with pytest.raises(UnicodeEncodeError) as error:
+        "run \udcff".encode()
+    expected = r"The name 'run \udcff' has bytes that are no UTF-8 text: rename the file or folder."
+    assert sentence(error.value) == expected
+
+
+def test_messages_are_shown_where_the_terminal_has_few_characters(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    with user_errors():
+        say("café")
+    assert raw.getvalue() == b"caf\\xe9\n"

@@ -16,6 +16,7 @@ from mmseg_tfovss.registry import DATASETS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+PIPELINE = ["LoadImageFromFile", "LoadAnnotations", "PackSegInputs"]
 LEAVES = sorted(path for path in CONFIGS.glob("*/*.py") if path.parent.name != "_base_")
 FOLDERS = sorted({path.parent for path in LEAVES})
 README = (CONFIGS.parent / "README.md").read_text()
@@ -103,7 +104,8 @@ def test_cliptrase_has_two_sizes_for_the_papers_nine_benchmarks():
     for key in set(BENCHMARKS) - {"cityscapes"}:
         for name, numbers in (("vit-b16", (336, 1.1, 7)), ("vit-b16-224", (224, 0.7, 3))):
             config = load_config(CONFIGS / "cliptrase" / f"cliptrase_{name}_{key}.py")
-            assert (config.short_side, config.model.eps, config.model.min_samples) == numbers
+            assert config.model.centre_square
+            assert (config.model.short_side, config.model.eps, config.model.min_samples) == numbers
             assert config.setting == f"{numbers[0]} pixels"
             assert config.model.decode_head.vocabulary == f"{key}_cliptrase"
             assert config.model.get("cls_weighting", False) == (key == "voc20")
@@ -117,7 +119,7 @@ def test_dslo_has_both_modes_for_both_backbones_and_the_papers_eight_benchmarks(
             assert (config.model.mode, config.dataset) == (mode, key)
             assert config.setting == {"max_velocity": "maximum velocity", "optimal_path": "optimal path"}[mode]
             assert config.model.graph.type == "StableDiffusion"
-            assert config.short_side == (560 if key == "cityscapes" else 336)
+            assert config.model.short_side == (560 if key == "cityscapes" else 336)
 
 
 @pytest.mark.parametrize("key", ["voc21", "coco_stuff164k", "cityscapes", "ade20k", "pocket_all", "pocket_thing"])
@@ -139,7 +141,7 @@ def test_coco80_is_the_authors_definition():
     [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]
     found = [relabel.mapping.get(label, label) for label in range(171)]
     assert found == [*range(1, 81), 0, *[config.test_evaluator.ignore_index] * 90]
-    assert relabel.mapping[255] == 0
+    assert (config.test_evaluator.relabel, config.test_evaluator.unlabelled) == ({255: 0}, [255])
     assert config.prepared_by == "coco_stuff164k"
     assert load_config(config.filename, {"protocol": "unified"}).prepared_by == "coco_object"
 
@@ -160,11 +162,12 @@ def test_unified_protocol_treats_every_method_alike(path):
     assert head.prob_threshold == (0.1 if FACTS[config.dataset].background else 0)
     assert (head.logit_scale, head.area_threshold, head.background, head.templates) == (40, None, None, "imagenet80")
     assert config.model.pamr_steps == 0
-    assert config.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
+    assert not config.model.centre_square
+    assert config.model.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
     windows = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
     slides = "slide" in MODELS.get(config.model.type).modes
     assert config.model.test_cfg.to_dict() == (windows if slides else {"mode": "whole"})
-    assert [transform.type for transform in config.test_dataloader.dataset.pipeline][1] == "ResizeShortSide"
+    assert [transform.type for transform in config.test_dataloader.dataset.pipeline] == PIPELINE
     assert config.test_evaluator.type == "SegmentationMetric"
 
 
@@ -208,7 +211,7 @@ PAPER = {
 def test_paper_protocol_is_the_authors(method, dataset, backbone):
     config = load_config(CONFIGS / method / f"{method}_{backbone}_{dataset}.py")
     head, test = config.model.decode_head, config.model.test_cfg
-    found = (config.short_side, test.mode, test.get("crop_size"), test.get("stride"), head.logit_scale)
+    found = (config.model.short_side, test.mode, test.get("crop_size"), test.get("stride"), head.logit_scale)
     assert (*found, head.get("prob_threshold"), head.get("area_threshold")) == PAPER[method][dataset]
     assert config.protocol == "paper"
     assert head.vocabulary == (f"{dataset}_clearclip" if method == "clearclip" else dataset)
@@ -217,9 +220,8 @@ def test_paper_protocol_is_the_authors(method, dataset, backbone):
 
 def test_options_come_after_the_unified_protocol():
     config = load_config(SCLIP, {"protocol": "unified", "model.decode_head.logit_scale": 50, "short_side": 400})
-    assert (config.model.decode_head.logit_scale, config.short_side) == (50, 400)
-    assert config.test_dataloader.dataset.pipeline[1].short_side == 400
-    assert config.overrides == {"model.decode_head.logit_scale": "50", "short_side": "400"}
+    assert (config.model.decode_head.logit_scale, config.model.short_side) == (50, 400)
+    assert config.overrides == {"model.decode_head.logit_scale": "50", "model.short_side": "400"}
 
 
 def test_a_switched_protocol_has_its_own_folder_and_hash():
@@ -246,7 +248,8 @@ def test_large_leaf_is_the_base_one_with_another_network(path):
     large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
     assert large.model.backbone.pop("arch") == "ViT-L-14"
     assert base.model.backbone.pop("arch") == "ViT-B-16"
-    assert large.pop("run_name") != base.pop("run_name")
+    for name in ("run_name", "work_dir"):
+        assert large.pop(name) != base.pop(name)
     assert large.to_dict() == base.to_dict()
 
 
@@ -260,8 +263,6 @@ def test_leaf_builds_and_labels_an_image(path, mini_clip):
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
     assert config.dataset == path.stem.removeprefix(f"{path.parent.name}_").split("_", 1)[1]
     assert path.stem.startswith(f"{path.parent.name}_")
-    [resize] = [transform for transform in config.test_dataloader.dataset.pipeline if "short_side" in transform]
-    assert resize["short_side"] == config.short_side
     classes = len(load_vocabulary(config.model.decode_head.vocabulary).classes)
     metainfo = DATASETS.get(config.test_dataloader.dataset.type).METAINFO
     assert classes == len(metainfo["classes"]) == len(metainfo["palette"]) == FACTS[config.dataset].classes
@@ -276,25 +277,6 @@ def test_leaf_builds_and_labels_an_image(path, mini_clip):
     assert 0 <= int(labels.min()) <= int(labels.max()) < classes
 
 
-def test_settings_of_the_paper_protocol_go_with_it(tmp_path):
-    """``paper`` under its own protocol only, and ``relabel`` into the pipeline; neither stays behind."""
-    path = tmp_path / "own.py"
-    pipeline = '[dict(type="Relabel"), dict(type="PackSegInputs")]'
-    path.write_text(
-        f"_base_ = {str(SCLIP)!r}\n"
-        f"paper = dict(test_dataloader=dict(dataset=dict(pipeline={pipeline})))\n"
-        "relabel = dict(mapping={255: 0}, unlabelled=[0])\n"
-    )
-    paper, unified = load_config(path), load_config(path, {"protocol": "unified"})
-    relabel, _ = paper.test_dataloader.dataset.pipeline
-    assert relabel == {"type": "Relabel", "mapping": {255: 0}, "unlabelled": [0]}
-    assert unified.to_dict() == {
-        **load_config(SCLIP, {"protocol": "unified"}).to_dict(),
-        "run_name": "own_unified",
-    }
-    assert not {"paper", "relabel"} & set(paper)
-
-
 @pytest.mark.parametrize("path", sorted((CONFIGS / "cliptrase").glob("*_vit-b16_*.py")), ids=lambda path: path.stem)
 def test_centre_squares_differ_in_their_labels_only(path):
     config = load_config(path)
@@ -302,20 +284,29 @@ def test_centre_squares_differ_in_their_labels_only(path):
         assert config.dataset in {"cityscapes", "cityscapes27", "coco27"}
         return
     types = [transform.type for transform in config.test_dataloader.dataset.pipeline]
-    assert types == ["LoadImage", "LoadLabels", "CentreSquare", "Relabel", "PackSegInputs"]
-    relabel = config.test_dataloader.dataset.pipeline[3].to_dict()
-    assert relabel.get("unlabelled", []) == {
+    assert types == PIPELINE if config.dataset != "coco_object" else [*PIPELINE[:2], "Relabel", PIPELINE[2]]
+    assert config.model.centre_square
+    metric = config.test_evaluator.to_dict()
+    assert metric.get("unlabelled", []) == {
         "voc21": [0, 255],
         "context60": [0, 255],
         "pc459": [],
         "ade847": [],
     }.get(config.dataset, [255])
-    assert ("mapping" in relabel) == (config.dataset in {"voc21", "coco_object"})
+    assert ("relabel" in metric) == (config.dataset in {"voc21", "coco_object"})
 
 
-def test_short_side_reaches_the_pipeline():
-    config = load_config(SCLIP, {"short_side": 500})
-    assert config.test_dataloader.dataset.pipeline[1].short_side == 500
+def test_short_side_is_short_for_the_models(tmp_path):
+    for name in ("short_side", "model.short_side"):
+        config = load_config(SCLIP, {name: 500})
+        assert config.model.short_side == 500
+        assert config.overrides == {"model.short_side": "500"}
+    path = tmp_path / "own.py"
+    path.write_text(f"_base_ = {str(SCLIP)!r}\nshort_side = 192\n")
+    assert load_config(path).model.short_side == 192
+    assert load_config(path, {"model.short_side": 96}).model.short_side == 96
+    with pytest.raises(ValueError, match=r"short_side and model\.short_side are one option"):
+        load_config(SCLIP, {"short_side": 96, "model.short_side": 97})
 
 
 def test_missing_config_offers_near_matches():
@@ -361,7 +352,7 @@ def test_unknown_components_and_options_offer_near_matches(key, value, message):
 
 def test_hash_ignores_what_cannot_change_a_number():
     base = config_hash(load_config(SCLIP))
-    for key, value in (("work_dir", "elsewhere"), ("launcher", "slurm"), ("test_dataloader.num_workers", 9)):
+    for key, value in (("work_dir", "elsewhere"), ("log_level", "INFO"), ("test_dataloader.num_workers", 9)):
         assert config_hash(load_config(SCLIP, {key: value})) == base
     for key, value in (("short_side", 337), ("model.precision", "bf16"), ("model.decode_head.prob_threshold", 0.2)):
         assert config_hash(load_config(SCLIP, {key: value})) != base
@@ -373,7 +364,7 @@ def test_hash_ignores_what_cannot_change_a_number():
         ({"model.backbone": "ViT-B-16"}, r"has no settings model\.backbone=dict"),
         ({"model.test_cfg": "whole"}, r"has no settings model\.test_cfg=dict"),
         ({"model": 3}, r"has no settings model\.backbone=dict"),
-        ({"short_side.x": 3}, r"The options short_side\.x do not fit"),
+        ({"log_level.x": 3}, r"The options log_level\.x do not fit"),
     ],
 )
 def test_overrides_of_the_wrong_kind_are_named(options, message):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
+from mmseg_tfovss.engine.single import build_method, segment_file
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.registry import MODELS
 from tests.parity.cases import FOLDER
@@ -35,7 +35,7 @@ def outside(tmp_path_factory):
 
 def label(config):
     model = build_method(config, "cpu")
-    return model, segment_file(model, IMAGE, config_resize(config), keep_logits=True)
+    return model, segment_file(model, IMAGE, keep_logits=True)
 
 
 def test_a_method_of_ones_own_with_a_network_and_a_step_on_pixels(outside):

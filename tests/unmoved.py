@@ -217,7 +217,7 @@ def parity_options(case, method, folder):
 def outputs(name, leaf, options, image, networks):
     """Labels of an image, and its full-size logits on every 7th row and column."""
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
+    from mmseg_tfovss.engine import single
 
     config = load_config(leaf, options)
     if config.model.type == "LHTCLIP":
@@ -227,8 +227,10 @@ def outputs(name, leaf, options, image, networks):
         config.model.graph.blocks = ["up_blocks.2", "up_blocks.3"]
     if config.model.get("sam"):
         config.model.sam.pretrained = str(networks / "sam")
-    model = build_method(config, "cpu")
-    found = segment_file(model, image, config_resize(config), keep_logits=True)
+    model = single.build_method(config, "cpu")
+    # Before the size of images was the model's.
+    resize = [single.config_resize(config)] if hasattr(single, "config_resize") else []
+    found = single.segment_file(model, image, *resize, keep_logits=True)
     return {f"labels of {name}": found.pred, f"logits of {name}": found.seg_logits[:, ::7, ::7]}
 
 

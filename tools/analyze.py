@@ -12,7 +12,9 @@ def parse_arguments() -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True)
     methods = kinds.add_parser("methods", help="several methods on the same samples, beside the annotation")
     methods.add_argument("configs", nargs="+", help="configs with one and the same dataset")
-    methods.add_argument("--samples", type=int, nargs="+", default=[0, 1, 2], help="indices into the dataset")
+    methods.add_argument(
+        "--samples", type=int, action="extend", nargs="+", help="indices into the dataset; default: 0 1 2"
+    )
     methods.add_argument("--out", type=Path, required=True, help="PNG to write")
     methods.set_defaults(run=run_methods)
 
@@ -22,7 +24,12 @@ def parse_arguments() -> argparse.Namespace:
     patches.add_argument("image", type=Path)
     patches.add_argument("config", help="a config of CLIPtrase")
     patches.add_argument(
-        "--layers", type=int, nargs="+", metavar="N", help="block numbers; default: the quarters and the last two"
+        "--layers",
+        type=int,
+        action="extend",
+        nargs="+",
+        metavar="N",
+        help="block numbers; default: the quarters and the last two",
     )
     patches.add_argument(
         "--patch", type=int, nargs=2, metavar=("ROW", "COLUMN"), help="from 0; default: the one in the middle"
@@ -34,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     for kind in (methods, patches, discriminability, *dslo):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     for kind in (patches, discriminability, *dslo):
-        kind.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+        kind.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 
 
@@ -89,22 +96,24 @@ def add_dslo(kinds: argparse._SubParsersAction) -> tuple[argparse.ArgumentParser
 
 def run_methods(arguments: argparse.Namespace) -> None:
     """Several methods on the same samples."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.pictures.method_grid import draw_method_grid
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
     check_target(arguments.out, "--out", PICTURE_ENDINGS)
     configs = [load_config(path) for path in arguments.configs]
-    picture = draw_method_grid(configs, arguments.samples, arguments.device)
+    picture = draw_method_grid(configs, arguments.samples or [0, 1, 2], arguments.device)
     with whole_file(arguments.out) as scratch:
         picture.save(scratch)
-    print(f"Written: {arguments.out}")
+    say(f"Written: {arguments.out}")
 
 
 def run_global_patches(arguments: argparse.Namespace) -> None:
     """CLIP's attention, and what CLIPtrase makes of it."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.global_patches.picture import draw_global_patches
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
@@ -112,10 +121,11 @@ def run_global_patches(arguments: argparse.Namespace) -> None:
     check_target(out, "--out", PICTURE_ENDINGS)
     config = load_config(arguments.config, parse_options(arguments.cfg_options))
     patch = tuple(arguments.patch) if arguments.patch else None
+    ensure_pocket_file(arguments.image)
     figure = draw_global_patches(config, arguments.image, arguments.device, arguments.layers, patch)
     with whole_file(out) as scratch:
         figure.savefig(scratch)
-    print(f"Written: {out}")
+    say(f"Written: {out}")
 
 
 def command_line() -> str:
@@ -125,7 +135,7 @@ def command_line() -> str:
 
 def run_discriminability(arguments: argparse.Namespace) -> None:
     """What CLIP's layers and heads know."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.studies.discriminability.picture import save_pictures
     from mmseg_tfovss.studies.discriminability.study import HEADS_NAME, LAYERS_NAME, RESULT_NAME, Options, analyse
@@ -143,13 +153,14 @@ def run_discriminability(arguments: argparse.Namespace) -> None:
     result = analyse(config, folder, arguments.device, options, command_line())
     pictures = save_pictures(result, folder)
     best = max(result["layers"], key=lambda layer: layer["VD"])
-    print(f"Best layer: block {best['block']} with VD {best['VD']:.4f}, over {result['images']} images")
+    say(f"Best layer: block {best['block']} with VD {best['VD']:.4f}, over {result['images']} images")
     for name in (RESULT_NAME, LAYERS_NAME, HEADS_NAME, *pictures):
-        print(f"Written: {folder / name}")
+        say(f"Written: {folder / name}")
 
 
 def run_rank_heads(arguments: argparse.Namespace) -> None:
     """One ranking from several datasets."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.encoders.head_ranking import own_ranking_path
     from mmseg_tfovss.studies.discriminability.picture import draw_comparison
     from mmseg_tfovss.studies.discriminability.rank_heads import rank_heads, read_results, write_ranking
@@ -162,18 +173,19 @@ def run_rank_heads(arguments: argparse.Namespace) -> None:
     out = arguments.out or own_ranking_path(ranking["weights_hash"])
     write_ranking(ranking, out)
     best = ", ".join(f"{block}.{head}" for block, head, _ in ranking["heads"][:10])
-    print(f"Best heads (block.head): {best}")
-    print(f"Written: {out}")
+    say(f"Best heads (block.head): {best}")
+    say(f"Written: {out}")
     if arguments.picture:
         with whole_file(arguments.picture) as scratch:
             draw_comparison(results).savefig(scratch)
-        print(f"Written: {arguments.picture}")
+        say(f"Written: {arguments.picture}")
 
 
 def run_discrepancy(arguments: argparse.Namespace) -> None:
     """DSLO's maps of one image."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.discrepancy.picture import draw_discrepancy
     from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
@@ -181,17 +193,18 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     check_target(out, "--out", PICTURE_ENDINGS)
     options = parse_options(arguments.cfg_options)
     if arguments.short_side is not None:
-        options["short_side"] = arguments.short_side
+        options["model.short_side"] = arguments.short_side
     config = load_config(arguments.config, options)
+    ensure_pocket_file(arguments.image)
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)
     with whole_file(out) as scratch:
         figure.savefig(scratch)
-    print(f"Written: {out}")
+    say(f"Written: {out}")
 
 
 def run_hypothesis(arguments: argparse.Namespace) -> None:
     """The test of DSLO's hypothesis."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.studies.hypothesis.maps import SCENARIOS
     from mmseg_tfovss.studies.hypothesis.report import NAMES
@@ -202,9 +215,9 @@ def run_hypothesis(arguments: argparse.Namespace) -> None:
     folder = arguments.out or Path(f"work_dirs/analysis/{config.run_name}_hypothesis")
     result = analyse(config, folder, arguments.device, options, command_line())
     for name, label in SCENARIOS.items():
-        print(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
+        say(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
     for name in NAMES:
-        print(f"Written: {folder / name}")
+        say(f"Written: {folder / name}")
 
 
 def main() -> None:

@@ -18,7 +18,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--random-weights", action="store_true", help="no checkpoint, no text tower: timing only")
-    parser.add_argument("--precision", nargs="+", default=["fp32"], help="compared with the first: fp32 bf16 fp16")
+    parser.add_argument(
+        "--precision", action="extend", nargs="+", help="compared with the first: fp32 (default) bf16 fp16"
+    )
     parser.add_argument(
         "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
     )
@@ -26,8 +28,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
-    return parser.parse_args()
+    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    arguments.precision = arguments.precision or ["fp32"]
+    return arguments
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -46,7 +50,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
     """One config in every precision."""
-    from mmseg_tfovss.engine.single import build_method, config_resize
+    from mmseg_tfovss.engine.single import build_method
     from mmseg_tfovss.profiling.benchmark import time_stages, use_random_text
 
     timings = {}
@@ -57,13 +61,13 @@ def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace
         model = build_method(config, arguments.device)
         if arguments.random_weights:
             use_random_text(model)
-        timings[precision] = time_stages(model, image, config_resize(config), arguments.repeats)
+        timings[precision] = time_stages(model, image, arguments.repeats)
     return timings
 
 
 def run(arguments: argparse.Namespace, scratch: Path) -> None:
     """Time every config; print a table for each, or one of their complexity."""
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.leaderboard.table import print_table
     from mmseg_tfovss.profiling.benchmark import benchmark_table, make_noise_image
@@ -85,7 +89,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(complexity_table(rows))
     if arguments.out:
         write_complexity(rows, arguments.out)
-        print(f"Written: {arguments.out}")
+        say(f"Written: {arguments.out}")
 
 
 def main() -> None:

@@ -14,15 +14,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="picture to write: .png, .jpg, .pdf, ...")
     parser.add_argument(
         "--ground-truth",
+        action="extend",
         nargs="+",
         metavar="FILE",
         help="an annotation per image (class ids), or auto: that of the first config's dataset",
     )
-    parser.add_argument("--classes", help='"cat; dog, puppy; grass" for all configs: classes by ";", synonyms by ","')
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--classes", help='"cat; dog, puppy; grass" for all configs: classes by ";", synonyms by ","')
+    words.add_argument("--classes-file", type=Path, help="one class a line, synonyms separated by commas")
     parser.add_argument("--short-side", type=int, help="resize the images to it first; default: each config's")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--cell", type=int, default=480, help="long side of a picture in pixels (default 480)")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
+    )
     arguments = parser.parse_args()
     arguments.configs = [path for path in arguments.paths if path.suffix == ".py"]
     arguments.images = [path for path in arguments.paths if path.suffix != ".py"]
@@ -32,35 +37,38 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"--out {arguments.out} is one of the images, which it would replace: choose another name")
     if arguments.cell < 1:
         parser.error("--cell must be at least 1 pixel")
-    if arguments.classes is not None and arguments.ground_truth == ["auto"]:
-        parser.error("--ground-truth auto has the classes of its dataset: leave --classes, or name annotation files")
+    own = "--classes" if arguments.classes is not None else "--classes-file" if arguments.classes_file else None
+    if own and arguments.ground_truth == ["auto"]:
+        parser.error(f"--ground-truth auto has the classes of its dataset: leave {own}, or name annotation files")
     return arguments
 
 
 def main() -> None:
     """Draw the picture."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
 
         check_target(arguments.out, "--out", PICTURE_ENDINGS)
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
+        from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures import compare
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
-            options["short_side"] = arguments.short_side
+            options["model.short_side"] = arguments.short_side
         configs = [load_config(path, options) for path in arguments.configs]
-        if arguments.classes is not None:
-            compare.set_classes(configs, arguments.classes)
-        given = arguments.classes is not None
-        names = compare.shared_names(configs, given=given)
-        colours = compare.shared_colours(configs, names, given=given)
+        words = take_words(configs, options, arguments.classes, arguments.classes_file)
+        names = compare.shared_names(configs)
+        say(*words.lines)
+        colours = compare.shared_colours(configs, names, given=words.given)
+        for path in [*arguments.images, *map(Path, arguments.ground_truth or ())]:
+            ensure_pocket_file(path)
         truths = None
         if arguments.ground_truth == ["auto"]:
             truths = compare.find_truths(arguments.images, configs[0])
@@ -73,7 +81,7 @@ def main() -> None:
         )
         with whole_file(arguments.out) as scratch:
             picture.save(scratch)
-        Console().print(f"Written: {arguments.out}", soft_wrap=True)
+        say(f"Written: {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -23,50 +23,40 @@ def parse_arguments() -> argparse.Namespace:
         metavar=("Y", "X"),
         help="with --save-logits: add patch_logits of the window at this corner of the resized image",
     )
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     if arguments.window and not arguments.save_logits:
         parser.error("--window needs --save-logits")
     return arguments
 
 
-def set_classes(head: dict[str, object], classes: str | None, file: Path | None) -> None:
-    """Put the words of the command line in the place of the config's, which may have background words of its own."""
-    if classes is not None:
-        head["vocabulary"] = classes.split(";")
-    if file is not None:
-        if not file.is_file():
-            raise FileNotFoundError(f"The class file {file} does not exist.")
-        head["vocabulary"] = str(file.resolve())
-    if classes is not None or file is not None:
-        head["background"] = None
-
-
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
         from mmengine.device import get_device
-        from rich.console import Console
 
         from mmseg_tfovss.config import load_config
-        from mmseg_tfovss.engine.single import build_method, config_resize, save_arrays, segment_file
+        from mmseg_tfovss.datasets.files import image_orientation
+        from mmseg_tfovss.engine.single import build_method, save_arrays, segment_file
+        from mmseg_tfovss.engine.words import take_words
         from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
+        from mmseg_tfovss.pocket.files import ensure_pocket_file
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
         if arguments.short_side is not None:
-            options["short_side"] = arguments.short_side
+            options["model.short_side"] = arguments.short_side
         config = load_config(arguments.config, options)
-        set_classes(config.model.decode_head, arguments.classes, arguments.classes_file)
-        if not arguments.image.is_file():
-            raise FileNotFoundError(f"The image {arguments.image} does not exist.")
+        words = take_words([config], options, arguments.classes, arguments.classes_file)
+        ensure_pocket_file(arguments.image)
+        image_orientation(arguments.image)  # a file that is none is told before weights are loaded
+        say(*words.lines)
         model = build_method(config, arguments.device or get_device())
         window = tuple(arguments.window) if arguments.window else None
-        resize = config_resize(config)
-        result = segment_file(model, arguments.image, resize, keep_logits=arguments.save_logits, window=window)
+        result = segment_file(model, arguments.image, keep_logits=arguments.save_logits, window=window)
 
         colours = named_colours(result.names)
         overlay = draw_overlay(result.image, result.pred, result.names, colours)
@@ -77,7 +67,7 @@ def main() -> None:
         for name, write in zip(written, writers.values(), strict=True):
             with whole_file(arguments.out_dir / name) as scratch:
                 write(scratch)
-        Console().print(f"Written to {arguments.out_dir}: {', '.join(written)}", soft_wrap=True)
+        say(f"Written to {arguments.out_dir}: {', '.join(written)}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
-        epilog="Exit code 0: every result counts. 3: written, but results are left out or partial, or runs have not"
-        " finished (all are named). 1: no result counts.",
+        epilog="Exit code 0: every result counts. 3: written, but results are left out (damaged, stale, or older than"
+        " another one of the same run) or partial, or runs have not finished; all are named. 1: no result counts.",
     )
     parser.add_argument("results", nargs="+", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")
@@ -105,20 +105,20 @@ def write_once(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from mmseg_tfovss.leaderboard.table import print_table, summary_table
-    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, printable, refused
+    from mmseg_tfovss.leaderboard.table import print_table, runs_table
+    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, one_line, printable, refused
 
     collected = collect_results(arguments.results)
     if not collected.runs:
-        reasons = " ".join(f"{printable(item.path)} {item.reason}" for item in collected.left_out)
+        reasons = " ".join(f"{printable(item.path)} {one_line(item.reason)}" for item in collected.left_out)
         raise ValueError(f"No result counts, so nothing is written: {reasons}")
     board, paths = write(collected, arguments)
     console = Console()
-    print_table(summary_table(collected.results))
+    print_table(runs_table(board.runs))
     if POCKET_NOTE in board.notes:
         console.print(POCKET_NOTE)
     written = ", ".join(map(printable, paths))
-    console.print(f"Written: {written}", soft_wrap=True, markup=False)
+    console.print(f"Written: {written}", soft_wrap=True, markup=False, emoji=False)
     wrong = refused(board)
     for path, reason in wrong:
         sys.stderr.write(f"does not count: {path} {reason}\n")

@@ -6,6 +6,10 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmseg_tfovss.prepare.build import Prepared
 
 SHOWN = 10  # problems of one kind that are printed
 
@@ -17,7 +21,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("dataset", nargs="+", help="voc21, context60, ... (docs/datasets.md), or all")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all datasets (default: data)")
-    parser.add_argument("--archives", type=Path, help="folder of the archives (default: ROOT/archives)")
+    parser.add_argument(
+        "--archives", type=Path, help="folder of the archives, or of what they unpack to (default: ROOT/archives)"
+    )
     parser.add_argument(
         "--download", action="store_true", help="fetch archives that are missing, resuming cut transfers"
     )
@@ -37,7 +43,7 @@ def main() -> None:
         from mmseg_tfovss.datasets.facts import PREPARED
 
         keys = list(PREPARED) if "all" in arguments.dataset else list(dict.fromkeys(arguments.dataset))
-        _check_arguments(keys, PREPARED, arguments.workers)
+        _check_arguments(keys, PREPARED, arguments)
         if arguments.check:
             problems = [key for key in keys if not _report(key, arguments.root, arguments.workers)]
             sys.exit(1 if problems else 0)
@@ -45,7 +51,7 @@ def main() -> None:
         sys.exit(1 if failed else 0)
 
 
-def _check_arguments(keys: list[str], known: tuple[str, ...], workers: int) -> None:
+def _check_arguments(keys: list[str], known: tuple[str, ...], arguments: argparse.Namespace) -> None:
     import difflib
 
     for key in keys:
@@ -53,13 +59,18 @@ def _check_arguments(keys: list[str], known: tuple[str, ...], workers: int) -> N
             close = difflib.get_close_matches(key, known, n=3)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ValueError(f"Unknown dataset {key!r}.{hint} Valid: {', '.join(known)}, all.")
-    if workers < 1:
-        raise ValueError(f"--workers must be a positive number, but got {workers}.")
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be a positive number, but got {arguments.workers}.")
+    if arguments.check and (arguments.download or arguments.archives):
+        idle = "--download" if arguments.download else "--archives"
+        raise ValueError(f"--check reads only what is prepared, and makes nothing: leave {idle}.")
+    if arguments.archives and arguments.archives.is_file():
+        raise ValueError(f"--archives {arguments.archives} is a file: name the folder that holds it.")
 
 
 def _make(key: str, arguments: argparse.Namespace) -> bool:
     """Prepare one dataset; whether that worked. A mistake in one does not keep the others from being made."""
-    from mmseg_tfovss.cli import sentence
+    from mmseg_tfovss.cli import printable, say, sentence
     from mmseg_tfovss.prepare.build import prepare
 
     archives = arguments.archives or arguments.root / "archives"
@@ -68,31 +79,43 @@ def _make(key: str, arguments: argparse.Namespace) -> bool:
     except (ValueError, OSError) as error:
         if arguments.dataset == [key]:
             raise
-        sys.stderr.write(f"error: {key}: {sentence(error)}\n")
+        sys.stderr.write(f"error: {key}: {printable(sentence(error))}\n")
         return False
-    print(f"{key}: {done.images} images with annotations in {done.folder} ({done.written} files written)")
+    say(f"{key}: {done.images} images with annotations in {done.folder} ({_what_was_done(key, done, arguments.root)})")
     if done.images != done.expected:
         sys.stderr.write(
             f"warning: {key} has {done.images} images here, but the benchmark has {done.expected}: the archives are not"
-            " the complete official ones.\n"
+            " the complete official ones, or not all of them was unpacked.\n"
         )
     return True
 
 
+def _what_was_done(key: str, done: "Prepared", root: Path) -> str:
+    from mmseg_tfovss.prepare.layout import LAYOUTS
+
+    if done.folder != root / LAYOUTS[key].folder:
+        option = f"--cfg-options test_dataloader.dataset.data_root={shlex.quote(str(done.folder))}"
+        return f"prepared already, nothing was done; use it with {option}"
+    if done.written:
+        return f"{done.written} files written"
+    return "prepared already, nothing was done"
+
+
 def _report(key: str, root: Path, workers: int) -> bool:
     """Print what a check finds; whether all is well."""
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.prepare.check import check
 
     report = check(key, root, workers, _watch)
     for line in (*_first(report.missing), *_first(report.wrong)):
-        print(f"{key}: {line}")
+        say(f"{key}: {line}")
     if report.wrong:
-        print(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
+        say(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
     if report.missing or report.wrong:
-        print(f"{key}: make what is missing with: python tools/prepare_data.py {key} --root {shlex.quote(str(root))}")
+        say(f"{key}: make what is missing with: python tools/prepare_data.py {key} --root {shlex.quote(str(root))}")
         return False
     span = f"{report.labels[0]} .. {report.labels[-1]}"
-    print(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")
+    say(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")
     return True
 
 

@@ -3,7 +3,6 @@
 import argparse
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--local", type=int, metavar="N", help="run here, N processes at a time; nothing is submitted")
     parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
+    )
     parser.add_argument(
         "--restart-changed",
         action="store_true",
@@ -94,21 +95,24 @@ def test_arguments(arguments: argparse.Namespace) -> list[str]:
 
 def show(runs: list["PlannedRun"]) -> None:
     """The list, numbered as the array is."""
+    from mmseg_tfovss.cli import say
+
     for number, run in enumerate(runs):
-        print(f"{number:4}  {run.config} -> {run.folder}")
+        say(f"{number:4}  {run.config} -> {run.folder}")
 
 
 def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
     """Make the array job, and submit or show it."""
     from datetime import datetime
 
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.cluster import array_job
 
     asked, work_dirs = resources(arguments), arguments.work_dirs or Path("work_dirs")
     queued = array_job.queued_folders(work_dirs)
     for run in runs:
         if run.folder in queued:
-            print(f"{run.config} is left out: task {queued[run.folder]} is waiting or running in {run.folder}.")
+            say(f"{run.config} is left out: task {queued[run.folder]} is waiting or running in {run.folder}.")
     runs = [run for run in runs if run.folder not in queued]
     if not runs:
         return
@@ -116,18 +120,19 @@ def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
     text = array_job.list_text(runs)
     script = array_job.script_text(len(runs), folder, Path.cwd(), TEST, test_arguments(arguments), asked)
     if arguments.dry_run:
-        print(script)
+        say(*script.splitlines())
         show(runs)
-        print("Not submitted: --dry-run.")
+        say("Not submitted: --dry-run.")
         return
     job = array_job.submit(folder, script, text, list(asked.options))
     show(runs)
-    print(f"Submitted {len(runs)} tasks as job {job}: {folder / array_job.SCRIPT_NAME}")
-    print(f"Task N writes to slurm-{job}_N.out in its folder; watch them with: squeue --job {job} --array")
+    say(f"Submitted {len(runs)} tasks as job {job}: {folder / array_job.SCRIPT_NAME}")
+    say(f"Task N writes to slurm-{job}_N.out in its folder; watch them with: squeue --job {job} --array")
 
 
 def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
     """Run the list on this machine; whether everything has succeeded."""
+    from mmseg_tfovss.cli import printable, say
     from mmseg_tfovss.cluster.local_list import LOG_NAME, RunningList, visible_gpus
     from mmseg_tfovss.engine.signals import StoppedError
 
@@ -135,7 +140,6 @@ def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
         own = [str(run.config), "--work-dir", str(run.folder), "--resume"]
         return [*TEST, *own, *test_arguments(arguments)]
 
-    say = partial(print, flush=True)
     say(f"Running {len(runs)} configs, {arguments.local} at a time; each logs to {LOG_NAME} in its folder.")
     try:
         failures = RunningList(runs, command, arguments.local, say, visible_gpus()).work()
@@ -143,13 +147,15 @@ def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
         raise SystemExit(stop.exit_code) from None
     if failures:
         lines = [f"  {failure.name}: {failure.reason}, see {failure.log}" for failure in failures]
-        print(f"{len(failures)} of {len(runs)} runs have failed:", *lines, sep="\n", file=sys.stderr)
+        for line in (f"{len(failures)} of {len(runs)} runs have failed:", *lines):
+            sys.stderr.write(f"{printable(line)}\n")
     return not failures
 
 
 def run(arguments: argparse.Namespace) -> bool:
     """Do what is asked; whether it has succeeded."""
     check(arguments)
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.cluster.run_list import plan_runs
 
     resources(arguments)  # a mistake in them is told before configs are read
@@ -157,7 +163,7 @@ def run(arguments: argparse.Namespace) -> bool:
         arguments.configs, arguments.cfg_options, arguments.work_dirs, restart_changed=arguments.restart_changed
     )
     if finished:
-        print(f"{len(finished)} of {len(arguments.configs)} configs have finished already.")
+        say(f"{len(finished)} of {len(arguments.configs)} configs have finished already.")
     if not runs:
         return True
     if arguments.local is None:

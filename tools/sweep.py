@@ -24,7 +24,9 @@ def parse_arguments() -> argparse.Namespace:
         "--cache", type=float, default=4.0, metavar="GIB", help="memory for what combinations share; default: 4"
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all")
+    parser.add_argument(
+        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all"
+    )
     return parser.parse_intermixed_args()
 
 
@@ -32,7 +34,7 @@ def run(arguments: argparse.Namespace) -> bool:
     """Evaluate, write and print; whether every combination has worked."""
     from mmengine.device import get_device
 
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.sweeps.report import best_lines, write_report
     from mmseg_tfovss.sweeps.run import sweep
@@ -50,9 +52,9 @@ def run(arguments: argparse.Namespace) -> bool:
     rows = sweep(paths, options, swept, folder, device, arguments.samples, int(arguments.cache * 2**30))
     written = [folder / TABLE_NAME, *write_report(rows, swept, folder, name)]
     failed = sum(bool(row[ERROR]) for row in rows)
-    print(*best_lines(rows, swept), *(f"Written: {path}" for path in written), sep="\n")
+    say(*best_lines(rows, swept), *(f"Written: {path}" for path in written))
     if failed:
-        print(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
+        say(f"Failed: {failed} of {len(rows)} combinations, see the column {ERROR!r} of {folder / TABLE_NAME}.")
     return not failed
 
 

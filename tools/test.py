@@ -10,7 +10,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("config", help="config file, e.g. configs/sclip/sclip_vit-pocket_pocket_all.py")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>[_unified]")
     parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="e.g. model.precision=bf16 protocol=unified"
+        "--cfg-options",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="e.g. model.precision=bf16 protocol=unified",
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
@@ -21,6 +26,11 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="with --resume: begin anew if the folder's run had other settings, or was interrupted and had other code,"
         " data or files, instead of refusing",
+    )
+    parser.add_argument(
+        "--force-vocabulary",
+        action="store_true",
+        help="score words that seem to be in another order than the dataset's classes (force_vocabulary=True)",
     )
     parser.add_argument(
         "--overlays",
@@ -34,11 +44,9 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the test."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, user_errors
+    from mmseg_tfovss.cli import parse_options, say, user_errors
 
     with user_errors():
-        from rich.console import Console
-
         from mmseg_tfovss.config import load_config
         from mmseg_tfovss.engine.distributed import is_first_process, join_processes, share_first
         from mmseg_tfovss.engine.finished import finished_result, version_note
@@ -48,7 +56,10 @@ def main() -> None:
         from mmseg_tfovss.leaderboard.table import class_table, print_table, summary_table
         from mmseg_tfovss.pictures.hook import OverlayHook
 
-        config = load_config(arguments.config, parse_options(arguments.cfg_options))
+        options = parse_options(arguments.cfg_options)
+        if arguments.force_vocabulary:
+            options["force_vocabulary"] = True
+        config = load_config(arguments.config, options)
         folder = arguments.work_dir or Path(config.work_dir or f"work_dirs/{config.run_name}")
         config.work_dir, config.launcher = str(folder), arguments.launcher
         join_processes(config.launcher, config.get("env_cfg", {}))
@@ -64,15 +75,14 @@ def main() -> None:
             result, unwritten = error.result, error
         if result is None or not is_first_process(arguments.launcher):
             return
-        console = Console()
         print_table(class_table(result))
         print_table(summary_table([result]))
         if unwritten:
             raise unwritten
         if finished and arguments.overlays is not None:
-            console.print("No overlays were drawn, for the run had finished: start it without --resume for them.")
+            say("No overlays were drawn, for the run had finished: start it without --resume for them.")
         done = "Already finished" if finished else "Written"
-        console.print(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}", soft_wrap=True, markup=False)
+        say(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}")
 
 
 if __name__ == "__main__":

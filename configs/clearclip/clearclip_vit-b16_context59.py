@@ -1,3 +1,2 @@
 _base_ = ["../_base_/datasets/context59.py", "../_base_/methods/clearclip.py"]
-short_side = 448
 model = dict(decode_head=dict(vocabulary="context59_clearclip"))

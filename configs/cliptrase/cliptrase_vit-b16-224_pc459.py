@@ -1,5 +1,4 @@
 _base_ = "./cliptrase_vit-b16_pc459.py"
-short_side = 224
 setting = "224 pixels"
-model = dict(eps=0.7, min_samples=3)
+model = dict(short_side=224, eps=0.7, min_samples=3)
 unified = "run cliptrase_vit-b16_pc459.py in it, which would be the same run"

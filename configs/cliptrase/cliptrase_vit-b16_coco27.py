@@ -1,4 +1,4 @@
 # The authors have scores on COCO-27 but state no settings: the unified protocol only.
 _base_ = ["../_base_/datasets/coco27.py", "../_base_/methods/cliptrase.py"]
 protocol = "unified"
-model = dict(eps=0.7, min_samples=3)
+model = dict(_base_.unified.model, eps=0.7, min_samples=3)

@@ -1,3 +1,2 @@
 _base_ = ["../_base_/datasets/ade20k.py", "../_base_/methods/maskclip.py"]
-short_side = 448
 model = dict(pad_to="patch", decode_head=dict(vocabulary="ade20k_clearclip"))

@@ -1,3 +1,4 @@
 # No author states settings of MaskCLIP for ADE847: the unified protocol only.
 _base_ = ["../_base_/datasets/ade847.py", "../_base_/methods/maskclip.py"]
 protocol = "unified"
+model = _base_.unified.model

@@ -1,3 +1,2 @@
 _base_ = ["../_base_/datasets/cityscapes.py", "../_base_/methods/sclip.py"]
-short_side = 560
-model = dict(decode_head=dict(vocabulary="cityscapes"))
+model = dict(short_side=560, decode_head=dict(vocabulary="cityscapes"))

@@ -1,3 +1,2 @@
 _base_ = ["../_base_/datasets/coco_stuff164k.py", "../_base_/methods/sclip.py"]
-short_side = 448
-model = dict(decode_head=dict(vocabulary="coco_stuff164k"))
+model = dict(short_side=448, decode_head=dict(vocabulary="coco_stuff164k"))

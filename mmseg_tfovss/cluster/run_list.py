@@ -86,7 +86,7 @@ def run_cost(config: Config) -> float:
 def run_pixels(config: Config) -> float:
     """Pixels that go through the network, about: images x windows x window size; infinite if nobody knows."""
     images = _count_images(config.dataset, config.test_dataloader.dataset.get("indices"))
-    short = config.short_side
+    short = config.model.short_side
     if not isinstance(short, int):
         return math.inf
     sides = short, round(short * _WIDE.get(config.dataset, _ASPECT))

@@ -3,7 +3,7 @@
 import mmseg_tfovss.datasets.framework  # noqa: F401 - before all that import MMSegmentation's
 from mmseg_tfovss.datasets.coco_object import COCOObjectDataset
 from mmseg_tfovss.datasets.large_vocabulary import ADE20K847Dataset, PascalContext459Dataset
-from mmseg_tfovss.datasets.transforms import CentreSquare, LoadImage, LoadLabels, Relabel, ResizeShortSide
+from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels, Relabel
 from mmseg_tfovss.datasets.twenty_seven import Cityscapes27Dataset, COCO27Dataset
 from mmseg_tfovss.datasets.voc20 import PascalVOC20Dataset
 
@@ -11,12 +11,10 @@ __all__ = [
     "ADE20K847Dataset",
     "COCO27Dataset",
     "COCOObjectDataset",
-    "CentreSquare",
     "Cityscapes27Dataset",
     "LoadImage",
     "LoadLabels",
     "PascalContext459Dataset",
     "PascalVOC20Dataset",
     "Relabel",
-    "ResizeShortSide",
 ]

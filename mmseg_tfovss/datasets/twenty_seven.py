@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from mmseg.datasets import BaseSegDataset
 
-from mmseg_tfovss.datasets.large_vocabulary import pascal_colours
+from mmseg_tfovss.ops.colours import pascal_colours
 from mmseg_tfovss.registry import DATASETS
 
 # Coarse class -> its raw ids in COCO-Stuff's maps, 0 .. 181, also the eleven that nobody annotated. Names, order and

@@ -128,15 +128,27 @@ class CLIPImageEncoder(nn.Module):
 
     Args:
         arch: an open_clip name (``ViT-B-16``, ``ViT-L-14``), or ``auto`` to infer it from a local file.
-        pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b88k``), a local .pt / .safetensors file in OpenAI's
-            or open_clip's key layout, ``pocket`` (bundled), or ``None`` for random weights (timing only).
-        quick_gelu: activation of the towers; ``None`` follows the tag, and means True for local files
-            (OpenAI's models). Set it to False for local LAION weights.
+        pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b88k``), a local .pt / .safetensors file in the key
+            layout of OpenAI, open_clip or transformers, ``pocket`` (bundled), or ``None`` for random weights (timing
+            only).
+        quick_gelu: activation of the towers; ``None`` follows the tag, or the config beside a local file. Where
+            nothing says it, True is assumed (OpenAI's models), with a warning and a note in the result. Set it to
+            False for local LAION weights.
         position_mode: ``field`` (default, what SCLIP and its descendants compute, quirks included) or ``exact``;
             see :func:`mmseg_tfovss.ops.positional.interpolate_positions`.
+        head_width: of a local file's image tower with ``arch="auto"``, where shapes do not tell it; ``None``: inferred.
+
+    Attributes:
+        name: architecture and weights, e.g. ``ViT-B-16/openai``.
+        weights_hash: sha256 over all tensors of both towers.
+        mean: per channel, RGB, of the images that the weights were trained on, of values in [0, 1].
+        std: likewise.
+        assumptions: what a local file does not say and was assumed, each in a few words.
+        input_files: configs beside a local file, read or looked for.
 
     Raises:
-        ValueError: unknown architecture, tag or option; weights that do not fit the architecture.
+        ValueError: unknown architecture, tag or option; weights that do not fit the architecture; an option that would
+            not act.
         FileNotFoundError: missing file, or a tag that is neither cached nor downloadable.
     """
 
@@ -146,17 +158,20 @@ class CLIPImageEncoder(nn.Module):
         pretrained: str | None = "openai",
         quick_gelu: bool | None = None,
         position_mode: str = "field",
+        head_width: int | None = None,
     ) -> None:
         super().__init__()
         if position_mode not in POSITION_MODES:
             raise ValueError(f"position_mode must be one of {sorted(POSITION_MODES)}, but got {position_mode!r}.")
-        loaded = load_clip(arch, pretrained, quick_gelu=quick_gelu)
+        loaded = load_clip(arch, pretrained, quick_gelu=quick_gelu, head_width=head_width)
         visual = loaded.model.visual
         self.name, self.weights_hash, self.position_mode = (
             loaded.name,
             loaded.weights_hash,
             position_mode,
         )
+        self.mean, self.std = loaded.mean, loaded.std
+        self.assumptions, self.input_files = loaded.assumptions, loaded.input_files
         self.conv1, self.ln_pre, self.ln_post = visual.conv1, visual.ln_pre, visual.ln_post
         self.class_embedding, self.positional_embedding = (
             visual.class_embedding,

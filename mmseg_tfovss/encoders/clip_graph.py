@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD
+from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD, in_grey_levels
 from mmseg_tfovss.encoders.pretrained import config_place
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
@@ -45,7 +45,7 @@ class CLIPGraph(Companion):
         if backbone is not None:
             self.own = MODELS.build(backbone)
             self.own.pop_text_encoder()
-            self._describe(self.own, CLIP_MEAN, CLIP_STD)
+            self._describe(self.own, *in_grey_levels(self.own.mean, self.own.std))
 
     def attach(
         self,

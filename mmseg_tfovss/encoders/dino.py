@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.pretrained import Network, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
@@ -62,6 +62,10 @@ class FrozenViT(Companion):
         self.model = load_frozen(self.name, self.network)
         self.weights_hash = hash_tensors(self.model.state_dict())
         config = self.model.config
+        square = config.patch_size if isinstance(config.patch_size, int) else "one whole number"
+        check_config(
+            self.name, self.network, num_channels=(config.num_channels, 3), patch_size=(config.patch_size, square)
+        )
         self.patch_size: int = config.patch_size
         self.layers = choose_layers(layers, config.num_hidden_layers)
         self.skip = 1 + getattr(config, "num_register_tokens", 0)  # tokens in front of the patches

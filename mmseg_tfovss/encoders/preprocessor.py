@@ -3,47 +3,156 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_tfovss.encoders.image_size import (
+    check_image_size,
+    cut_centre_square,
+    cut_centre_square_labels,
+    resize_short_side,
+)
 from mmseg_tfovss.registry import MODELS
 
 # CLIP's mean and standard deviation times 255, rounded as in every repository of the field; RGB.
 CLIP_MEAN = (122.771, 116.746, 104.094)
 CLIP_STD = (68.501, 66.632, 70.323)
 # The same as OpenAI's own preprocessing has them.
-EXACT_MEAN = tuple(255 * mean for mean in (0.48145466, 0.4578275, 0.40821073))
-EXACT_STD = tuple(255 * std for std in (0.26862954, 0.26130258, 0.27577711))
+OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+EXACT_MEAN = tuple(255 * mean for mean in OPENAI_MEAN)
+EXACT_STD = tuple(255 * std for std in OPENAI_STD)
+
+
+def in_grey_levels(mean: Sequence[float], std: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+    """Statistics of values in [0, 1] as those of 0 .. 255; OpenAI's are rounded as in the field."""
+    if (tuple(mean), tuple(std)) == (OPENAI_MEAN, OPENAI_STD):
+        return CLIP_MEAN, CLIP_STD
+    return [255 * value for value in mean], [255 * value for value in std]
 
 
 @MODELS.register_module()
 class CLIPPreprocessor(BaseDataPreprocessor):
-    """Reverse BGR to RGB and normalise, on the model's device. Images keep their own sizes: nothing is padded.
+    """Resize, reverse BGR to RGB and normalise, on the model's device. Images keep their own sizes: nothing is padded.
 
     Args:
-        mean: per channel, RGB, in grey levels 0 .. 255.
-        std: per channel, RGB, in grey levels.
+        mean: per channel, RGB, in grey levels 0 .. 255; ``None``: those of the CLIP that the model loads.
+        std: per channel, RGB, in grey levels; ``None`` likewise.
+        short_side: images are resized to it; ``None``: they are taken as they come.
+        centre_square: cut the square in the middle out of image and labels, as CLIPtrase is evaluated: labels are then
+            compared at the size of the square.
+        exact: OpenAI's statistics as they are, not rounded as most of the field has them.
+
+    Raises:
+        ValueError: numbers that are no mean or standard deviation, or a size that is none.
     """
 
-    def __init__(self, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        short_side: int | None = None,
+        centre_square: bool = False,
+        exact: bool = False,
+    ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        _check_statistics("mean", mean, 0)
+        _check_statistics("std", std, 1e-6)
+        check_image_size(short_side, centre_square)
+        self.given_mean, self.given_std = mean is not None, std is not None
+        usual = (EXACT_MEAN, EXACT_STD) if exact else (CLIP_MEAN, CLIP_STD)
+        for kind, values in (("mean", mean or usual[0]), ("std", std or usual[1])):
+            self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)
+        self.short_side, self.centre_square = short_side, centre_square
+
+    def follow(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take a CLIP's own statistics (of values in [0, 1]), unless the config gives others.
+
+        OpenAI's stay as they are: rounded as in the field, or as a method has them.
+        """
+        if (tuple(mean), tuple(std)) == (OPENAI_MEAN, OPENAI_STD):
+            return
+        for name, values in zip(("mean", "std"), in_grey_levels(mean, std), strict=True):
+            if not getattr(self, f"given_{name}"):
+                getattr(self, name).copy_(torch.tensor(values).view(3, 1, 1))
+
+    def fit(self, image: np.ndarray, name: str = "") -> np.ndarray:
+        """An image (H, W, 3) uint8 at the size at which the network sees it."""
+        if self.centre_square:
+            assert self.short_side is not None
+            return cut_centre_square(image, self.short_side)
+        return image if self.short_side is None else resize_short_side(image, self.short_side, name)
+
+    def labelled(self, image: np.ndarray) -> np.ndarray:
+        """What gets labels of an image (H, W, 3) uint8: the image itself, or the square that is cut out of it."""
+        return self.fit(image) if self.centre_square else image
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Normalise a batch.
+        """Resize and normalise a batch.
 
         Args:
-            data: ``inputs``: B uint8 BGR images (3, H, W); ``data_samples``: passed on.
+            data: ``inputs``: B uint8 BGR images (3, H, W) as they are in their files; ``data_samples``: theirs.
             training: accepted for MMEngine; there is no training.
 
         Returns:
-            ``inputs``: list of B float RGB images (3, H, W); ``data_samples``.
+            ``inputs``: list of B float RGB images (3, h, w); ``data_samples``.
+
+        Raises:
+            ValueError: a pipeline has resized the images already.
         """
-        data = self.cast_data(data)
-        inputs = [self._normalise(image) for image in data["inputs"]]
-        return {"inputs": inputs, "data_samples": data.get("data_samples")}
+        samples = data.get("data_samples") or [None] * len(data["inputs"])
+        fitted = [self._prepare(*pair) for pair in zip(data["inputs"], samples, strict=True)]
+        data = self.cast_data({"inputs": [image for image, _ in fitted], "data_samples": [one for _, one in fitted]})
+        return {"inputs": [self._normalise(image) for image in data["inputs"]], "data_samples": data["data_samples"]}
+
+    def _prepare(self, image: Tensor, sample: SegDataSample | None) -> tuple[Tensor, SegDataSample]:
+        """The image as the network sees it, and its sample, on the CPU."""
+        size = (image.shape[-2], image.shape[-1])
+        if sample is None:
+            sample = SegDataSample(metainfo={"ori_shape": size})
+        self._check_untouched(size, sample)
+        if self.short_side is None:
+            return image, sample
+        pixels = image.cpu().numpy().transpose(1, 2, 0)
+        fitted = self.fit(np.ascontiguousarray(pixels), str(sample.get("img_path", "")))
+        if self.centre_square:
+            sample = self._cut(sample)
+        sample.set_metainfo({"img_shape": fitted.shape[:2]})
+        return torch.from_numpy(np.ascontiguousarray(fitted.transpose(2, 0, 1))), sample
+
+    def _check_untouched(self, size: tuple[int, int], sample: SegDataSample) -> None:
+        original = tuple(sample.metainfo.get("ori_shape", size)[:2])
+        if self.short_side is not None and original != size:
+            raise ValueError(
+                f"The image {sample.get('img_path', '(no path)')} of {original[0]}x{original[1]} pixels (height x"
+                f" width) comes as {size[0]}x{size[1]}, but the model resizes it itself"
+                f" (model.short_side={self.short_side}): leave resizing transforms out of the pipeline, or set"
+                " model.short_side=None."
+            )
+
+    def _cut(self, sample: SegDataSample) -> SegDataSample:
+        """A sample whose labels and original are the square."""
+        assert self.short_side is not None
+        cut = sample.clone()
+        cut.set_metainfo({"ori_shape": (self.short_side, self.short_side)})
+        if "gt_sem_seg" in cut:
+            labels = cut_centre_square_labels(cut.gt_sem_seg.data.squeeze(0).cpu().numpy(), self.short_side)
+            cut.gt_sem_seg = PixelData(data=torch.from_numpy(labels)[None])
+        return cut
 
     def _normalise(self, image: Tensor) -> Tensor:
         return (image.flip(0).to(self.mean.dtype) - self.mean) / self.std
+
+
+def _check_statistics(name: str, values: Sequence[float] | None, least: float) -> None:
+    if values is None:
+        return
+    numbers = [value for value in values if isinstance(value, int | float)] if isinstance(values, Sequence) else []
+    if len(numbers) != 3 or min(numbers) < least:
+        raise ValueError(
+            f"model.data_preprocessor.{name} must be three numbers of at least {least:g}, in grey levels, but got"
+            f" {values!r}."
+        )

@@ -13,6 +13,7 @@ import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
+from mmseg_tfovss.encoders.torch_archives import check_torch_file
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -79,6 +80,25 @@ def load_frozen(pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a c
     return _read(_find_folder(pretrained, network), network)
 
 
+def check_config(pretrained: str, network: Network, **facts: tuple[object, object]) -> None:
+    """Refuse a network that would fail, or be wrong, once it runs.
+
+    Args:
+        pretrained: where it is from.
+        network: what it must be.
+        **facts: name of a fact -> what its config says, and what it must be.
+
+    Raises:
+        ValueError: the first fact that is another one is named.
+    """
+    for name, (found, wanted) in facts.items():
+        if found != wanted:
+            raise ValueError(
+                f"{network.option}: {pretrained} is a {network.name} of another shape (its config.json says {name}"
+                f" {found!r}, but it must be {wanted!r}): take one such as {network.default}."
+            )
+
+
 def _find_folder(pretrained: str, network: Network) -> Path:
     """The local folder of a hub id or path, with all files that are needed."""
     folder = Path(pretrained).expanduser()
@@ -136,6 +156,9 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
     import transformers
 
     try:
+        if not list(folder.glob("model*.safetensors*")):
+            for path in folder.glob("pytorch_model*.bin"):
+                check_torch_file(path)
         with quiet(), no_progress_bar():
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             if config.model_type != network.model_type:

@@ -7,7 +7,7 @@ Networks come through transformers, in its folder layout (config.json and model.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.pretrained import Network, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
@@ -50,6 +50,7 @@ class SAM(Companion):
         if not isinstance(prompt_batch, int) or prompt_batch < 1:
             raise ValueError(f"{config_place(_SAM.place)}.prompt_batch must be at least 1, but got {prompt_batch!r}.")
         self.model: SamModel = load_frozen(pretrained, _SAM)
+        _check_parts(pretrained, self.model.config)
         self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
         self.prompt_batch, self.multimask = prompt_batch, multimask
         self.image_size: int = self.model.config.vision_config.image_size
@@ -127,3 +128,18 @@ class SAM(Companion):
         padded = F.interpolate(masks[None], size=side, mode="bilinear", align_corners=False)
         cut = padded[..., : resized[0], : resized[1]]
         return F.interpolate(cut, size=size, mode="bilinear", align_corners=False)[0]
+
+
+def _check_parts(pretrained: str, config: Any) -> None:  # noqa: ANN401 - transformers' SamConfig
+    """The prompt encoder must count pixels and patches as the image encoder does, or points land elsewhere."""
+    vision, prompt = config.vision_config, config.prompt_encoder_config
+    check_config(
+        pretrained,
+        _SAM,
+        num_channels=(vision.num_channels, 3),
+        **{
+            "prompt_encoder_config.image_size": (prompt.image_size, vision.image_size),
+            "prompt_encoder_config.patch_size": (prompt.patch_size, vision.patch_size),
+            "prompt_encoder_config.hidden_size": (prompt.hidden_size, vision.output_channels),
+        },
+    )

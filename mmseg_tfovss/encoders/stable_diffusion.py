@@ -55,6 +55,15 @@ _SD2 = Network(
     patterns=(*_FILES, "tokenizer/*.json"),
 )
 _PARTS = {"vae": "AutoencoderKL", "unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel"}
+_COLOURS = 3
+# What makes a UNet ask for further inputs, or look at the prompt alone.
+_UNET_CONDITIONS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "num_class_embeds",
+    "encoder_hid_dim_type",
+    "only_cross_attention",
+)
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
@@ -118,6 +127,7 @@ class StableDiffusion(Companion):
                 f"{_place()}.time_step must be below {len(scheduler.alphas_cumprod)}, but got {time_step}."
             )
         networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
+        _check_together(folder, networks)
         self.name, self.weights_hash = pretrained, _hash_networks(networks)
         self.vae, self.unet = networks["vae"], networks["unet"]
         self._prediction: str = scheduler.config.prediction_type
@@ -314,6 +324,36 @@ def _load(folder: Path, kind: str) -> Any:  # noqa: ANN401 - a class of diffuser
     except Exception as error:
         raise _unreadable(folder, kind, error) from error
     return network.float().eval()
+
+
+def _check_together(folder: Path, networks: dict[str, Any]) -> None:
+    """Refuse parts that do not fit each other, or a UNet that wants more than a latent, a time and a prompt."""
+    vae, unet, text = (networks[part].config for part in ("vae", "unet", "text_encoder"))
+    if vae.in_channels != _COLOURS:
+        raise _unfit(folder, f"its VAE takes images of {vae.in_channels} channels, not {_COLOURS}")
+    if unet.in_channels != vae.latent_channels:
+        uses = {9: " (an inpainting model)", 8: " (a model that edits images)", 7: " (an upscaler)", 5: " (with depth)"}
+        raise _unfit(
+            folder,
+            f"its UNet takes {unet.in_channels} channels{uses.get(unet.in_channels, '')}, but its VAE makes latents of"
+            f" {vae.latent_channels}",
+        )
+    if unet.out_channels != unet.in_channels:
+        raise _unfit(folder, f"its UNet gives {unet.out_channels} channels for {unet.in_channels}")
+    if unet.cross_attention_dim != text.hidden_size:
+        raise _unfit(
+            folder,
+            f"its UNet reads prompts of width {unet.cross_attention_dim}, but its text encoder has {text.hidden_size}",
+        )
+    for option in _UNET_CONDITIONS:
+        if unet.get(option) not in (None, False):
+            raise _unfit(folder, f"its UNet is of another kind: {option} is {unet.get(option)!r}")
+
+
+def _unfit(folder: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{_SD2.option}: {folder} is not a text-to-image {_SD2.name} ({why}): take one such as {_SD2.default}."
+    )
 
 
 def _hash_networks(networks: dict[str, nn.Module]) -> str:

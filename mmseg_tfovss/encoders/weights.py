@@ -3,27 +3,33 @@
 import difflib
 import hashlib
 import logging
-import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import open_clip
 import torch
+from mmengine.dist import is_main_process
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from torch import Tensor, nn
 
+from mmseg_tfovss.encoders.facts_beside import OPENAI_MEAN, OPENAI_STD, Colour, Facts, facts_beside, statistics_of
+from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, find_text_heads, shapes_of
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
+from mmseg_tfovss.encoders.layouts import find_clip
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
-from mmseg_tfovss.encoders.weight_files import hash_tensors, read_state_dict
+from mmseg_tfovss.encoders.weight_files import as_float32, hash_tensors, read_weights
 
-_HEAD_WIDTH = 64  # OpenAI derives the number of heads as width / 64
-_WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".safetensors"}
+_WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
+_VOCABULARY = 49408  # tokens of CLIP's tokenizer
 _SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
 POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
+_warned: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -38,49 +44,107 @@ class LoadedCLIP:
             are called here, and have the tag's name. Other copies of the same weights (converted, or saved again)
             keep the file's name, and so stand apart from the tag's in the leaderboard: use the tag or OpenAI's file.
         weights_hash: sha256 over all tensors (names, shapes, float32 values).
+        mean: per channel, RGB, of the images that the weights were trained on, of values in [0, 1]: the tag's own, or
+            what a config beside the file says, or OpenAI's.
+        std: likewise.
+        assumptions: what a file does not say and was assumed, each in a few words; none for tags.
+        input_files: configs beside the file, read or looked for.
     """
 
     model: CLIP
     text: CLIPTextEncoder
     name: str
     weights_hash: str
+    mean: Colour = OPENAI_MEAN
+    std: Colour = OPENAI_STD
+    assumptions: tuple[str, ...] = ()
+    input_files: tuple[Path, ...] = ()
 
 
-def load_clip(arch: str, pretrained: str | None, *, quick_gelu: bool | None = None) -> LoadedCLIP:
+@dataclass(frozen=True)
+class _Filled:
+    """A network with what is known of its weights."""
+
+    model: CLIP
+    facts: Facts = field(default_factory=Facts)
+    original: str | None = None
+    assumptions: tuple[str, ...] = ()
+
+
+def load_clip(
+    arch: str, pretrained: str | None, *, quick_gelu: bool | None = None, head_width: int | None = None
+) -> LoadedCLIP:
     """Load image and text tower of a plain CLIP ViT.
 
     Args:
         arch: an open_clip architecture, or ``auto`` (local files only).
         pretrained: tag, local file, ``pocket`` or ``None`` (random weights).
         quick_gelu: see :class:`~mmseg_tfovss.encoders.clip.CLIPImageEncoder`.
+        head_width: likewise.
 
     Returns:
         The loaded CLIP and where it came from.
 
     Raises:
-        ValueError: unknown architecture or tag, or weights that do not fit.
+        ValueError: unknown architecture or tag, weights that do not fit, or an option that would not act.
         FileNotFoundError: weights that are not on this machine.
     """
-    original = None
+    is_file = pretrained not in (None, "pocket") and _names_a_file(arch, str(pretrained))
+    _check_options(arch, quick_gelu, head_width, is_file=is_file)
     if pretrained is None:
-        model, label = _random_clip(arch, quick_gelu), "random"
+        filled, label = _Filled(_random_clip(arch, quick_gelu)), "random"
     elif pretrained == "pocket":
-        arch = "auto"
-        model, label = _clip_from_file(arch, POCKET_WEIGHTS, quick_gelu), pretrained
-    elif Path(pretrained).suffix in _WEIGHT_SUFFIXES or Path(pretrained).is_file():
+        arch, label = "auto", pretrained
+        filled = _clip_from_file(arch, POCKET_WEIGHTS, True if quick_gelu is None else quick_gelu, None)
+    elif is_file:
         path = Path(pretrained).expanduser()
-        model, label = _clip_from_file(arch, path, quick_gelu), path.name
-        original = _find_original(arch, path)
+        filled, label = _clip_from_file(arch, path, quick_gelu, head_width), path.name
     else:
-        model, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
+        filled, label = _clip_from_tag(arch, pretrained, quick_gelu), pretrained
+    model = filled.model
     tokenizer = open_clip.tokenize if arch == "auto" else open_clip.get_tokenizer(arch)
-    name = original or f"{_describe(model) if arch == 'auto' else arch}/{label}"
-    weights_hash = hash_tensors(model.state_dict())
-    text = CLIPTextEncoder(model, tokenizer)
-    return LoadedCLIP(model.eval(), text, name, weights_hash)
+    return LoadedCLIP(
+        model.eval(),
+        CLIPTextEncoder(model, tokenizer),
+        filled.original or f"{_describe(model) if arch == 'auto' else arch}/{label}",
+        hash_tensors(model.state_dict()),
+        filled.facts.mean,
+        filled.facts.std,
+        filled.assumptions,
+        filled.facts.files,
+    )
 
 
-def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
+def _names_a_file(arch: str, pretrained: str) -> bool:
+    """Whether a name is a path, rather than a tag; a folder does not hide a tag of the same name."""
+    path = Path(pretrained).expanduser()
+    if path.suffix in _WEIGHT_SUFFIXES or path.is_file() or pretrained.endswith(".json"):
+        return True
+    return "/" in pretrained or (path.is_dir() and not is_pretrained_cfg(arch, pretrained))
+
+
+def _check_options(arch: str, quick_gelu: bool | None, head_width: int | None, *, is_file: bool) -> None:
+    """Refuse options that would not act."""
+    if head_width is not None:
+        if arch != "auto" or not is_file:
+            raise ValueError(
+                f"model.backbone.head_width={head_width!r} acts only with model.backbone.arch='auto' and a local file:"
+                " an architecture has its own, so leave it out."
+            )
+        if not isinstance(head_width, int) or isinstance(head_width, bool) or head_width < 1:
+            raise ValueError(f"model.backbone.head_width must be a whole number, at least 1, but got {head_width!r}.")
+    if quick_gelu is False and _has_quick_gelu(arch):
+        raise ValueError(
+            f"model.backbone.quick_gelu=False contradicts model.backbone.arch={arch!r}: take the architecture"
+            f" {arch.removesuffix('-quickgelu')!r}, or leave quick_gelu out."
+        )
+
+
+def _has_quick_gelu(arch: str) -> bool:
+    return arch in open_clip.list_models() and bool(open_clip.get_model_config(arch).get("quick_gelu", False))
+
+
+def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> _Filled:
     _check_arch(arch)
     if not is_pretrained_cfg(arch, tag):
         valid = open_clip.list_pretrained_tags_by_model(arch)
@@ -94,7 +158,7 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
     wanted = settings.get("quick_gelu", False) if quick_gelu is None else quick_gelu
     try:
         with quiet(), offline_if_unreachable():
-            model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or "quickgelu" in arch)
+            model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or _has_quick_gelu(arch))
     # The hub clients raise their own families of errors (connection, offline mode, HTTP status, missing entry).
     except Exception as error:
         source = settings.get("url") or f"https://huggingface.co/{settings.get('hf_hub', '').rstrip('/')}"
@@ -103,81 +167,147 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> CLIP:
             f" ({type(error).__name__}): download them from {source} on a machine with network access and set"
             " model.backbone.pretrained to the file."
         ) from error
-    return _check_plain(model, arch)
+    return _Filled(_check_plain(model, arch), _facts_of_tag(arch, tag))
 
 
-def _find_original(arch: str, path: Path) -> str | None:
-    """``arch/tag`` of which a file is, by its sha256, the very one that open_clip's registry names."""
+def _find_original(arch: str, path: Path) -> tuple[str, str] | None:
+    """Architecture and tag of which a file is, by its sha256, the very one that open_clip's registry names."""
     if path.stat().st_size < _SMALLEST_ORIGINAL:
         return None
     names = {}
     for known, tag in reversed(open_clip.list_pretrained()):  # of several names for one file the first one stays
         address = _SHA256.search(get_pretrained_cfg(known, tag).get("url", ""))
         if address and arch in (known, "auto"):
-            names[address[1]] = f"{known}/{tag}"
+            names[address[1]] = (known, tag)
     if not names:
         return None
     with path.open("rb") as file:
         return names.get(hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None) -> CLIP:
-    state = read_state_dict(path)
-    if "visual.proj" not in state or "visual.conv1.weight" not in state:
-        raise ValueError(
-            f"{path} does not hold a CLIP ViT in OpenAI's or open_clip's key layout"
-            f" (no 'visual.proj'; its first keys are {', '.join(sorted(state)[:3])})."
-        )
+def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: int | None) -> _Filled:
+    found = find_clip(read_weights(path), path)
+    state = as_float32(found.state, path)
+    with _fitting(path, arch):
+        shapes = shapes_of(state)
+    original = _find_original(arch, path)
+    if original:
+        facts = _facts_of_tag(*original)
+    else:
+        facts = Facts() if path == POCKET_WEIGHTS else facts_beside(path, found.layout, shapes)
+    assumptions: tuple[str, ...] = ()
     if quick_gelu is None:
-        quick_gelu = True
-        if arch != "auto":
-            _logger.info("%s: QuickGELU assumed, as in OpenAI's models (quick_gelu=False for others).", path)
+        quick_gelu = _has_quick_gelu(arch) or facts.quick_gelu
+    if quick_gelu is None:
+        quick_gelu, assumptions = True, (f"QuickGELU for {path.name}",)
+    if arch == "auto":
+        _check_vocabulary(path, state)
+        head_width = _choose_head_width(path, shapes, head_width or facts.head_width)
+        facts = replace(facts, text_heads=facts.text_heads or _choose_text_heads(path, shapes))
     model = None if arch == "auto" else _new_clip(arch, quick_gelu)
-    try:
-        model = model or _auto_clip(state, quick_gelu)
+    with _fitting(path, arch):
+        model = model or _auto_clip(state, shapes, head_width, facts.text_heads, quick_gelu)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
-    # What shapes that fit no CLIP lead to: wrong ranks, absent keys, zero heads, sizes that do not divide.
-    except (RuntimeError, ValueError, KeyError, IndexError, AssertionError, ZeroDivisionError) as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
     if missing or unexpected:
         raise ValueError(
             f"The weights in {path} do not fit model.backbone.arch={arch!r}: {len(missing)} keys are missing"
             f" ({', '.join(missing[:3])}), {len(unexpected)} are unknown ({', '.join(unexpected[:3])})."
         )
-    return model
+    if assumptions:
+        _warn_once(path)
+    return _Filled(model, facts, "/".join(original) if original else None, assumptions)
 
 
-def _auto_clip(state: dict[str, Tensor], quick_gelu: bool) -> CLIP:
-    """The architecture that the tensor shapes imply, heads = width / 64."""
-    width, _, patch, _ = state["visual.conv1.weight"].shape
-    side = math.isqrt(len(state["visual.positional_embedding"]) - 1)
-    text_width = len(state["ln_final.weight"])
+@contextmanager
+def _fitting(path: Path, arch: str) -> Iterator[None]:
+    """Say in one sentence what shapes that fit no CLIP, or another one, lead to."""
+    try:
+        yield
+    # Wrong ranks, absent keys, zero heads, sizes that do not divide.
+    except (RuntimeError, ValueError, KeyError, IndexError, TypeError, AssertionError, ArithmeticError) as error:
+        detail = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+        raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
+
+
+def _facts_of_tag(arch: str, tag: str) -> Facts:
+    settings = get_pretrained_cfg(arch, tag)
+    mean, std = statistics_of(settings, f"open_clip's tag {arch}/{tag}")
+    return Facts(mean, std, quick_gelu=settings.get("quick_gelu", False))
+
+
+def _check_vocabulary(path: Path, state: dict[str, Tensor]) -> None:
+    """Refuse a text tower that was trained with another tokenizer than CLIP's: it would read other words."""
+    words = state.get("token_embedding.weight")
+    if words is not None and words.dim() == 2 and len(words) != _VOCABULARY:
+        raise ValueError(
+            f"The text tower in {path} has {len(words)} tokens, but CLIP's tokenizer has {_VOCABULARY}: set"
+            " model.backbone.arch to its architecture."
+        )
+
+
+def _choose_head_width(path: Path, shapes: Shapes, head_width: int | None) -> int:
+    if head_width is None:
+        try:
+            return find_head_width(shapes)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}.") from error
+    if shapes.width % head_width:
+        raise ValueError(
+            f"model.backbone.head_width={head_width} does not divide the image tower's width {shapes.width} in {path}:"
+            " set it to the width of one head."
+        )
+    return head_width
+
+
+def _choose_text_heads(path: Path, shapes: Shapes) -> int:
+    try:
+        return find_text_heads(shapes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}.") from error
+
+
+def _warn_once(path: Path) -> None:
+    if path.resolve() not in _warned and is_main_process():
+        _logger.warning(
+            "warning: %s does not say its activation: QuickGELU assumed, as in OpenAI's models (set"
+            " model.backbone.quick_gelu to True or False).",
+            path,
+        )
+    _warned.add(path.resolve())
+
+
+def _auto_clip(
+    state: dict[str, Tensor], shapes: Shapes, head_width: int | None, heads: int | None, quick_gelu: bool
+) -> CLIP:
+    """The architecture that the tensor shapes imply."""
     # On the meta device: no time is spent on random numbers that the weights replace.
     with torch.device("meta"):
         return CLIP(
-            embed_dim=state["visual.proj"].shape[1],
+            embed_dim=shapes.embed_dim,
             vision_cfg=CLIPVisionCfg(
-                layers=_count_blocks(state, "visual."),
-                width=width,
-                head_width=_HEAD_WIDTH,
-                patch_size=patch,
-                image_size=side * patch,
+                layers=shapes.layers,
+                width=shapes.width,
+                head_width=head_width,
+                mlp_ratio=_mlp_ratio(state, "visual."),
+                patch_size=shapes.patch_size,
+                image_size=shapes.image_size,
             ),
             text_cfg=CLIPTextCfg(
                 context_length=len(state["positional_embedding"]),
                 vocab_size=len(state["token_embedding.weight"]),
-                width=text_width,
-                heads=max(text_width // _HEAD_WIDTH, 1),
-                layers=_count_blocks(state, ""),
+                width=shapes.text_width,
+                heads=heads,
+                layers=shapes.text_layers,
+                mlp_ratio=_mlp_ratio(state, ""),
             ),
             quick_gelu=quick_gelu,
         )
 
 
-def _count_blocks(state: dict[str, Tensor], prefix: str) -> int:
-    start = f"{prefix}transformer.resblocks."
-    return len({key.removeprefix(start).split(".")[0] for key in state if key.startswith(start)})
+def _mlp_ratio(state: dict[str, Tensor], prefix: str) -> float:
+    """Such that the width times it, rounded down, is the width of the first block's hidden layer."""
+    hidden, width = state[f"{prefix}transformer.resblocks.0.mlp.c_fc.weight"].shape
+    return (hidden + 0.5) / width
 
 
 def _new_clip(arch: str, quick_gelu: bool) -> CLIP:

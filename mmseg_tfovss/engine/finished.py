@@ -128,7 +128,8 @@ def _dataset(config: Config, datasets: dict[str, str]) -> str:
 
 def _look_at_dataset(config: Config) -> str:
     try:
-        return dataset_hash(build_dataset(config))
+        dataset = build_dataset(config)
+        return dataset_hash(dataset) if len(dataset) else _ABSENT  # its disk may not be mounted
     except FileNotFoundError:
         root = config.test_dataloader.dataset.get("data_root")
         return _INCOMPLETE if root and Path(root).exists() else _ABSENT

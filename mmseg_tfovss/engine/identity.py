@@ -121,6 +121,7 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _contents(paths: Sequence[Path]) -> dict[str, str]:
+    paths = [path for path in paths if path.is_file()]  # some were only looked for
     if not paths:
         return {}
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]

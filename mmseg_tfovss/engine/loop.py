@@ -20,11 +20,12 @@ from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.dataset_files import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.distributed import share_first
-from mmseg_tfovss.engine.identity import run_identity
+from mmseg_tfovss.engine.identity import run_identity, unwrapped
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
 from mmseg_tfovss.engine.state import Part, StateFolder
+from mmseg_tfovss.engine.words import check_words_of
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.registry import LOOPS
 
@@ -84,6 +85,13 @@ class ResumableTestLoop(TestLoop):
         settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
         settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
         super().__init__(runner, settings, evaluator)
+        if runner._load_from not in (None, "none"):
+            raise ValueError(
+                f"The checkpoint {runner._load_from} has no effect: nothing is trained here, and the weights are"
+                " model.backbone.pretrained. Leave load_from out, or give 'none'."
+            )
+        runner._load_from = None
+        unwrapped(runner.model).cfg = runner.cfg
         self.save_images, self.save_seconds = save_images, save_seconds
         self.resume, self.restart_changed = resume, restart_changed
         self.metric = _only_metric(self.evaluator.metrics)
@@ -106,12 +114,14 @@ class ResumableTestLoop(TestLoop):
             peers: the other processes, if they have met already.
 
         Raises:
-            ValueError: the state belongs to another run, or the processes would not do the same.
+            ValueError: the words are not those of the dataset, the state belongs to another run, or the processes would
+                not do the same.
             OSError: the state cannot be written.
         """
         self._peers = peers = peers or Peers(Path(self.runner.work_dir))
         config, dataset, model = self.runner.cfg, self.dataloader.dataset, self.runner.model
         num_classes = len(dataset.metainfo["classes"])
+        check_words_of(model, config, dataset)
         identity = run_identity(config, dataset, model)
         if peers.several:
             share_first(lambda: dataset_files(dataset).hash)  # the others find it in the cache
@@ -159,7 +169,8 @@ class ResumableTestLoop(TestLoop):
             StoppedError: by a signal; the state is kept.
             PeerError: another process has failed.
         """
-        if self._part is None:
+        by_itself = self._part is None  # by MMEngine's Runner, and not by tools/test.py: nobody asks for the state
+        if by_itself:
             self.begin()
         assert self._peers is not None
         self.runner.call_hook("before_test")
@@ -180,6 +191,8 @@ class ResumableTestLoop(TestLoop):
                     raise
             self._peers.wait()
             self.total = self._total(self._peers)
+            if by_itself:
+                share_first(self.state.forget)
             return self._evaluate()
 
     def _evaluate(self) -> dict[str, float]:

@@ -12,11 +12,15 @@ from mmengine.dist import is_main_process
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
-from mmseg_tfovss.config import check_names, check_settings
+from mmseg_tfovss.config import check_loader, check_names, check_settings
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
+from mmseg_tfovss.engine.dataset_options import check_dataset_options, check_ignored
 from mmseg_tfovss.engine.loop import ResumableTestLoop
+from mmseg_tfovss.engine.samples import check_lines, check_samples, walk
+from mmseg_tfovss.engine.words import THRESHOLDS, check_words
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
+from mmseg_tfovss.vocabulary.agreement import check_background
 
 # torch's options; MMEngine's num_batch_per_epoch would leave images out.
 _LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters} - {"self"}
@@ -39,13 +43,18 @@ def check_config(config: Config) -> Vocabulary:
             raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
+    check_dataset_options(config.test_dataloader.dataset)
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
     check_settings(config.test_cfg, LOOPS, "test_cfg")
     if LOOPS.get(config.test_cfg.type) is not ResumableTestLoop:
         raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
     check_names(config.test_dataloader, _LOADER_OPTIONS, "test_dataloader")
+    check_loader(config)
     head = config.model.decode_head
-    return load_vocabulary(head.vocabulary, head.get("background"))
+    vocabulary = load_vocabulary(head.vocabulary, head.get("background"))
+    for name in THRESHOLDS:
+        check_background(vocabulary, name, head.get(name))
+    return vocabulary
 
 
 def check_run(config: Config) -> None:
@@ -58,17 +67,13 @@ def check_run(config: Config) -> None:
     vocabulary = check_config(config)
     dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
+    check_ignored(config, dataset)
     _warn_of_another_count(len(dataset), config.dataset)
-    classes = dataset.metainfo["classes"]
-    if len(vocabulary.classes) != len(classes):
-        raise ValueError(
-            f"The vocabulary {vocabulary.source} has {len(vocabulary.classes)} classes, but the dataset"
-            f" {config.dataset} has {len(classes)}: set model.decode_head.vocabulary to a list for this dataset."
-        )
+    check_words(config, dataset, vocabulary, config.model.decode_head)
 
 
 def check_files(dataset: BaseDataset, key: str) -> None:
-    """Refuse a dataset with no image, or with images that lack their annotation.
+    """Refuse a dataset with no image, with images that lack their annotation, or with files that it leaves out.
 
     Args:
         dataset: its files are looked for.
@@ -76,19 +81,24 @@ def check_files(dataset: BaseDataset, key: str) -> None:
 
     Raises:
         FileNotFoundError: the first missing files are named.
+        ValueError: so are files that would be counted twice or left out, see :func:`check_samples`.
     """
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     if not samples:
-        raise FileNotFoundError(
-            f"No image found for {type(dataset).__name__} in {dataset.data_prefix.get('img_path')}{_remedy(key)}."
-        )
+        raise FileNotFoundError(_no_image(dataset, key))
     for kind, field in (("image", "img_path"), ("annotation", "seg_map_path")):
+        if not all(sample.get(field) for sample in samples):
+            raise ValueError(
+                f"{type(dataset).__name__} does not say where its {kind}s are: its samples need {field!r}."
+            )
         missing = [sample[field] for sample in samples if not Path(sample[field]).is_file()]
         if missing:
+            check_lines(dataset)  # which may say why
             raise FileNotFoundError(
                 f"{len(missing)} of {len(samples)} samples lack their {kind}: {', '.join(missing[:_NAMED])}"
                 f"{' ...' if len(missing) > _NAMED else ''}{_remedy(key)}"
             )
+    check_samples(dataset, samples)
 
 
 def build_dataset(config: Config) -> BaseDataset:
@@ -99,19 +109,68 @@ def build_dataset(config: Config) -> BaseDataset:
         ValueError: its settings are wrong.
     """
     settings = config.test_dataloader.dataset
+    if not settings.get("ann_file"):
+        _check_links(settings)
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         try:
-            return DATASETS.build(dict(settings))
+            return _built(settings)
         except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
             missing = _first_missing(settings)
             if missing is None:
-                raise
+                raise ValueError(_no_dataset(error)) from error
             raise FileNotFoundError(
                 f"{missing} of the dataset {config.dataset} does not exist{_remedy(_prepared_by(config))}, or set"
                 " test_dataloader.dataset.data_root to the folder that holds it."
             ) from error
-        except (TypeError, KeyError, AttributeError, IndexError) as error:  # MMEngine's, of values of a wrong kind
-            raise ValueError(f"The settings in test_dataloader.dataset do not make a dataset: {error!r}.") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{settings.get('ann_file')} of the dataset {config.dataset} is no UTF-8 text.") from error
+        except IndexError as error:
+            if settings.get("indices") is None:
+                raise ValueError(_no_dataset(error)) from error
+            raise ValueError(
+                f"test_dataloader.dataset.indices={settings['indices']!r} names an image that {config.dataset} does not"
+                " have: they are numbered from 0."
+            ) from error
+        except (TypeError, KeyError, AttributeError) as error:  # MMEngine's, of values of a wrong kind
+            raise ValueError(_no_dataset(error)) from error
+
+
+def _built(settings: Mapping[str, Any]) -> BaseDataset:
+    try:
+        return DATASETS.build(dict(settings))
+    except ValueError as error:
+        if "need at least one array" not in str(error):
+            raise
+        # NumPy's, when MMEngine packs a dataset without any image. Unpacked, it can be asked why.
+        return DATASETS.build({**settings, "serialize_data": False})
+
+
+def _check_links(settings: Mapping[str, Any]) -> None:
+    """Refuse links between folders, which MMEngine may follow for ever."""
+    folder = Path(settings.get("data_root") or "", (settings.get("data_prefix") or {}).get("img_path") or "")
+    if settings.get("data_prefix") and folder.is_dir():
+        for _ in walk(folder):
+            pass
+
+
+def _no_dataset(error: Exception) -> str:
+    return f"The settings in test_dataloader.dataset do not make a dataset: {error!r}."
+
+
+def _no_image(dataset: BaseDataset, key: str) -> str:
+    """Why there may be none."""
+    folder = dataset.data_prefix.get("img_path")
+    start = f"No image found for {type(dataset).__name__} in {folder}"
+    if dataset.ann_file:
+        return f"{start}: {dataset.ann_file} names none."
+    found = sorted(entry.name for entry in walk(Path(folder))) if folder and Path(folder).is_dir() else []
+    if found:
+        return (
+            f"{start}: none of its {len(found)} files ({', '.join(found[:_NAMED])}"
+            f"{' ...' if len(found) > _NAMED else ''}) ends in {getattr(dataset, 'img_suffix', None)!r}; set"
+            " test_dataloader.dataset.img_suffix."
+        )
+    return f"{start}{_remedy(key)}."
 
 
 def _prepared_by(config: Config) -> str:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmseg_tfovss.cli import printable
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.registry import HOOKS
 
@@ -33,9 +34,9 @@ class ProgressHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Start the clock, and the bar if somebody watches."""
         self._started = time.perf_counter()
-        self._label = Path(runner.cfg.filename or "test").stem
+        self._label = printable(Path(runner.cfg.filename or "test").stem)
         if is_main_process() and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
             clocks = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._bar = Progress(*columns, *clocks, console=Console(stderr=True), transient=True)
             earlier, rest = _work(runner)

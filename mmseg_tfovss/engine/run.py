@@ -221,5 +221,6 @@ def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop, cod
         package=code.package,
         versions=code.versions,
         settings=settings_of(config),
+        assumptions=[said for network in networks for said in getattr(network, "assumptions", ())],
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

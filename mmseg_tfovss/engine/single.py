@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build
-from mmseg_tfovss.datasets import ResizeShortSide
 from mmseg_tfovss.datasets.files import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.registry import MODELS, TRANSFORMS
+from mmseg_tfovss.registry import MODELS
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Segmentation:
     Attributes:
         image: (H, W, 3) uint8 RGB, original size.
         pred: (H, W) int64 class ids.
-        names: one per class.
+        names: one per class; "background" for a class 0 of which the list says so.
         queries: one per query.
         seg_logits: (Q, H, W) float32 cosine logits after refinement, if asked for.
         patch_logits: (Q, h, w) float32 of one window, if asked for.
@@ -55,44 +54,33 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
         ) from error
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         model: OpenVocabSegmentor = build(config.model, MODELS, "model")
+    model.cfg = config
     return model.to(target)
 
 
-def config_resize(config: Config) -> BaseTransform:
-    """The transform that brings an image to the size that a config's network sees."""
-    pipeline = config.test_dataloader.dataset.pipeline if "test_dataloader" in config else ()
-    found = [transform for transform in pipeline if "short_side" in transform]
-    settings = found[0] if found else {"type": "ResizeShortSide", "short_side": config.short_side}
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        resize: BaseTransform = TRANSFORMS.build(dict(settings))
-    return resize
-
-
-def load_image(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform) -> tuple[np.ndarray, torch.Tensor]:
+def load_image(model: OpenVocabSegmentor, path: Path) -> tuple[np.ndarray, torch.Tensor]:
     """Read an image, and make of it what the network sees.
 
     Args:
         model: its preprocessor and device are used.
         path: image file.
-        resize: of :func:`config_resize`, or a short side in pixels.
 
     Returns:
-        The image that is labelled (H, W, 3) uint8 BGR (the file's, unless the config cuts out a part), and the resized,
+        The image that is labelled (H, W, 3) uint8 BGR (the file's, unless the model cuts out a part), and the resized,
         normalised RGB tensor (3, h, w) on the model's device.
     """
     original = read_image(path)
-    transform = ResizeShortSide(resize) if isinstance(resize, int) else resize
-    loaded = transform({"img": original, "img_path": str(path), "ori_shape": original.shape[:2]})
-    batch = {"inputs": [torch.from_numpy(np.ascontiguousarray(loaded["img"])).permute(2, 0, 1)]}
-    labelled = original if tuple(loaded["ori_shape"]) == original.shape[:2] else loaded["img"]
-    return labelled, model.data_preprocessor(batch)["inputs"][0]
+    sample = SegDataSample(metainfo={"img_path": str(path), "ori_shape": original.shape[:2]})
+    inputs = torch.from_numpy(np.ascontiguousarray(original)).permute(2, 0, 1)
+    data = model.data_preprocessor({"inputs": [inputs], "data_samples": [sample]})
+    cut = tuple(data["data_samples"][0].ori_shape) != original.shape[:2]
+    return model.data_preprocessor.labelled(original) if cut else original, data["inputs"][0]
 
 
 @torch.inference_mode()
 def segment_file(
     model: OpenVocabSegmentor,
     path: Path,
-    resize: int | BaseTransform,
     *,
     keep_logits: bool = False,
     window: tuple[int, int] | None = None,
@@ -102,7 +90,6 @@ def segment_file(
     Args:
         model: of :func:`build_method`.
         path: the image.
-        resize: of :func:`config_resize`, or a short side in pixels.
         keep_logits: return ``seg_logits`` too (queries x pixels floats).
         window: (y, x) corner, in the resized image, of the window whose ``patch_logits`` are returned; its size is the
             config's crop size, or the whole image in ``whole`` mode.
@@ -114,7 +101,7 @@ def segment_file(
         FileNotFoundError: no such image.
         ValueError: an image that cannot be used, or a window outside of it.
     """
-    original, image = load_image(model, path, resize)
+    original, image = load_image(model, path)
     [assembly] = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])
     patch_logits = None
     if window is not None:
@@ -122,13 +109,10 @@ def segment_file(
         cut = plan.cut_at(image, *window)[None]
         patch_logits = model.patch_logits(cut, [assembly.scene])[0].float().cpu().numpy()
     refined, head = model.refined(assembly), model.decode_head
-    names = head.vocabulary.names
-    if head.prob_threshold > 0:
-        names = ("background", *names[1:])
     return Segmentation(
         image=original[..., ::-1],
         pred=model.labels_of(assembly, refined).cpu().numpy(),
-        names=names,
+        names=head.vocabulary.shown_names,
         queries=head.vocabulary.queries,
         seg_logits=model.dense_logits(assembly, refined).float().cpu().numpy() if keep_logits else None,
         patch_logits=patch_logits,

@@ -1,6 +1,6 @@
 """The scores of CLIPtrase's own evaluation (leaves162/CLIPtrase @ 2b7de61), which differ from MMSegmentation's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,14 +18,37 @@ class CLIPtraseMetric(SegmentationMetric):
     """mIoU and fwIoU over the classes that occur in the truth, mAcc over all classes, denominators plus 0.01.
 
     A class that is predicted but never true lowers the others' IoU only; one that is never true counts 0 in mAcc.
-    Images whose metainfo says ``labelled=False`` (see :class:`mmseg_tfovss.datasets.Relabel`) do not enter the scores.
+
+    Args:
+        relabel: old label -> new label, of the truth; labels that are not named stay.
+        unlabelled: an image that holds no other label than these (before the change) does not enter the scores.
+        **kwargs: see :class:`SegmentationMetric`.
     """
+
+    def __init__(
+        self,
+        relabel: Mapping[int, int] | None = None,
+        unlabelled: Sequence[int] = (),
+        **kwargs: Any,  # noqa: ANN401 - handed on as they are
+    ) -> None:
+        super().__init__(**kwargs)
+        self.relabel, self.unlabelled = dict(relabel or {}), tuple(unlabelled)
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count one batch; see :class:`SegmentationMetric`."""
-        labelled = [sample for sample in data_samples if sample.get("labelled", True)]
+        labelled = [changed for sample in data_samples if (changed := self._relabelled(sample)) is not None]
         super().process(data_batch, labelled)
         self.num_images += len(data_samples) - len(labelled)  # they were run, and belong to the set
+
+    def _relabelled(self, sample: dict[str, Any]) -> dict[str, Any] | None:
+        """A sample with changed labels; None if it holds none that counts."""
+        truth = sample["gt_sem_seg"]["data"]
+        if self.unlabelled and bool(torch.isin(truth, torch.tensor(self.unlabelled, device=truth.device)).all()):
+            return None
+        changed = truth.clone()
+        for old, new in self.relabel.items():
+            changed[truth == old] = new
+        return {**sample, "gt_sem_seg": {**sample["gt_sem_seg"], "data": changed}}
 
     def compute_metrics(self, results: list[Tensor]) -> Scores:
         """Scores of summed counts."""

@@ -1,10 +1,11 @@
 """The evaluator that MMEngine's test loop feeds."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from mmseg_tfovss.evaluation.scores import Scores, compute_scores, confusion_cou
 from mmseg_tfovss.registry import METRICS
 
 _USUALLY_IGNORED = 255  # in every dataset of MMSegmentation
+_logger = logging.getLogger(__name__)
 
 
 @METRICS.register_module()
@@ -39,6 +41,7 @@ class SegmentationMetric(BaseMetric):
         self.ignore_index = ignore_index
         self.confusion: Tensor | None = None
         self.num_images = 0
+        self._hinted = False
         # Results of the last evaluation, over all processes:
         self.scores: Scores | None = None
         self.total_images = 0
@@ -60,9 +63,25 @@ class SegmentationMetric(BaseMetric):
             try:
                 counts = confusion_counts(prediction, truth, num_classes, ignored)
             except ValueError as error:
-                raise ValueError(f"{sample.get('seg_map_path') or sample.get('img_path')}: {error}") from error
+                raise ValueError(f"{_file_of(sample)}: {error}") from error
+            if ignored == _USUALLY_IGNORED and not self._hinted:
+                self._hint_at_mask(counts, truth.numel(), _file_of(sample))
             self.confusion = counts if self.confusion is None else self.confusion.to(counts.device) + counts
             self.num_images += 1
+
+    def _hint_at_mask(self, counts: Tensor, pixels: int, file: object) -> None:
+        """Say once if an annotation as it is in its file has class 0 and 255 only, as masks of one class are saved."""
+        changed = self.dataset_meta.get("reduce_zero_label") or self.dataset_meta.get("label_map")
+        if changed or len(counts) == 1 or int(counts[1:].sum()) or not 0 < int(counts.sum()) < pixels:
+            return
+        self._hinted = True
+        if is_main_process():
+            _logger.warning(
+                "warning: %s holds no label but 0 and 255, and 255 is ignored, so only its pixels of class 0 (%s)"
+                " count: if 255 is meant as a class, write that class's number there.",
+                file,
+                self.dataset_meta["classes"][0],
+            )
 
     def restore(self, confusion: Tensor, num_images: int) -> None:
         """Go on from the counts (C, C) of so many images, on any device."""
@@ -85,3 +104,7 @@ class SegmentationMetric(BaseMetric):
     def compute_metrics(self, results: list[Tensor]) -> Scores:
         """Scores of summed counts."""
         return compute_scores(torch.stack(results).sum(0))
+
+
+def _file_of(sample: dict[str, Any]) -> object:
+    return sample.get("seg_map_path") or sample.get("img_path")

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import UnionType
@@ -17,6 +18,8 @@ OVERLAYS_NAME, OVERLAYS = "overlays", "*_overlay.png"  # pictures of some images
 PROTOCOLS = ("paper", "unified")
 SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 _LARGE = 1e15  # no count, time or memory is
+_LARGEST = 16 << 20  # bytes; real ones have some kilobytes
+_DIGITS = 1000
 
 
 # Keys that the first results lacked, and what they mean then.
@@ -30,6 +33,7 @@ _LATER_KEYS: dict[str, Any] = {
     "inputs": {},
     "settings": {},
     "package": "not recorded",
+    "assumptions": [],
 }
 
 
@@ -69,6 +73,7 @@ class Result(TypedDict):
     git_commit: str | None  # of the package's files, with "-dirty" when they differ; None where git does not have them
     package: str  # its version, and whether it is source or a wheel, with the hash of its files
     settings: dict[str, str]  # of the config, without what cannot change a number: JSON by dotted name
+    assumptions: list[str]  # what the files of weights do not say and was assumed, e.g. "QuickGELU for clip.pt"
     versions: dict[str, str]  # python and the packages that numbers depend on
     finished_at: str  # UTC, ISO 8601
 
@@ -130,13 +135,16 @@ def read_result(path: Path) -> Result:
     """
     path = path / RESULT_NAME if path.is_dir() else path
     if not path.is_file():
+        if os.path.lexists(path):
+            raise ValueError(f"{path} is no regular file: delete it and run the test again.")
         raise FileNotFoundError(f"{path} does not exist: that run has not finished (tools/test.py writes it last).")
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # ValueError: also of a number with too many digits
-        told = "too deeply nested" if isinstance(error, RecursionError) else error
-        raise ValueError(f"{path} is not a result file ({told}): delete it and run the test again.") from error
-    if not isinstance(result, dict) or result.get("schema_version") != SCHEMA_VERSION:
+        result = _read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a result file ({error}): delete it and run the test again.") from error
+    if not isinstance(result, dict) or type(result.get("schema_version")) is not int:
+        result = {}
+    if result.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} does not have the schema version {SCHEMA_VERSION}: run the test again.")
     result = {**_LATER_KEYS, **result}
     missing = Result.__required_keys__ - set(result)
@@ -165,6 +173,8 @@ def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - types have no com
         return value in parts
     if origin in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
     if is_typeddict(hint):
@@ -209,6 +219,34 @@ def set_aside(folder: Path, *, overlays: bool = True) -> Path | None:
 
 def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401
+    """What a file holds, however damaged: a ValueError says what is wrong with it."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"larger than {_LARGEST >> 20} MiB")
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_mapping, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+
+
+def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two values of one key, nothing says which is meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:40]!r} occurs twice")
+        found[key] = value
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _number(value: float) -> float | None:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.vocabulary import load_templates, load_vocabulary
+from mmseg_tfovss.vocabulary.agreement import check_background
 from mmseg_tfovss.vocabulary.features import cached_features, encode_queries
+from mmseg_tfovss.vocabulary.lengths import check_lengths
 
 _LOGIT_SCALES = (1e-3, 1e6)  # beyond them the softmax is flat or one-hot in float32
 
@@ -30,7 +32,8 @@ class TextHead(nn.Module):
         cache_dir: folder of cached text features; ``None`` = the user's cache folder.
 
     Raises:
-        ValueError: a setting out of range, an unknown name or an empty vocabulary.
+        ValueError: a setting out of range, an unknown name, a vocabulary that cannot be used, or a threshold for a
+            bundled list whose class 0 is no background.
     """
 
     # MMSeg's EncoderDecoder reads these three names from its head.
@@ -48,13 +51,10 @@ class TextHead(nn.Module):
     ) -> None:
         super().__init__()
         _check_range("logit_scale", logit_scale, *_LOGIT_SCALES)
-        _check_range("prob_threshold", prob_threshold or 0.0, 0.0, 1.0)
-        _check_range("area_threshold", area_threshold or 0.0, 0.0, 1.0)
         self.vocabulary = load_vocabulary(vocabulary, background)
         self.templates = load_templates(templates)
         self.logit_scale = float(logit_scale)
-        self.prob_threshold = float(prob_threshold or 0.0)
-        self.area_threshold = float(area_threshold or 0.0)
+        self.prob_threshold, self.area_threshold = prob_threshold, area_threshold
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.num_classes = len(self.vocabulary.classes)
         self.out_channels = len(self.vocabulary.queries)
@@ -62,6 +62,30 @@ class TextHead(nn.Module):
         self.register_buffer("text_features", torch.empty(0))  # (Q, D) once set
         self.text_features: Tensor
         self.query_class: Tensor
+
+    @property
+    def prob_threshold(self) -> float:
+        """Pixels whose best class probability is lower become class 0; 0: none does."""
+        return self._prob_threshold
+
+    @prob_threshold.setter
+    def prob_threshold(self, value: float | None) -> None:
+        self._prob_threshold = self._checked("prob_threshold", value)
+
+    @property
+    def area_threshold(self) -> float:
+        """Classes other than 0 with a smaller share of the pixels that are not 0 are removed; 0: none is."""
+        return self._area_threshold
+
+    @area_threshold.setter
+    def area_threshold(self, value: float | None) -> None:
+        self._area_threshold = self._checked("area_threshold", value)
+
+    def _checked(self, name: str, value: float | None) -> float:
+        """A threshold, refused out of range and where class 0 is known to be no background."""
+        _check_range(name, value or 0.0, 0.0, 1.0)
+        check_background(self.vocabulary, name, value)
+        return float(value or 0.0)
 
     @property
     def ready(self) -> bool:
@@ -75,7 +99,11 @@ class TextHead(nn.Module):
         Args:
             encoder: the text tower; it is moved to this head's device.
             weights_hash: identifies the text tower in the cache.
+
+        Raises:
+            ValueError: a prompt with more tokens than the text tower reads.
         """
+        check_lengths(self.vocabulary, self.templates, encoder)
         features = cached_features(
             lambda: self._encode(encoder),
             f"{weights_hash}, {encoder.variant}",

@@ -5,24 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
+from mmseg_tfovss.evaluation.result import PROTOCOLS
 from mmseg_tfovss.leaderboard.board import (
-    AVERAGES,
     MORE_NETWORKS,
     NOT_STATED,
-    PLAIN_AVERAGE,
     PUBLISHED,
     Board,
     Cell,
     Line,
     Mark,
     Section,
-    dataset_place,
     kind_of,
 )
+from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE, dataset_place
+from mmseg_tfovss.leaderboard.labels import tell_apart
+from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.notes import notes_of
 from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart, full_source
-from mmseg_tfovss.leaderboard.results import Collected, changes, image_count, is_partial
+from mmseg_tfovss.leaderboard.results import Collected
+from mmseg_tfovss.leaderboard.run import Run, changes, image_count, is_partial
 
 _MARKS: tuple[Mark, ...] = ("best", "second")
 _DIGITS = 2  # of what is printed, and therefore of what is compared
@@ -39,43 +40,52 @@ def make_board(collected: Collected, published: Sequence[Published] = ()) -> Boa
     Returns:
         The tables.
     """
+    labels = tell_apart(collected.results)
+    runs = tuple(replace(run, differences=label) for run, label in zip(collected.runs, labels, strict=True))
     sections = []
     for protocol in PROTOCOLS:
-        results = [result for result in collected.results if result["protocol"] == protocol]
-        if results:
-            sections.append(_our_section(protocol, _our_lines(results, published)))
+        of_protocol = [run for run in runs if run.result["protocol"] == protocol]
+        if of_protocol:
+            sections.append(_our_section(protocol, _our_lines(of_protocol, published)))
     if published:
         sections.append(_published_section(_published_lines(published)))
-    board = Board(tuple(sections), collected.runs, collected.left_out, (), tuple(published))
+    board = Board(tuple(sections), runs, collected.left_out, (), tuple(published))
     return replace(board, notes=tuple(notes_of(board)))
 
 
-def _our_lines(results: Sequence[Result], published: Sequence[Published]) -> list[Line]:
-    groups = defaultdict(list)
-    for result in results:
-        changed = f"({changes(result)})" if result["overrides"] else ""
-        setting = " ".join(filter(None, (result["setting"], changed)))
-        exact = str(sorted(result["overrides"].items()))  # two changes may look the same when short
-        groups[result["method"], result["backbone"], setting, result["precision"], exact].append(result)
-    return [
-        Line(
-            method=method,
-            backbone=backbone,
-            setting=setting,
-            precision=precision,
-            kind=kind_of(backbone),
-            cells={result["dataset"]: _cell(result, published) for result in group},
-            ranked=not group[0]["overrides"],
-        )
-        for (method, backbone, setting, precision, _), group in groups.items()
-    ]
+def _our_lines(runs: Sequence[Run], published: Sequence[Published]) -> list[Line]:
+    groups: dict[tuple[object, ...], dict[str, Run]] = {}
+    for run in runs:
+        result = run.result
+        names = (result["method"], result["backbone"], result["setting"], result["precision"])
+        key = (*names, tuple(sorted(result["overrides"].items())), run.differences)
+        again = 0  # two results of one run, where nobody has looked for them: neither takes the other's place
+        while result["dataset"] in groups.setdefault((*key, again), {}):
+            again += 1
+        groups[(*key, again)][result["dataset"]] = run
+    return [_our_line(group, published) for group in groups.values()]
 
 
-def _cell(result: Result, published: Sequence[Published]) -> Cell:
-    printed = counterpart(result, published)
+def _our_line(runs: Mapping[str, Run], published: Sequence[Published]) -> Line:
+    first = next(iter(runs.values()))
+    result = first.result
+    return Line(
+        method=result["method"],
+        backbone=result["backbone"],
+        setting=" ".join(filter(None, (result["setting"], changes(result, first.differences)))),
+        precision=result["precision"],
+        kind=kind_of(result["backbone"]),
+        cells={dataset: _cell(run, published) for dataset, run in runs.items()},
+        ranked=not result["overrides"],
+    )
+
+
+def _cell(run: Run, published: Sequence[Published]) -> Cell:
+    printed = None if run.differences else counterpart(run.result, published)
+    printed = None if printed and strays_by(run.result) else printed
     return Cell(
-        value=result["metrics"]["mIoU"],
-        partial=image_count(result) if is_partial(result) else "",
+        value=run.result["metrics"]["mIoU"],
+        partial=image_count(run.result) if is_partial(run.result) else "",
         published=printed.scores["mIoU"] if printed else "",
         source=full_source([printed]) if printed else "",
     )

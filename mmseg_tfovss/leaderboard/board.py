@@ -6,25 +6,12 @@ from typing import Literal
 
 from mmseg_tfovss.leaderboard.files import LeftOut
 from mmseg_tfovss.leaderboard.published import JOIN, Published
-from mmseg_tfovss.leaderboard.results import Run, is_partial
+from mmseg_tfovss.leaderboard.run import Run, is_partial
 
 POCKET_NOTE = (
     "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
     " pipeline works and ranks nothing about the real world."
 )
-WITH_BACKGROUND = ("voc21", "context60", "coco_object")
-WITHOUT_BACKGROUND = ("voc20", "context59", "coco_stuff164k", "cityscapes", "ade20k")
-EIGHT = (*WITH_BACKGROUND, *WITHOUT_BACKGROUND)
-POCKET = ("pocket_all", "pocket_thing")
-# Means that papers print. A row has one if it has all of the datasets, complete.
-AVERAGES: Mapping[str, tuple[str, ...]] = {
-    "avg 3 (background)": WITH_BACKGROUND,
-    "avg 5 (no background)": WITHOUT_BACKGROUND,
-    "avg 8": EIGHT,
-    "avg pocket": POCKET,
-}
-PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
-DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
 PUBLISHED = "published"
 ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
 Mark = Literal["", "best", "second"]
@@ -70,7 +57,7 @@ class Line:
     Attributes:
         method: name.
         backbone: networks and weights.
-        setting: of the authors, and what the command line changed.
+        setting: of the authors, what the command line changed, and what tells the row from others under its name.
         precision: of the image tower; empty for published numbers.
         kind: whether a second network takes part.
         cells: by column; what is missing is not there.
@@ -134,11 +121,6 @@ class Board:
     def partial(self) -> tuple[Run, ...]:
         """Runs over another number of images than the benchmark has."""
         return tuple(run for run in self.runs if is_partial(run.result))
-
-
-def dataset_place(name: str) -> tuple[int, str]:
-    """To sort datasets by: in the order of :data:`DATASET_ORDER`, others after them by name."""
-    return (DATASET_ORDER.index(name) if name in DATASET_ORDER else len(DATASET_ORDER), name)
 
 
 def kind_of(backbone: str) -> str:

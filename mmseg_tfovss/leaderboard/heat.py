@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmseg_tfovss.evaluation.result import ClassScores, Result
-from mmseg_tfovss.leaderboard.board import dataset_place
-from mmseg_tfovss.leaderboard.results import Run, image_count, is_partial
+from mmseg_tfovss.evaluation.result import ClassScores
+from mmseg_tfovss.leaderboard.columns import dataset_place
+from mmseg_tfovss.leaderboard.run import Run, image_count, is_partial
 from mmseg_tfovss.leaderboard.tags import escape, row_of, row_start
-from mmseg_tfovss.leaderboard.text import leaderboard_rows
+from mmseg_tfovss.leaderboard.text import run_rows
 
 _USUAL_PRECISION = "fp32"
 
 
 def heat_maps(runs: Sequence[Run]) -> str:
     """A section with a choice of dataset and a map for each."""
-    datasets: dict[str, list[Result]] = {}
+    datasets: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: dataset_place(run.result["dataset"])):
-        datasets.setdefault(run.result["dataset"], []).append(run.result)
+        datasets.setdefault(run.result["dataset"], []).append(run)
     if not datasets:
         return ""
-    figures = "\n".join(_heat_map(name, results) for name, results in datasets.items())
+    figures = "\n".join(_heat_map(name, of_it) for name, of_it in datasets.items())
     options = "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in datasets)
     return (
         '<section class="heat"><h2>IoU of each class</h2>\n'
@@ -26,13 +26,13 @@ def heat_maps(runs: Sequence[Run]) -> str:
     )
 
 
-def _heat_map(dataset: str, results: Sequence[Result]) -> str:
-    classes = list(dict.fromkeys(name for result in results for name in result["per_class"]))
+def _heat_map(dataset: str, runs: Sequence[Run]) -> str:
+    classes = list(dict.fromkeys(name for run in runs for name in run.result["per_class"]))
     head = "".join(f'<th scope="col" class="class"><span>{escape(name)}</span></th>' for name in classes)
     rows = []
-    for result in results:
-        cells = "".join(_cell(result["per_class"], name) for name in classes)
-        rows.append(row_start(*row_of(result)) + _title(result) + cells + "</tr>")
+    for run in runs:
+        cells = "".join(_cell(run.result["per_class"], name) for name in classes)
+        rows.append(row_start(*row_of(run.result)) + _title(run) + cells + "</tr>")
     body = "\n".join(rows)
     name = escape(dataset)
     return (
@@ -43,8 +43,8 @@ def _heat_map(dataset: str, results: Sequence[Result]) -> str:
     )
 
 
-def _title(result: Result) -> str:
-    [row] = leaderboard_rows([result])
+def _title(run: Run) -> str:
+    [row], result = run_rows([run]), run.result
     details = ", ".join([row[3], row[1], *([row[4]] if row[4] != _USUAL_PRECISION else [])])
     partial = f' <span class="partial">({escape(image_count(result))} images)</span>' if is_partial(result) else ""
     title = f"{escape(row[2])}{partial} <small>{escape(details)}</small>"

@@ -17,20 +17,19 @@ from mmseg_tfovss.leaderboard.board import (
     Cell,
     Section,
 )
-from mmseg_tfovss.leaderboard.files import printable
 from mmseg_tfovss.leaderboard.heat import heat_maps
 from mmseg_tfovss.leaderboard.page import SCRIPT, STYLE
-from mmseg_tfovss.leaderboard.results import Run, commit_of
+from mmseg_tfovss.leaderboard.run import Run, commit_of
 from mmseg_tfovss.leaderboard.tags import escape, row_of, row_start
 from mmseg_tfovss.leaderboard.text import (
     COLUMNS,
     TITLES,
     difference,
-    leaderboard_rows,
     line_names,
     name_columns,
     numbered,
     refused,
+    run_rows,
 )
 
 _FIRST_NUMBER = 5  # of COLUMNS
@@ -50,7 +49,10 @@ def to_html(board: Board, folder: Path, reload_seconds: float | None = None) -> 
         The page. It works from a file, loads nothing, and runs no script but its own.
     """
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
+        " base-uri 'none'; form-action 'none'"
+    )
     sections = "\n".join(_section(section) for section in board.sections)
     notes = "\n".join(f"<p>{escape(note)}</p>" for note in board.notes)
     # The start of the policy allows no request; loading the same page again is none.
@@ -169,7 +171,7 @@ def _beside(cell: Cell) -> str:
 
 
 def _runs(runs: Sequence[Run], folder: Path) -> str:
-    rows = [_run(run, row, folder) for run, row in zip(runs, leaderboard_rows([r.result for r in runs]), strict=True)]
+    rows = [_run(run, row, folder) for run, row in zip(runs, run_rows(runs), strict=True)]
     if not rows:
         return ""
     plain = "".join(f'<th scope="col">{title}</th>' for title in ("Commit", "Finished", "Files"))
@@ -190,5 +192,6 @@ def _run(run: Run, row: Sequence[str], folder: Path) -> str:
 
 
 def _link(path: Path, text: str, folder: Path) -> str:
-    relative = os.path.relpath(path.resolve(), folder.resolve())
-    return f'<a href="{escape(quote(os.fsencode(Path(relative).as_posix())))}">{escape(printable(text))}</a>'
+    """A link relative to the page; quoted, so that no name of a file can be an address of another kind."""
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return f'<a href="{escape(quote(os.fsencode(Path(relative).as_posix())))}">{escape(text)}</a>'

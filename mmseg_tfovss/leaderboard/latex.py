@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from mmseg_tfovss.leaderboard.board import Board, Cell, Section
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.leaderboard.text import (
     TITLES,
     beside,
@@ -12,7 +13,6 @@ from mmseg_tfovss.leaderboard.text import (
     line_names,
     name_columns,
     numbered,
-    one_line,
     refused,
 )
 

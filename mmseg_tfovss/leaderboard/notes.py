@@ -1,12 +1,13 @@
 """Sentences that belong to the leaderboard's tables: what the marks mean, and what to be careful of."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
-from mmseg_tfovss.leaderboard.published import JOIN
-from mmseg_tfovss.leaderboard.results import commit_of
+from mmseg_tfovss.leaderboard.leaves import strays_by
+from mmseg_tfovss.leaderboard.published import JOIN, counterpart
+from mmseg_tfovss.leaderboard.run import assumptions_of, commit_of
 
 _MARKS_NOTE = (
     "Best bold, second underlined: per protocol, among complete results without changes from the command line."
@@ -16,11 +17,17 @@ _PARTIAL_NOTE = (
 )
 _BESIDE_NOTE = (
     "After a number: what the source in square brackets prints for the same method, backbone and setting under the"
-    " paper protocol, in whatever precision, and ours minus that."
+    " paper protocol, in whatever precision, and ours minus that; only where our settings are those of a config of this"
+    " package, and the row's label tells no difference."
 )
 _PUBLISHED_NOTE = (
     "Published numbers were measured by others, under their protocols; averages are the source's own, over the same"
     " datasets."
+)
+_SAME_FOR_ALL = (
+    "short_side",
+    "model.short_side",
+    *(f"model.decode_head.{name}" for name in ("logit_scale", "prob_threshold", "area_threshold", "templates")),
 )
 _NOT_RECORDED = "not recorded"
 
@@ -39,9 +46,43 @@ def notes_of(board: Board) -> list[str]:
     unified = [result for result in results if result["protocol"] == "unified" and not result["overrides"]]
     return [
         *(text for text, needed in candidates if needed),
+        *_beside(board),
+        *_assumed(results),
         *_code(results),
         *_mixed((f"{r['method']} on {r['backbone']}", r["weights_hash"], "different weights") for r in results),
         *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
+        *_mixed(_shared_settings(unified)),
+    ]
+
+
+def _beside(board: Board) -> list[str]:
+    """Runs beside which no published number stands, or only by their names."""
+    named = [run.result for run in board.runs if not run.differences and counterpart(run.result, board.published)]
+    strays = [(result, strays_by(result)) for result in named]
+    unknown = sum(not result["settings"] for result in named)
+    return [
+        *(
+            f"Careful: {result['method']} on {result['backbone']} ({result['dataset']}) {reason}: no published number"
+            " stands beside it."
+            for result, reason in strays
+            if reason
+        ),
+        *(
+            [f"Careful: {_runs(unknown, 'without recorded settings')}: published numbers stand there by name only."]
+            if unknown
+            else []
+        ),
+    ]
+
+
+def _assumed(results: Sequence[Result]) -> list[str]:
+    """What runs had to take for granted, once per method, backbone and assumption."""
+    counts = Counter(
+        (result["method"], result["backbone"], text) for result in results for text in assumptions_of(result)
+    )
+    return [
+        f"Careful: {_runs(count, f'of {method} on {backbone}')}: {text.rstrip('.')}."
+        for (method, backbone, text), count in sorted(counts.items())
     ]
 
 
@@ -69,6 +110,14 @@ def _code(results: Sequence[Result]) -> list[str]:
 
 def _runs(count: int, what: str) -> str:
     return f"{count} run{'' if count == 1 else 's'} {what}"
+
+
+def _shared_settings(results: Iterable[Result]) -> Iterator[tuple[str, str, str]]:
+    """What the unified protocol fixes for all methods, of the results that record it."""
+    for result in results:
+        for name in _SAME_FOR_ALL:
+            if name in result["settings"]:
+                yield f"{result['dataset']} (unified)", result["settings"][name], f"different values of {name}"
 
 
 def _mixed(facts: Iterable[tuple[str, str, str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Style and script of the leaderboard's HTML page. They hold no data: see :mod:`~.leaderboard_html`."""
+"""Style and script of the leaderboard's HTML page. They hold no data: see :mod:`~mmseg_tfovss.leaderboard.html`."""
 
 STYLE = """
 :root {
@@ -44,6 +44,7 @@ th, td { padding: .28rem .65rem; border-bottom: 1px solid var(--line); text-alig
 thead th { background: var(--head); }
 tbody th { font-weight: 600; }
 .sortable tbody tr:hover > * { background: var(--stripe); }
+code, small, .text { unicode-bidi: isolate; }
 .text { width: max-content; max-width: min(15rem, 40vw); white-space: normal; overflow-wrap: break-word; }
 .sortable tbody th, .sortable thead th:first-child { position: sticky; left: 0; z-index: 1; }
 .sortable tbody th { background: var(--page); }

@@ -113,7 +113,9 @@ def full_source(numbers: Sequence[Published]) -> str:
 
 
 def counterpart(result: Result, published: Collection[Published]) -> Published | None:
-    """The printed number that a result repeats, if there is one.
+    """The printed number that a result repeats by its names, if there is one.
+
+    Whether its settings are those of a config is another question: see :mod:`~mmseg_tfovss.leaderboard.leaves`.
 
     Only under the paper protocol without changes from the command line, and only if dataset, method and setting are the
     same and the backbone is: every network that the source names is the result's, in their order. (A source may leave

@@ -1,11 +1,15 @@
 """Results as tables for the terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mmseg_tfovss.evaluation.result import Result
-from mmseg_tfovss.leaderboard.write import COLUMNS, leaderboard_rows
+from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.leaderboard.run import Run
+from mmseg_tfovss.leaderboard.text import COLUMNS, Row, leaderboard_rows, run_rows
 
 _FIRST_NUMBER = 5  # columns before it hold names
 _WIDE = 1000
@@ -22,22 +26,32 @@ def class_table(result: Result) -> Table:
 
     Names are ``Text``: as strings, square brackets in them would be taken for markup.
     """
-    table = Table(title=Text(f"{result['method']} on {result['dataset']}: classes (%)"))
+    table = Table(title=Text(one_line(f"{result['method']} on {result['dataset']}: classes (%)")))
     table.add_column("Class")
     for name in ("IoU", "Acc"):
         table.add_column(name, justify="right")
     for name, scores in result["per_class"].items():
         table.add_row(
-            Text(name), *(f"{value:.2f}" if value is not None else "-" for value in (scores["IoU"], scores["Acc"]))
+            Text(one_line(name)),
+            *(f"{value:.2f}" if value is not None else "-" for value in (scores["IoU"], scores["Acc"])),
         )
     return table
 
 
-def summary_table(results: list[Result]) -> Table:
+def summary_table(results: Sequence[Result]) -> Table:
     """One row per result."""
-    table = Table(title="Scores (%)")
+    return _scores(leaderboard_rows(results))
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """One row per run, which also tells what makes it different from others."""
+    return _scores(run_rows(runs))
+
+
+def _scores(rows: Sequence[Row]) -> Table:
+    table = Table(title=Text("Scores (%)"))
     for number, name in enumerate(COLUMNS):
         table.add_column(name, justify="right" if number >= _FIRST_NUMBER else "left", no_wrap=True)
-    for row in leaderboard_rows(results):
+    for row in rows:
         table.add_row(*map(Text, row))
     return table

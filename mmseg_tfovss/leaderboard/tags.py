@@ -4,11 +4,12 @@ import html
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import kind_of
+from mmseg_tfovss.leaderboard.plain import one_line
 
 
 def escape(value: object) -> str:
-    """Text that is nothing but text, also inside an attribute."""
-    return html.escape(str(value), quote=True)
+    """Text that is nothing but text, also inside an attribute, with nothing in it that hides or reorders."""
+    return html.escape(one_line(value), quote=True)
 
 
 def row_start(protocol: str, backbone: str, kind: str, method: str) -> str:

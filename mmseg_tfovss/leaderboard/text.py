@@ -2,15 +2,14 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import PUBLISHED, Board, Cell, Line, Section
 from mmseg_tfovss.leaderboard.check import SCORES
-from mmseg_tfovss.leaderboard.files import printable
+from mmseg_tfovss.leaderboard.plain import csv_cell, escape_markdown, one_line, printable
 from mmseg_tfovss.leaderboard.published import Published, full_source
-from mmseg_tfovss.leaderboard.results import Run, changes, commit_of, image_count
+from mmseg_tfovss.leaderboard.run import Run, assumptions_of, changes, commit_of, image_count, package_of
 
 COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
 NAMES = ("Method", "Backbone", "Setting", "Precision")
@@ -21,25 +20,35 @@ TITLES = {
     PUBLISHED: "Published numbers",
 }
 Row = tuple[str, ...]
-_RUN_COLUMNS = (*COLUMNS, "Commit", "Finished", "File")
-_MARKDOWN_SPECIAL = re.compile(r"([\\|*`<>\[\]&~])")
+_PROVENANCE = ("Commit", "Finished", "File", "Assumptions", "Package", "Settings", "Weights", "Words")
+_RUN_COLUMNS = (*COLUMNS, *_PROVENANCE)
 
 
 def leaderboard_rows(results: Sequence[Result]) -> list[Row]:
-    """One row of text per result, in the order of :data:`COLUMNS`."""
-    return [
-        (
-            result["dataset"],
-            _protocol(result),
-            result["method"],
-            result["backbone"],
-            result["precision"],
-            *(f"{result['metrics'][name]:.2f}" for name in SCORES),
-            image_count(result),
-            f"{result['seconds_per_image']:.3f}",
-        )
-        for result in results
-    ]
+    """One row of text per result, in the order of :data:`COLUMNS`; every cell is one printable line."""
+    return [_row(result, ()) for result in results]
+
+
+def run_rows(runs: Sequence[Run]) -> list[Row]:
+    """The same for runs, whose protocol also tells what makes them different from others."""
+    return [_row(run.result, run.differences) for run in runs]
+
+
+def _row(result: Result, differences: tuple[str, ...]) -> Row:
+    protocol = ", ".join(filter(None, (result["protocol"], result["setting"])))
+    # Such a row must not pass for the protocol's own.
+    protocol = " ".join(filter(None, (protocol, changes(result, differences))))
+    cells = (
+        result["dataset"],
+        protocol,
+        result["method"],
+        result["backbone"],
+        result["precision"],
+        *(f"{result['metrics'][name]:.2f}" for name in SCORES),
+        image_count(result),
+        f"{result['seconds_per_image']:.3f}",
+    )
+    return tuple(map(one_line, cells))
 
 
 def published_rows(published: Sequence[Published]) -> list[Row]:
@@ -60,8 +69,9 @@ def published_rows(published: Sequence[Published]) -> list[Row]:
 
 
 def line_names(section: Section, line: Line) -> Row:
-    """The cells of a row that hold names, in the order of :func:`name_columns`."""
-    return (line.method, line.backbone, line.setting, line.source if section.name == PUBLISHED else line.precision)
+    """The cells of a row that hold names, in the order of :func:`name_columns`; every cell is one printable line."""
+    last = line.source if section.name == PUBLISHED else line.precision
+    return tuple(map(one_line, (line.method, line.backbone, line.setting, last)))
 
 
 def name_columns(section: Section) -> Row:
@@ -89,26 +99,26 @@ def numbered(section: Section) -> list[str]:
 def refused(board: Board) -> list[tuple[str, str]]:
     """Files that do not count, or not fully, each with what is wrong with it."""
     partial = [(printable(run.path), f"is partial: {image_count(run.result)} images") for run in board.partial]
-    return [*((printable(item.path), item.reason) for item in board.left_out), *partial]
+    return [*((printable(item.path), one_line(item.reason)) for item in board.left_out), *partial]
 
 
 def to_markdown(board: Board) -> str:
     """Tables, notes, every run, and what does not count."""
-    parts = ["# Leaderboard", "mIoU in percent.", *(_escape_markdown(note) for note in board.notes)]
+    parts = ["# Leaderboard", "mIoU in percent.", *(escape_markdown(note) for note in board.notes)]
     for section in board.sections:
-        header = tuple(map(_escape_markdown, (*name_columns(section), *section.columns)))
+        header = tuple(map(escape_markdown, (*name_columns(section), *section.columns)))
         rows = [
-            (*map(_escape_markdown, line_names(section, line)), *cells_of(section, line, _markdown_cell))
+            (*map(escape_markdown, line_names(section, line)), *cells_of(section, line, _markdown_cell))
             for line in section.lines
         ]
-        sources = [f"- {_escape_markdown(source)}" for source in numbered(section)]
+        sources = [f"- {escape_markdown(source)}" for source in numbered(section)]
         parts += [f"## {TITLES[section.name]}", _markdown_table(header, rows)]
         parts += ["\n".join(sources)] if sources else []
-    every = zip(leaderboard_rows([run.result for run in board.runs]), board.runs, strict=True)
-    rows = [tuple(map(_escape_markdown, (*row, commit_of(run.result)))) for row, run in every]
+    every = zip(run_rows(board.runs), board.runs, strict=True)
+    rows = [tuple(map(escape_markdown, (*row, commit_of(run.result)))) for row, run in every]
     if rows:
         parts += ["## Every run", _markdown_table((*COLUMNS, "Commit"), rows)]
-    wrong = [f"- {_escape_markdown(path)} {_escape_markdown(reason)}" for path, reason in refused(board)]
+    wrong = [f"- {escape_markdown(path)} {escape_markdown(reason)}" for path, reason in refused(board)]
     if wrong:
         parts += ["## Does not count", "\n".join(wrong)]
     return "\n\n".join(parts) + "\n"
@@ -118,7 +128,9 @@ def to_csv(board: Board) -> str:
     """The tables of all protocols under one header.
 
     A dataset of which a published number stands beside one of ours has three more columns, ``<dataset> published``,
-    ``<dataset> difference`` and ``<dataset> source``. A partial result is in the column ``Partial`` only.
+    ``<dataset> difference`` and ``<dataset> source``. A partial result is in the column ``Partial`` only. Texts that
+    a spreadsheet would take for a formula have an apostrophe before them; numbers are numbers, see
+    :func:`~mmseg_tfovss.leaderboard.plain.csv_cell`.
     """
     columns = list(dict.fromkeys(column for section in board.sections for column in section.columns))
     lines = [line for section in board.sections for line in section.lines]
@@ -140,14 +152,12 @@ def to_csv(board: Board) -> str:
 
 
 def to_runs_csv(board: Board) -> str:
-    """Every result with all scores and where it comes from, then every published number."""
+    """Every result with all scores and where it comes from, then every published number.
+
+    ``Assumptions`` are what a run had to take for granted of its weights; ``Package`` is what was installed; the last
+    columns are the hashes that tell runs apart. Formulas are dealt with as in :func:`to_csv`.
+    """
     return _csv([_RUN_COLUMNS, *(_run_row(run) for run in board.runs), *_published_run_rows(board.published)])
-
-
-def _protocol(result: Result) -> str:
-    """The protocol, with what the command line changed of it: such a row must not pass for the protocol's own."""
-    protocol = ", ".join(filter(None, (result["protocol"], result["setting"])))
-    return f"{protocol} ({changes(result)})" if result["overrides"] else protocol
 
 
 def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[str]:
@@ -155,14 +165,10 @@ def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[
     return [show(line.cells[column]) if column in line.cells else "" for column in section.columns]
 
 
-def _escape_markdown(text: str) -> str:
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", one_line(text))
-
-
 def _markdown_cell(cell: Cell) -> str:
     value = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}[cell.mark].format(cell.text)
     value = f"({value})" if cell.partial else value
-    return f"{value} ({_escape_markdown(beside(cell))})" if cell.published else value
+    return f"{value} ({escape_markdown(beside(cell))})" if cell.published else value
 
 
 def _markdown_table(header: Row, rows: Sequence[Sequence[str]]) -> str:
@@ -175,20 +181,24 @@ def _number(cell: Cell | None) -> str:
 
 
 def _run_row(run: Run) -> Row:
-    [row] = leaderboard_rows([run.result])
-    return (*row, str(run.result["git_commit"] or ""), run.result["finished_at"], printable(run.path))
+    [row] = run_rows([run])
+    result = run.result
+    return (
+        *row,
+        result["git_commit"] or "",
+        result["finished_at"],
+        printable(run.path),
+        "; ".join(assumptions_of(result)),
+        package_of(result),
+        *(result[name] for name in ("config_hash", "weights_hash", "vocabulary_hash")),
+    )
 
 
 def _published_run_rows(published: Sequence[Published]) -> list[Row]:
-    return [(*row, "", "", "") for row in published_rows(published)]
+    return [(*row, *("" for _ in _PROVENANCE)) for row in published_rows(published)]
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([list(map(csv_cell, row)) for row in rows])
     return text.getvalue()
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks."""
-    return " ".join(text.split())

@@ -1,11 +1,14 @@
 """Keep a leaderboard up to date while runs finish."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mmseg_tfovss.leaderboard.files import find_results
-from mmseg_tfovss.leaderboard.results import Collected, collect_results, image_count, is_partial
+from mmseg_tfovss.leaderboard.plain import printable
+from mmseg_tfovss.leaderboard.results import Collected, collect_results
+from mmseg_tfovss.leaderboard.run import image_count, is_partial
 
 State = Mapping[Path, tuple[int, int]]
 
@@ -31,7 +34,9 @@ def watch_results(
     """
     for folder in folders:
         if not folder.exists():
-            raise FileNotFoundError(f"The result folder {folder} does not exist: start a run first, or make it.")
+            raise FileNotFoundError(
+                f"The result folder {printable(folder)} does not exist: start a run first, or make it."
+            )
     before: State | None = None
     while True:
         now = _look(folders)
@@ -49,8 +54,8 @@ def watch_results(
 def _look(folders: Sequence[Path]) -> State:
     state = {}
     for path in find_results(folders).files:
-        with suppress(FileNotFoundError):  # it went while we looked
-            stat = path.stat()
+        with suppress(OSError):  # it went while we looked; or it is a link in a circle
+            stat = path.stat() if os.path.exists(path) else path.lstat()  # noqa: PTH110 - Path.exists may raise
             state[path] = (stat.st_mtime_ns, stat.st_size)
     return state
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from mmseg_tfovss.leaderboard.arrange import make_board
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
 from mmseg_tfovss.leaderboard.check import SCORES
-from mmseg_tfovss.leaderboard.files import printable
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.latex import to_latex
+from mmseg_tfovss.leaderboard.plain import one_line, printable
 from mmseg_tfovss.leaderboard.published import published_numbers, read_published
 from mmseg_tfovss.leaderboard.results import Collected, collect_results
 from mmseg_tfovss.leaderboard.text import (
@@ -30,6 +30,7 @@ __all__ = [
     "collect_results",
     "leaderboard_rows",
     "make_board",
+    "one_line",
     "printable",
     "published_numbers",
     "read_published",

@@ -27,7 +27,7 @@ from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
-from mmseg_tfovss.methods.options import check_common, check_mode, check_network, read_test_cfg
+from mmseg_tfovss.methods.options import check_common, check_mode, check_network, check_unused, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.labels import label_pixels, majority
@@ -43,7 +43,9 @@ class OpenVocabSegmentor(StagedSegmentor):
         decode_head: config of the text head, e.g. ``dict(type='TextHead', vocabulary='voc21')``.
         test_cfg: MMSeg's: ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=224, stride=112)``, in pixels of the
             resized image; sizes are a number or (height, width).
-        data_preprocessor: config of the preprocessor; default: CLIP's normalisation.
+        short_side: images are resized to it, in pixels; ``None``: they are taken as they come.
+        centre_square: label the square in the middle of the resized image only, as CLIPtrase is evaluated.
+        data_preprocessor: config of the preprocessor; default: the normalisation that belongs to the weights.
         precision: ``fp32``, ``bf16`` or ``fp16`` for the linear layers of the image tower.
         window_batch: windows in one forward pass at most; bounds memory, changes nothing else.
         pad_to: pad every sliding window symmetrically with zeros to a multiple of this many pixels, or of the patch
@@ -54,7 +56,10 @@ class OpenVocabSegmentor(StagedSegmentor):
         pamr_dilations: distances of PAMR's neighbours, in pixels.
         residual: add the last block's attention to its input; ``None``: as the method does.
         feed_forward: run the last block's feed-forward; ``None``: as the method does.
-        init_cfg: accepted because MMSeg passes it on; nothing is initialised.
+        init_cfg: MMSeg's functions pass these three on; they must be None, for nothing is initialised, loaded from a
+            checkpoint or trained here.
+        pretrained: likewise.
+        train_cfg: likewise.
 
     Raises:
         ValueError: a setting out of range, or a method that is not written as it must be.
@@ -79,6 +84,8 @@ class OpenVocabSegmentor(StagedSegmentor):
         backbone: dict[str, Any],
         decode_head: dict[str, Any],
         test_cfg: dict[str, Any],
+        short_side: int | None = None,
+        centre_square: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
         precision: str = "fp32",
         window_batch: int = 16,
@@ -89,8 +96,13 @@ class OpenVocabSegmentor(StagedSegmentor):
         residual: bool | None = None,
         feed_forward: bool | None = None,
         init_cfg: dict[str, Any] | None = None,
+        pretrained: str | None = None,
+        train_cfg: dict[str, Any] | None = None,
     ) -> None:
+        check_unused({"init_cfg": init_cfg, "pretrained": pretrained, "train_cfg": train_cfg})
         common = {
+            "short_side": short_side,
+            "centre_square": centre_square,
             "precision": precision,
             "window_batch": window_batch,
             "pad_to": pad_to,
@@ -111,9 +123,10 @@ class OpenVocabSegmentor(StagedSegmentor):
                 backbone=backbone,
                 decode_head=decode_head,
                 test_cfg=dict(test_cfg),
-                data_preprocessor=data_preprocessor or {"type": CLIPPreprocessor},
-                init_cfg=init_cfg,
+                data_preprocessor=_sized(data_preprocessor, short_side, centre_square=centre_square),
             )
+        if isinstance(self.data_preprocessor, CLIPPreprocessor):
+            self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         check_mode(self.mode, self.modes, type(self).__name__)
@@ -309,3 +322,14 @@ class OpenVocabSegmentor(StagedSegmentor):
             if number in self.keep.tokens:
                 stream.kept_tokens[number] = stream.tokens
         return stream
+
+
+def _sized(preprocessor: Any, short_side: int | None, *, centre_square: bool) -> Any:  # noqa: ANN401 - or the module
+    """The preprocessor's config with the size of the images; what exists already, a plug-in's base has made."""
+    if isinstance(preprocessor, nn.Module):
+        return preprocessor
+    settings = dict(preprocessor or {"type": CLIPPreprocessor})
+    size = {"short_side": short_side, "centre_square": centre_square}
+    for name in size.keys() & settings.keys():
+        raise ValueError(f"model.data_preprocessor.{name} has no effect: set model.{name}.")
+    return settings | {name: value for name, value in size.items() if value}

@@ -25,7 +25,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
-from mmseg_tfovss.encoders.preprocessor import EXACT_MEAN, EXACT_STD
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.region_voting import RegionVoting
@@ -94,7 +93,7 @@ class CLIPtrase(RegionVoting):
         cls_weighting: bool = False,
         **kwargs: object,
     ) -> None:
-        preprocessor = {"type": "CLIPPreprocessor", "mean": EXACT_MEAN, "std": EXACT_STD}
+        preprocessor = {"type": "CLIPPreprocessor", "exact": True}
         super().__init__(**{"data_preprocessor": preprocessor, **kwargs})  # type: ignore[arg-type]
         check_choice("recovery", recovery, RECOVERIES)
         check_choice("similarity", similarity, SIMILARITIES)

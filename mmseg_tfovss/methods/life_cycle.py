@@ -23,6 +23,7 @@ from mmseg_tfovss.methods.authoring import (
 )
 from mmseg_tfovss.methods.stages import LOGITS, Assembly, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
+from mmseg_tfovss.ops.colours import pascal_colours
 from mmseg_tfovss.ops.oracle import label_map
 from mmseg_tfovss.ops.threads import work_in_threads
 from mmseg_tfovss.ops.windows import WindowPlan
@@ -62,6 +63,28 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         raise NotImplementedError
 
     # -- MMSeg's life cycle -----------------------------------------------------------------------------------------
+
+    @property
+    def cfg(self) -> Any:  # noqa: ANN401 - MMEngine's Config
+        """The whole config, where one of MMSegmentation's or MMEngine's functions has built the model."""
+        return self.__dict__.get("_cfg")
+
+    @cfg.setter
+    def cfg(self, config: Any) -> None:  # noqa: ANN401
+        """Keep it, and take up what stands in it outside of ``model`` for the model: ``short_side``."""
+        self.__dict__["_cfg"] = config
+        if config is not None and config.get("short_side") is not None:
+            self.data_preprocessor.short_side = config.short_side
+
+    @property
+    def dataset_meta(self) -> dict[str, Any]:
+        """Names and colours of the classes, for MMSegmentation's pictures: of the words that the model has."""
+        names = self.decode_head.vocabulary.names
+        return {"classes": names, "palette": pascal_colours(len(names))}
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: object) -> None:
+        """Leave it: without a checkpoint, MMSegmentation would call the classes those of Cityscapes."""
 
     @torch.inference_mode()
     def predict(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from mmseg_tfovss.encoders.image_size import check_image_size
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.windows import UPSAMPLINGS
 
@@ -43,8 +44,17 @@ def take_options(record: type, options: dict[str, Any]) -> Any:  # noqa: ANN401 
     return record(**{name: options.pop(name) for name in names})
 
 
+def check_unused(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that MMSegmentation has and nothing here would read."""
+    for name, value in options.items():
+        if value is not None:
+            remedy = "the weights are model.backbone.pretrained" if name == "pretrained" else "nothing is trained here"
+            raise ValueError(f"model.{name}={value!r} has no effect: {remedy}. Leave it out.")
+
+
 def check_common(options: Mapping[str, Any]) -> None:
     """Check the options of :class:`mmseg_tfovss.methods.base.OpenVocabSegmentor`, by name."""
+    check_image_size(options["short_side"], options["centre_square"])
     window_batch, pad_to = options["window_batch"], options["pad_to"]
     if not isinstance(window_batch, int) or window_batch < 1:
         raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")

@@ -9,12 +9,15 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmseg_tfovss.datasets.files import read_image, read_labels
-from mmseg_tfovss.engine.single import build_method, config_resize, segment_file
+from mmseg_tfovss.datasets.files import check_pair, load_image, load_labels, read_image
+from mmseg_tfovss.engine.preflight import build_dataset
+from mmseg_tfovss.engine.single import build_method, segment_file
 from mmseg_tfovss.pictures.grid import Column, draw_grid, shrink, tint
-from mmseg_tfovss.pictures.overlay import BACKGROUND, dataset_colours, named_colours
-from mmseg_tfovss.registry import DATASETS, TRANSFORMS
-from mmseg_tfovss.vocabulary import load_vocabulary
+from mmseg_tfovss.pictures.overlay import dataset_colours, dataset_facts, named_colours
+from mmseg_tfovss.registry import TRANSFORMS
+from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
+from mmseg_tfovss.vocabulary.agreement import check_fits
+from mmseg_tfovss.vocabulary.classes import BACKGROUND
 
 _NO_CLASS = (255, 65535)  # in label files of 8 and 16 bits
 
@@ -58,51 +61,68 @@ def draw_comparison(
         present.update(*(np.unique(truth).tolist() for truth in truths))
     for title, config in zip(_titles(configs), configs, strict=True):
         model = build_method(config, device)
-        results = [segment_file(model, path, config_resize(config)) for path in images]
+        results = [segment_file(model, path) for path in images]
         cells = [tint(result.image, result.pred, colours) for result in results]
         columns.append(Column(title, [shrink(picture, cell) for picture in cells]))
         present.update(*(np.unique(result.pred).tolist() for result in results))
     return draw_grid(columns, [(names[index], colours[index]) for index in sorted(present) if index < len(names)])
 
 
-def set_classes(configs: Sequence[Config], classes: str) -> None:
-    """Put words in the place of the configs' own, which may have background words.
-
-    Args:
-        configs: changed in place.
-        classes: classes separated by ";", synonyms by ",".
-    """
-    for config in configs:
-        config.model.decode_head.vocabulary = classes.split(";")
-        config.model.decode_head.background = None
-
-
-def shared_names(configs: Sequence[Config], *, given: bool = False) -> tuple[str, ...]:
+def shared_names(configs: Sequence[Config]) -> tuple[str, ...]:
     """The class names of all columns.
 
     Configs of one dataset may say its classes in words of their own: their ids mean the same.
 
     Args:
         configs: of all columns.
-        given: the words are the user's; then class 0 is called background only if it is for every config.
 
     Returns:
-        One name per class.
+        One name per class; "background" for class 0 if that is what a list says of it.
 
     Raises:
-        ValueError: the configs have different classes, or a vocabulary cannot be used.
+        ValueError: the configs have different classes, or those of one dataset in different orders, or a vocabulary
+            cannot be used.
     """
-    lists = [_names(config) for config in configs]
+    lists = [vocabulary_of(config).shown_names for config in configs]
     one_dataset = _share_dataset(configs) and len({len(names) for names in lists}) == 1
-    if not (given or one_dataset or len(set(lists)) == 1):
+    if not (one_dataset or len(set(lists)) == 1):
         described = "; ".join(map(_describe, configs, lists))
         raise ValueError(
             f"The configs have different classes, so their colours cannot be compared ({described}): name configs of"
             ' one dataset, or the classes for all of them with --classes "cat; dog; grass".'
         )
-    with_background = [names for names in lists if names[0] == BACKGROUND]
-    without = [names for names in lists if names[0] != BACKGROUND]
-    return (without or with_background)[0] if given else (with_background or without)[0]
+    if len(set(lists)) > 1:
+        for config in configs:
+            if len(_classes(config)) == len(lists[0]):
+                check_fits_dataset(config)
+    return next((names for names in lists if names[0] == BACKGROUND), lists[0])
+
+
+def vocabulary_of(config: Config) -> Vocabulary:
+    """The words of a config.
+
+    Raises:
+        ValueError: they cannot be used.
+        FileNotFoundError: their file does not exist.
+    """
+    head = config.model.decode_head
+    return load_vocabulary(head.vocabulary, head.get("background"))
+
+
+def check_fits_dataset(config: Config) -> None:
+    """Refuse words that are not those of the config's dataset, whose files are not needed.
+
+    Raises:
+        ValueError: another number of classes, or another order as far as names can tell.
+    """
+    classes = _classes(config)
+    if classes:
+        check_fits(vocabulary_of(config), classes, config.dataset, {}, force=config.get("force_vocabulary", False))
+
+
+def _classes(config: Config) -> Sequence[str]:
+    """The dataset's own names; empty where its settings do not say them."""
+    return dataset_facts(config.test_dataloader.dataset).get("classes") or () if "test_dataloader" in config else ()
 
 
 def shared_colours(configs: Sequence[Config], names: Sequence[str], *, given: bool = False) -> np.ndarray:
@@ -140,9 +160,9 @@ def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> li
         raise ValueError(f"--ground-truth needs one file per image, but got {len(files)} for {len(images)} images.")
     truths = []
     for file, image in zip(files, images, strict=True):
-        labels = read_labels(file)
-        if labels.shape != read_image(image).shape[:2]:
-            raise ValueError(f"The annotation {file} and the image {image} differ in size.")
+        labels, turned = load_labels(file)
+        pixels, orientation = load_image(image)
+        check_pair(image, pixels.shape, orientation, file, (labels, turned))
         wrong = labels[(labels >= count) & ~np.isin(labels, _NO_CLASS)]
         if wrong.size:
             raise ValueError(
@@ -169,6 +189,7 @@ def find_truths(images: Sequence[Path], config: Config) -> list[np.ndarray]:
     """
     if "test_dataloader" not in config:
         raise ValueError(f"--ground-truth auto: the config {config.run_name} has no dataset; name annotation files.")
+    check_fits_dataset(config)  # the names of the words are written beside the annotation's colours
     infos = list_samples(config)
     known = {Path(info["img_path"]).resolve(): info for info in infos}
     for image in images:
@@ -182,16 +203,9 @@ def list_samples(config: Config) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: the dataset is not there.
+        ValueError: its settings are wrong.
     """
-    settings = config.test_dataloader.dataset
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        try:
-            dataset = DATASETS.build(dict(settings))
-        except (FileNotFoundError, AssertionError) as error:  # MMSeg's datasets assert that their files exist
-            raise FileNotFoundError(
-                f"The dataset {config.dataset} is not in {settings.get('data_root')}: prepare it"
-                " (tools/prepare_data.py), or set test_dataloader.dataset.data_root."
-            ) from error
+    dataset = build_dataset(config)
     return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
@@ -212,24 +226,23 @@ def read_annotations(samples: Sequence[Mapping[str, Any]], config: Config) -> li
         changed = dict(sample)
         for step in steps:
             changed = step(changed)
-        truths.append(changed["gt_seg_map"])
+        truths.append(_relabelled(changed["gt_seg_map"], config.test_evaluator.get("relabel") or {}))
     return truths
 
 
 def _reads(step: Config) -> bool:
-    """Whether a step of a pipeline reads or relabels, rather than resizes, cuts or packs."""
-    return step["type"] in ("LoadImage", "LoadLabels", "Relabel")
+    """Whether a step of a pipeline reads or relabels, rather than changes or packs what is read."""
+    return step["type"] in ("LoadImageFromFile", "LoadImage", "LoadAnnotations", "LoadLabels", "Relabel")
+
+
+def _relabelled(labels: np.ndarray, mapping: Mapping[int, int]) -> np.ndarray:
+    """Labels as CLIPtrase's metric changes them."""
+    return np.select([labels == old for old in mapping], list(mapping.values()), labels) if mapping else labels
 
 
 def _share_dataset(configs: Sequence[Config]) -> bool:
     datasets = {config.get("dataset") for config in configs}
     return len(datasets) == 1 and None not in datasets
-
-
-def _names(config: Config) -> tuple[str, ...]:
-    head = config.model.decode_head
-    names = load_vocabulary(head.vocabulary, head.get("background")).names
-    return (BACKGROUND, *names[1:]) if head.get("prob_threshold", 0) > 0 else names
 
 
 def _describe(config: Config, names: Sequence[str]) -> str:

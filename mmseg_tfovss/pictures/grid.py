@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmseg_tfovss.pictures.lettering import draw_text, text_width, warn_of_missing
+from mmseg_tfovss.vocabulary.words import cut
 
 _OPACITY = 0.7
 MID_GREY = 128
@@ -74,12 +75,12 @@ def draw_grid(columns: Sequence[Column], legend: Sequence[tuple[str, np.ndarray]
 
     Args:
         columns: with the same number of rows; a column is as wide as its widest cell or its title.
-        legend: names and their colours, in as many lines as they need.
+        legend: names, of which long ones are cut, and their colours, in as many lines as they need.
 
     Returns:
         The picture, RGB on white.
     """
-    names = [name for name, _ in legend]
+    names = [cut(name) for name, _ in legend]
     warn_of_missing([*names, *(column.title for column in columns)])
     rows = range(len(columns[0].cells))
     heights = [max((c.cells[row].shape[0] for c in columns if c.cells[row] is not None), default=0) for row in rows]  # type: ignore[union-attr]
@@ -99,7 +100,7 @@ def draw_grid(columns: Sequence[Column], legend: Sequence[tuple[str, np.ndarray]
                 picture.paste(Image.fromarray(cell), (left, top))
             top += row_height + _GAP
         left += column_width + _GAP
-    for (name, colour), (left, line) in zip(legend, entries, strict=True):
+    for name, (_, colour), (left, line) in zip(names, legend, entries, strict=True):
         draw_entry(draw, (left, body + line * _TITLE), name, colour)
     return picture
 

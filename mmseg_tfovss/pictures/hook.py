@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseg_tfovss.cli import sentence
+from mmseg_tfovss.engine.identity import unwrapped
 from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME
 from mmseg_tfovss.pictures.overlay import dataset_colours, draw_overlay
 
@@ -34,7 +34,7 @@ class OverlayHook(Hook):
             raise ValueError(f"--overlays must be at least 1, but got {count}.")
         self.count = count
         self._wanted: set[str] = set()
-        self._kept: list[tuple[str, Tensor, Tensor]] = []  # name, resized image (3, h, w) uint8 BGR, labels (H, W)
+        self._kept: list[tuple[str, np.ndarray, Tensor]] = []  # name, image (H, W, 3) uint8 RGB, labels (H, W)
         self._folder = ""  # of the dataset's images
         self._runner: Runner | None = None
 
@@ -56,10 +56,12 @@ class OverlayHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Keep what is to be drawn."""
+        prepare = unwrapped(runner.model).data_preprocessor
         for image, sample in zip((data_batch or {}).get("inputs", ()), outputs or (), strict=True):
             if sample.img_path in self._wanted:
                 labels = sample.pred_sem_seg.data[0].to("cpu", torch.int32)
-                self._kept.append((self._name(sample.img_path), image.cpu(), labels))
+                labelled = prepare.labelled(np.ascontiguousarray(image.cpu().permute(1, 2, 0)))
+                self._kept.append((self._name(sample.img_path), labelled[..., ::-1], labels))
 
     def close(self) -> None:
         """Draw; called once, whatever has ended the run."""
@@ -71,7 +73,7 @@ class OverlayHook(Hook):
         try:
             for name, image, labels in self._kept:
                 folder.mkdir(exist_ok=True)
-                picture = draw_overlay(_at_size(image, labels), labels.numpy(), names, colours)
+                picture = draw_overlay(image, labels.numpy(), names, colours)
                 picture.save(folder / f"{name}{OVERLAYS.removeprefix('*')}")
         except OSError as error:  # the numbers are worth more
             _logger.warning("warning: the overlays could not be written: %s", sentence(error))
@@ -81,12 +83,3 @@ class OverlayHook(Hook):
         inside = Path(path).is_relative_to(self._folder) if self._folder else False
         relative = Path(path).relative_to(self._folder) if inside else Path(Path(path).name)
         return "_".join(relative.with_suffix("").parts)
-
-
-def _at_size(image: Tensor, labels: Tensor) -> np.ndarray:
-    """The network's image (3, h, w), BGR, at the size of the labels (H, W): (H, W, 3), RGB.
-
-    It need not be the file: some benchmarks cut out a square.
-    """
-    large = F.interpolate(image[None].float(), size=labels.shape, mode="bilinear", align_corners=False)[0]
-    return large.flip(0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_tfovss.pictures.compare import (
+    check_fits_dataset,
     draw_comparison,
     list_samples,
     read_annotations,
@@ -39,6 +40,7 @@ def draw_method_grid(configs: Sequence[Config], samples: Sequence[int], device: 
             raise ValueError(f"Sample {index} does not exist: {configs[0].dataset} has 0 .. {len(known) - 1}.")
     chosen = [known[index] for index in samples]
     names = shared_names(configs)
+    check_fits_dataset(configs[0])  # as the annotation beside them
     return draw_comparison(
         [Path(sample["img_path"]) for sample in chosen],
         configs,

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from mmseg_tfovss.pictures.grid import draw_entry, entry_width, tint
 from mmseg_tfovss.pictures.lettering import warn_of_missing
 from mmseg_tfovss.registry import DATASETS
+from mmseg_tfovss.vocabulary.classes import BACKGROUND
+from mmseg_tfovss.vocabulary.words import cut
 
-BACKGROUND = "background"
 _WHITE, _BLACK, _GREY = (255, 255, 255), (0, 0, 0), (96, 96, 96)
 _LEVELS = 12  # candidate colours: this many values of red, green and blue each
 _LIGHTNESS, _CHROMA = (30, 90), 25  # CIELAB: neither white nor black nor grey
@@ -56,8 +57,7 @@ def dataset_colours(settings: Mapping[str, Any], names: Sequence[str]) -> np.nda
     Returns:
         (C, 3) uint8.
     """
-    facts = {**getattr(DATASETS.get(settings["type"]), "METAINFO", {}), **(settings.get("metainfo") or {})}
-    palette = facts.get("palette") or ()
+    palette = dataset_facts(settings).get("palette") or ()
     if len(palette) != len(names):
         return named_colours(names)
     own = [tuple(colour) for colour in palette]
@@ -65,6 +65,11 @@ def dataset_colours(settings: Mapping[str, Any], names: Sequence[str]) -> np.nda
     colours = np.array(own, np.uint8)
     colours[repeated] = _farthest_colours(len(repeated), (_WHITE, _BLACK, _GREY, *own))
     return colours
+
+
+def dataset_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings of a dataset say of its classes and colours, without its files."""
+    return {**getattr(DATASETS.get(settings["type"]), "METAINFO", {}), **(settings.get("metainfo") or {})}
 
 
 def save_mask(labels: np.ndarray, colours: np.ndarray, path: Path) -> None:
@@ -92,7 +97,7 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], co
     warn_of_missing(names)
     areas = np.bincount(labels.flatten(), minlength=len(names))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
-    lines = [f"{names[index]} {_percent(areas[index] / labels.size)}" for index in present]
+    lines = [f"{cut(names[index])} {_percent(areas[index] / labels.size)}" for index in present]
     width = max(map(entry_width, lines))
     height = max(len(image), len(lines) * _ROW + 2 * _MARGIN)
     picture = Image.new("RGB", (image.shape[1] + width, height), "white")

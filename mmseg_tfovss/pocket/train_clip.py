@@ -288,9 +288,9 @@ def train_clip(steps: int, scenes: int, seed: int, device: torch.device) -> tupl
         the model and its retrieval accuracy in percent.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

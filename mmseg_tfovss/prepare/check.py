@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmseg_tfovss.datasets.facts import FACTS, Facts
-from mmseg_tfovss.datasets.files import read_image, read_labels
+from mmseg_tfovss.datasets.files import check_pair, load_image, load_labels
 from mmseg_tfovss.prepare.layout import LAYOUTS, Layout
 
 
@@ -84,8 +84,8 @@ def _compare_names(layout: Layout, facts: Facts, root: Path, stems: list[str]) -
 def _check_pair(image: Path, annotation: Path, facts: Facts) -> tuple[list[int], str]:
     """The labels that occur, and what is wrong."""
     try:
-        labels = read_labels(annotation)
-        size = read_image(image).shape[:2]
+        labels, turned = load_labels(annotation)
+        pixels, orientation = load_image(image)
     except ValueError as error:
         return [], str(error)
     found = np.unique(labels).tolist()
@@ -97,9 +97,8 @@ def _check_pair(image: Path, annotation: Path, facts: Facts) -> tuple[list[int],
             found,
             f"The annotation {annotation} holds the label {foreign[0]}, outside 0 .. {facts.labels - 1}{ignored}.",
         )
-    if labels.shape != size:
-        return (
-            found,
-            f"The annotation {annotation} is {labels.shape[0]}x{labels.shape[1]} pixels, {image} {size[0]}x{size[1]}.",
-        )
+    try:
+        check_pair(image, pixels.shape, orientation, annotation, (labels, turned))
+    except ValueError as error:
+        return found, str(error)
     return found, ""

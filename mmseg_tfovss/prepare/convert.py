@@ -2,9 +2,12 @@
 
 import io
 import json
+import re
+import reprlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import cv2
 import numpy as np
@@ -12,12 +15,15 @@ import scipy.io
 from PIL import Image, ImageDraw
 
 from mmseg_tfovss.datasets.facts import VOID, VOID_16_BIT
-from mmseg_tfovss.datasets.files import decode_labels
+from mmseg_tfovss.datasets.files import MOST_PIXELS, decode_labels
 from mmseg_tfovss.datasets.twenty_seven import CITYSCAPES27_COLOURS, CITYSCAPES27_FIRST_ID, COCO27_GROUPS
 
 DATA = Path(__file__).parent / "data"
 _UNKNOWN = -1  # in a table of new labels: this old label does not occur in the official files
 _SHOWN = 5  # unknown labels named in a message
+_FARTHEST = 100_000  # pixels from the corner of an image to that of a polygon
+_RUN_LENGTHS = re.compile("[0-o]*")
+_LONGEST_RUN = 35  # bits; MOST_PIXELS has 28
 
 # COCO's raw ids 0 .. 181 are category ids minus one; these belong to categories that nobody annotated.
 _COCO_GAPS = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
@@ -131,17 +137,39 @@ def _cityscapes_drawn(content: bytes, classes: Mapping[str, int]) -> bytes:
     order = {name: label for label, name in enumerate(classes)}
     try:
         scene = json.loads(content)
-        image = Image.new("L", (scene["imgWidth"], scene["imgHeight"]), VOID)
+        image = Image.new("L", _size(scene["imgWidth"], scene["imgHeight"]), VOID)
         draw = ImageDraw.Draw(image)
         for thing in scene["objects"]:
             name = thing["label"]
             if name == "license plate" or thing.get("deleted"):
                 continue
             single = name if name == "polegroup" else name.removesuffix("group")  # the former is a class of its own
-            draw.polygon([tuple(point) for point in thing["polygon"]], fill=order.get(name, order.get(single, VOID)))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+            draw.polygon(_corners(thing["polygon"]), fill=order.get(name, order.get(single, VOID)))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the polygons cannot be read ({type(error).__name__}: {error}).") from error
     return _png(np.asarray(image))
+
+
+def _corners(polygon: object) -> list[tuple[float, float]]:
+    """A polygon's corners, which may lie a little outside the image; Pillow's drawing never ends for huge ones."""
+    try:
+        points = np.array(polygon, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        points = np.zeros(0)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.abs(points).max(initial=0) <= _FARTHEST:
+        raise ValueError(f"a polygon is not a list of points within {_FARTHEST} pixels")
+    return [(x, y) for x, y in points.tolist()]
+
+
+def _size(width: object, height: object) -> tuple[int, int]:
+    """Width and height, once they are known to be such numbers."""
+    if not (_is_count(width) and _is_count(height)) or not 0 < width * height <= MOST_PIXELS:
+        raise ValueError(f"{reprlib.repr(width)} x {reprlib.repr(height)} is no size of an image")
+    return width, height
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_PIXELS
 
 
 def context60(content: bytes) -> bytes:
@@ -157,20 +185,37 @@ def context60(content: bytes) -> bytes:
     Raises:
         ValueError: a segment of another class or size.
     """
-    record = json.loads(content)
-    size = (record["height"], record["width"])
-    labels = np.zeros(size, np.int64)
-    for segment in record["segments"]:
-        if tuple(segment["segmentation"]["size"]) != size:
-            raise ValueError(f"the segment {segment.get('id')} is {segment['segmentation']['size']}, its image {size}.")
-        lengths = run_lengths(segment["segmentation"]["counts"])
-        if min(lengths, default=0) < 0 or sum(lengths) != labels.size:
-            raise ValueError(f"the run lengths of the segment {segment.get('id')} do not fit its image of {size}.")
-        mask = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)  # column after column, beginning with "not"
-        labels[mask.reshape(size[::-1]).T] = segment["category_id"]
+    try:
+        record = json.loads(content)
+        width, height = _size(record["width"], record["height"])
+        segments = [_read_segment(segment) for segment in record["segments"]]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the segments cannot be read ({type(error).__name__}: {error}).") from error
+    labels = np.zeros((height, width), np.int16)
+    for segment in segments:
+        _paint(labels, *segment)
     table = np.full(_CONTEXT_IDS + 1, _UNKNOWN)
     table[[0, *CONTEXT59_IDS]] = np.arange(len(CONTEXT59_IDS) + 1)
     return _png(_relabel(labels, table))
+
+
+def _read_segment(segment: Mapping[str, Any]) -> tuple[str, object, object, str]:
+    """Name for messages, class, size and run lengths."""
+    mask = segment["segmentation"]
+    return reprlib.repr(segment.get("id")), segment["category_id"], mask["size"], mask["counts"]
+
+
+def _paint(labels: np.ndarray, name: str, raw: object, size: object, counts: str) -> None:
+    """Draw one segment over others, in place."""
+    if size != list(labels.shape):
+        raise ValueError(f"the segment {name} is {reprlib.repr(size)}, its image {labels.shape}.")
+    if not _is_count(raw) or raw > _CONTEXT_IDS:
+        raise ValueError(f"the annotation holds labels that the official files do not have: {reprlib.repr(raw)}.")
+    lengths = run_lengths(counts)
+    if min(lengths, default=0) < 0 or sum(lengths) != labels.size:
+        raise ValueError(f"the run lengths of the segment {name} do not fit its image of {labels.shape}.")
+    inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)  # column after column, beginning with "not"
+    labels[inside.reshape(labels.shape[::-1]).T] = raw
 
 
 def run_lengths(counts: str) -> list[int]:
@@ -183,14 +228,18 @@ def run_lengths(counts: str) -> list[int]:
         counts: the characters.
 
     Raises:
-        ValueError: the last number has no end.
+        ValueError: no such characters, a number that is longer than any image, or one that has no end.
     """
+    if not isinstance(counts, str) or not _RUN_LENGTHS.fullmatch(counts):
+        raise ValueError(f"run lengths are a text of the characters 0 to o, but got {reprlib.repr(counts)}.")
     lengths: list[int] = []
     number = shift = 0
     for character in counts:
         group = ord(character) - ord("0")
         number |= (group & 31) << shift
         shift += 5
+        if shift > _LONGEST_RUN:
+            raise ValueError("run lengths hold a number that is longer than any image.")
         if group & 32:
             continue
         if group & 16:
@@ -205,14 +254,15 @@ def run_lengths(counts: str) -> list[int]:
 def context459(content: bytes) -> bytes:
     """``LabelMap`` (1 .. 459, 0 = none) of a MATLAB file to a 16-bit TIFF with 0 .. 458, and 65535 for none."""
     try:
-        labels = np.asarray(scipy.io.loadmat(io.BytesIO(content))["LabelMap"])
-    # scipy signals damage with many exception types, depending on where it is.
+        labels = np.asarray(scipy.io.loadmat(io.BytesIO(content), variable_names=["LabelMap"])["LabelMap"])
+    # scipy signals damage with many exception types, depending on where it is. Or a signal ends the process (jobs.py).
     except Exception as error:
         raise ValueError(f"the MATLAB file has no readable LabelMap ({type(error).__name__}: {error}).") from error
-    if labels.ndim != 2 or not np.array_equal(labels, labels.astype(np.int64)):
+    whole = labels.dtype.kind in "ui" or (labels.dtype.kind == "f" and np.array_equal(labels, np.trunc(labels)))
+    if labels.ndim != 2 or not labels.size or not whole:
         raise ValueError(f"LabelMap is no map of class ids: {labels.dtype} of shape {labels.shape}.")
     table = np.concatenate([[VOID_16_BIT], np.arange(_CONTEXT_IDS)])
-    return _tiff(_relabel(labels.astype(np.int64), table))
+    return _tiff(_relabel(labels, table))
 
 
 def ade847_labels(content: bytes) -> bytes:
@@ -267,7 +317,7 @@ def _coco_table() -> np.ndarray:
 
 def _relabel(labels: np.ndarray, table: np.ndarray) -> np.ndarray:
     outside = (labels < 0) | (labels >= len(table))
-    new = table[np.where(outside, 0, labels)]
+    new = table[np.where(outside, 0, labels).astype(np.int64)]
     wrong = np.unique(labels[outside | (new == _UNKNOWN)])
     if len(wrong):
         named = ", ".join(str(label) for label in wrong[:_SHOWN])
@@ -281,11 +331,18 @@ def _relabel(labels: np.ndarray, table: np.ndarray) -> np.ndarray:
 def _colours(content: bytes, kind: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if kind == "annotation" and image.mode != "RGB":
-                raise ValueError(f"the annotation has the colour mode {image.mode}; expected RGB.")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+        image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        pixels = image.width * image.height
+    # Pillow signals damage with many exception types, depending on where it is.
+    except Exception as error:
+        raise ValueError(f"the {kind} cannot be decoded: it is damaged, or neither JPEG nor PNG.") from error
+    if pixels > MOST_PIXELS:
+        raise ValueError(f"the {kind} has {image.width} x {image.height} pixels, more than any official one.")
+    if kind == "annotation" and image.mode != "RGB":
+        raise ValueError(f"the annotation has the colour mode {image.mode}; expected RGB.")
+    try:
+        return np.asarray(image.convert("RGB"))
+    except Exception as error:  # as above
         raise ValueError(f"the {kind} cannot be decoded: {error}.") from error
 
 

@@ -58,14 +58,15 @@ class Layout:
         """Names of the annotations that are there."""
         return _stems_in(root / self.folder / self.labels, self.label_suffix)
 
-    def complete(self, root: Path, images: int) -> bool:
-        """Whether that many images and all their annotations exist."""
+    def complete(self, root: Path, images: int | None) -> bool:
+        """Whether that many images (None: any number but zero) and all their annotations exist."""
         try:
             stems = self.stems(root)
         except (FileNotFoundError, ValueError):
             return False
         paths = (path for stem in stems for path in (self.image(root, stem), self.label(root, stem)))
-        return len(stems) == images and all(path.is_file() for path in paths)
+        counted = bool(stems) if images is None else len(stems) == images
+        return counted and all(path.is_file() for path in paths)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_tfovss.cli import printable
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -75,13 +76,12 @@ class Timing:
 
 
 @torch.inference_mode()
-def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransform, repeats: int) -> Timing:
+def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
     """Time a method on one image, stage by stage; the first, unmeasured pass warms up.
 
     Args:
         model: on its device.
         path: image file.
-        resize: of :func:`mmseg_tfovss.engine.single.config_resize`, or a short side in pixels.
         repeats: measured passes (>= 1); the median is reported.
     """
     device = model.decode_head.query_class.device
@@ -96,7 +96,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, resize: int | BaseTransfo
         for _ in range(repeats + 1):
             steps.start()
             clock = Clock(device)
-            original, image = load_image(model, path, resize)
+            original, image = load_image(model, path)
             clock.lap("load")
             meta = {"ori_shape": original.shape[:2], "img_path": str(path)}
             [assembly] = model.inference([image], [meta])
@@ -183,7 +183,7 @@ def make_noise_image(path: Path, size: Sequence[int]) -> Path:
 
 def benchmark_table(title: str, timings: Mapping[str, Timing]) -> Table:
     """One column per precision; labels are compared with the first one's."""
-    table = Table(title=title)
+    table = Table(title=Text(printable(title)))
     table.add_column("")
     for precision in timings:
         table.add_column(precision, justify="right")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 from rich.table import Table
+from rich.text import Text
 
+from mmseg_tfovss.cli import printable
 from mmseg_tfovss.profiling.benchmark import COMPONENTS, Timing
 from mmseg_tfovss.whole_file import whole_file
 
@@ -87,7 +89,7 @@ def complexity_table(rows: Sequence[Row]) -> Table:
     for column in rows[0]:
         table.add_column(column, justify="right" if column in _FORMATS else "left")
     for row in rows:
-        table.add_row(*(_cell(column, value) for column, value in row.items()))
+        table.add_row(*(Text(printable(_cell(column, value))) for column, value in row.items()))
     return table
 
 

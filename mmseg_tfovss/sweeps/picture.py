@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.sweeps.values import option_label, value_label
 
 PICTURE_NAME = "sweep.png"
@@ -46,17 +47,17 @@ def _draw_line(option: str, values: Sequence[object], scores: np.ndarray, score:
             f"{value:.2f}", (place, value), (0, 8), textcoords="offset points", ha="center", fontsize=9
         )
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # the line may pass behind
-    axis.set_xticks(range(len(values)), [value_label(value) for value in values])
+    axis.set_xticks(range(len(values)), [_text(value_label(value)) for value in values])
     axis.margins(x=0.08, y=0.2)
     axis.grid(axis="y", alpha=0.3)
-    axis.set(xlabel=option_label(option), ylabel=f"{score} (%)")
+    axis.set(xlabel=_text(option_label(option)), ylabel=f"{score} (%)")
     _set_title(axis, title)
     return figure
 
 
 def _draw_bars(option: str, values: Sequence[object], scores: np.ndarray, score: str, title: str) -> Figure:
     """Lying bars, so that long names can be read; the first one is on top."""
-    labels = [value_label(value) for value in values]
+    labels = [_text(value_label(value)) for value in values]
     figure = _figure(max(5.0, 3.5 + _LETTER * max(map(len, labels))), max(2.0, 0.36 * len(labels) + 1.0))
     axis = figure.subplots()
     lengths = np.nan_to_num(scores)
@@ -67,14 +68,14 @@ def _draw_bars(option: str, values: Sequence[object], scores: np.ndarray, score:
     axis.set_yticks(range(len(labels)), labels)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    axis.set(xlabel=f"{score} (%)", ylabel=option_label(option))
+    axis.set(xlabel=f"{score} (%)", ylabel=_text(option_label(option)))
     _set_title(axis, title)
     return figure
 
 
 def _draw_heat_map(swept: Mapping[str, Sequence[object]], scores: np.ndarray, score: str, title: str) -> Figure:
     (down, rows), (across, columns) = swept.items()
-    row_labels, column_labels = ([value_label(value) for value in values] for values in (rows, columns))
+    row_labels, column_labels = ([_text(value_label(value)) for value in values] for values in (rows, columns))
     width = max(_CELL[0], 0.11 * max(map(len, column_labels)))
     margin = 2.2 + max(0.0, _LETTER * (max(map(len, row_labels)) - 8))
     figure = _figure(max(4.5, width * len(columns) + margin), max(2.6, _CELL[1] * len(rows) + 1.4))
@@ -84,7 +85,7 @@ def _draw_heat_map(swept: Mapping[str, Sequence[object]], scores: np.ndarray, sc
     picture = axis.imshow(scores, cmap="viridis", aspect="auto")
     axis.set_xticks(range(len(columns)), column_labels)
     axis.set_yticks(range(len(rows)), row_labels)
-    axis.set(xlabel=option_label(across), ylabel=option_label(down))
+    axis.set(xlabel=_text(option_label(across)), ylabel=_text(option_label(down)))
     for (row, column), value in np.ndenumerate(scores):
         colour = "white" if value < low + _DARK * (high - low) else "black"
         weight = "bold" if value == high else "normal"
@@ -102,4 +103,9 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _set_title(axis: Axes, title: str) -> None:
-    axis.set_title(title, fontsize=10, wrap=True)
+    axis.set_title(_text(title), fontsize=10, wrap=True)
+
+
+def _text(text: str) -> str:
+    """Text that matplotlib draws as it is: it would read what stands between two dollars as mathematics."""
+    return one_line(text).replace("$", r"\$")

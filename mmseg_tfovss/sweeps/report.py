@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.sweeps.picture import PICTURE_NAME, draw_sweep
 from mmseg_tfovss.sweeps.table import CONFIG, DATASET, ERROR, MARKDOWN_NAME, Row, to_markdown
 from mmseg_tfovss.sweeps.values import value_label
@@ -68,5 +69,5 @@ def best_lines(rows: Sequence[Row], swept: Mapping[str, Sequence[object]]) -> li
         best = max((row for row in finished if row.get(DATASET, "") == dataset), key=lambda row: float(row[_SCORE]))
         values = ", ".join(f"{key}={best[key]}" for key in (CONFIG, *swept) if key in best)
         where = f" on {dataset}" if dataset else ""
-        lines.append(f"Best {_SCORE}{where}: {float(best[_SCORE]):.2f} with {values}")
+        lines.append(one_line(f"Best {_SCORE}{where}: {float(best[_SCORE]):.2f} with {values}"))
     return lines

@@ -25,6 +25,7 @@ from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.leaderboard.write import SCORES
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.stages import Assembly
@@ -122,7 +123,7 @@ class _Table:
         text = sentence(error)
         if not isinstance(error, ValueError | OSError):
             text = f"{type(error).__name__}: {text}"
-        _logger.warning("warning: failed: %s", text if str(trial) in text else f"{trial}: {text}")
+        _logger.warning("warning: failed: %s", one_line(text if str(trial) in text else f"{trial}: {text}"))
         self.add(trial, {ERROR: text.removeprefix(f"{trial}: ")})
 
     def rows(self) -> list[Row]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from mmseg_tfovss.leaderboard.plain import csv_cell, escape_markdown
 from mmseg_tfovss.leaderboard.write import POCKET_NOTE, SCORES
 from mmseg_tfovss.whole_file import whole_file
 
@@ -32,7 +33,10 @@ def adopt_rows(path: Path, header: Sequence[str], hashes: Sequence[str]) -> dict
     found: dict[str, Row] = {}
     for table in sorted(path.parent.glob(f"{path.stem}*{path.suffix}")):
         rows = _read_rows(table)
-        wanted = [row for row in rows if list(row) == list(header) and row[HASH] in hashes]
+        wanted = [
+            dict(zip(header, row.values(), strict=True)) for row in rows if list(row) == list(map(csv_cell, header))
+        ]
+        wanted = [row for row in wanted if row[HASH] in hashes]
         found.update({row[HASH]: row for row in wanted if not row.get(ERROR)})
         if table == path and len(wanted) < max(1, len(rows)):
             _rename(path)
@@ -42,11 +46,14 @@ def adopt_rows(path: Path, header: Sequence[str], hashes: Sequence[str]) -> dict
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write the table: it is there completely or as it was."""
+    """Write the table: it is there completely or as it was.
+
+    Every cell is one printable line, and text that a spreadsheet would take for a formula has an apostrophe before it;
+    numbers stay numbers, see :func:`~mmseg_tfovss.leaderboard.plain.csv_cell`.
+    """
+    lines = [header, *([row[name] for name in header] for row in rows)]
     with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, header, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+        csv.writer(file, lineterminator="\n").writerows([list(map(csv_cell, line)) for line in lines])
 
 
 def to_markdown(rows: Sequence[Row], title: str) -> str:
@@ -61,7 +68,7 @@ def to_markdown(rows: Sequence[Row], title: str) -> str:
     columns = [column for column in rows[0] if column not in hidden]
     numbers = {*SCORES, "images"}
     parts = [
-        f"# {title}\n",
+        f"# {escape_markdown(title)}\n",
         _table(columns, numbers, [[_cell(row, column, best) for column in columns] for row in rows]),
     ]
     if len({row.get(DATASET) for row in rows}) > 1:
@@ -73,7 +80,8 @@ def to_markdown(rows: Sequence[Row], title: str) -> str:
 
 def _table(columns: Sequence[str], numbers: Collection[str], lines: Iterable[Sequence[str]]) -> str:
     rule = ["---:" if column in numbers else "---" for column in columns]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, rule, *lines))
+    head = list(map(escape_markdown, columns))
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
 
 
 def _side_by_side(rows: Sequence[Row]) -> str:
@@ -82,7 +90,7 @@ def _side_by_side(rows: Sequence[Row]) -> str:
     names = [column for column in rows[0] if column not in (DATASET, *SCORES, "images", ERROR, HASH)]
     scores: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for row in rows:
-        key = tuple(row[name].replace("|", "\\|") for name in names)
+        key = tuple(escape_markdown(row[name]) for name in names)
         if row["mIoU"]:
             scores[key][row[DATASET]] = float(row["mIoU"])
     for found in scores.values():
@@ -109,7 +117,7 @@ def _best_scores(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
 def _cell(row: Row, column: str, best: dict[tuple[str, str], float]) -> str:
     text = row[column]
     if column not in SCORES:
-        return text.replace("|", "\\|")
+        return escape_markdown(text)
     return _number(float(text) if text else None, best[row.get(DATASET, ""), column])
 
 

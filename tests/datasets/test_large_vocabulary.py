@@ -7,9 +7,9 @@ from mmseg.datasets import PascalVOCDataset
 from PIL import Image
 
 from mmseg_tfovss.datasets import ADE20K847Dataset, PascalContext459Dataset
-from mmseg_tfovss.datasets.large_vocabulary import pascal_colours
 from mmseg_tfovss.datasets.transforms import LoadImage, LoadLabels
 from mmseg_tfovss.evaluation import SegmentationMetric
+from mmseg_tfovss.ops.colours import pascal_colours
 from mmseg_tfovss.vocabulary import load_vocabulary
 
 BOTH = pytest.mark.parametrize(

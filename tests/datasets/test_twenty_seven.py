@@ -197,7 +197,7 @@ def test_words_of_cityscapes27_are_the_official_names_but_for_one():
 def test_config_of_cliptrase(key, short_side, beside):
     path = ROOT / f"configs/cliptrase/cliptrase_vit-b16_{key}.py"
     config = load_config(path)
-    assert (config.protocol, config.short_side, config.dataset) == ("unified", short_side, key)
+    assert (config.protocol, config.model.short_side, config.dataset) == ("unified", short_side, key)
     assert (config.model.type, config.model.eps, config.model.min_samples) == ("CLIPtrase", 0.7, 3)
     assert config.model.decode_head.vocabulary == key
     assert config.model.test_cfg.to_dict() == {"mode": "slide", "crop_size": 224, "stride": 112}

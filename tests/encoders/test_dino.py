@@ -240,3 +240,13 @@ def test_dslo_labels_with_each_graph(kind, build_method):
     image = torch.randn(3, 32, 48, generator=torch.Generator().manual_seed(0))
     assert model.predict([image])[0].pred_sem_seg.data.shape == (1, 32, 48)
     assert model.graph.name == str(kind[1])
+
+
+def test_other_channels_are_refused_before_they_run(kind, tmp_path):
+    graph, _, _, _, network = kind
+    config = type(network.config)(**network.config.to_dict() | {"num_channels": 4})
+    extra = {"add_pooling_layer": False} if graph is DINO else {}
+    type(network)(config, **extra).save_pretrained(tmp_path / "four")
+    message = r"^model\.graph\.pretrained: .*four is a DINO.* of another shape \(.*num_channels 4, but it must be 3\)"
+    with pytest.raises(ValueError, match=message):
+        graph(str(tmp_path / "four"))

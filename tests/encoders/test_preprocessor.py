@@ -1,8 +1,14 @@
 """From BGR bytes to CLIP's normalised RGB."""
 
+import numpy as np
+import pytest
 import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.encoders import CLIPPreprocessor
+from mmseg_tfovss.encoders.image_size import cut_centre_square_labels, resize_short_side
+from mmseg_tfovss.encoders.preprocessor import OPENAI_MEAN, OPENAI_STD
 from mmseg_tfovss.registry import MODELS
 
 
@@ -21,14 +27,73 @@ def test_black_and_white_are_clips():
         torch.testing.assert_close(found.flatten(), (grey / 255 - mean) / std, atol=1e-4, rtol=0)
 
 
-def test_images_keep_their_sizes_and_samples_pass_through():
+def test_images_without_a_short_side_keep_their_sizes():
     images = [torch.zeros(3, 4, 5, dtype=torch.uint8), torch.zeros(3, 7, 2, dtype=torch.uint8)]
-    samples = [object(), object()]
-    found = CLIPPreprocessor()({"inputs": images, "data_samples": samples})
+    found = CLIPPreprocessor()({"inputs": images})
     assert [tuple(image.shape) for image in found["inputs"]] == [(3, 4, 5), (3, 7, 2)]
-    assert all(one is two for one, two in zip(found["data_samples"], samples, strict=True))
+    assert [tuple(sample.ori_shape) for sample in found["data_samples"]] == [(4, 5), (7, 2)]
     assert images[0].dtype == torch.uint8
     assert not images[0].any()
+
+
+def sample(height, width, labels=None, path="a.png"):
+    made = SegDataSample(metainfo={"ori_shape": (height, width), "img_path": path})
+    if labels is not None:
+        made.gt_sem_seg = PixelData(data=labels[None])
+    return made
+
+
+def noise(height, width):
+    return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_short_side_resizes_images_and_leaves_labels():
+    images, labels = [noise(40, 60), noise(30, 20)], [torch.ones(40, 60).long(), torch.ones(30, 20).long()]
+    samples = [sample(40, 60, labels[0]), sample(30, 20, labels[1])]
+    found = CLIPPreprocessor(short_side=10)({"inputs": images, "data_samples": samples})
+    assert [tuple(image.shape) for image in found["inputs"]] == [(3, 10, 15), (3, 15, 10)]
+    assert [tuple(one.ori_shape) for one in found["data_samples"]] == [(40, 60), (30, 20)]
+    assert [tuple(one.gt_sem_seg.shape) for one in found["data_samples"]] == [(40, 60), (30, 20)]
+    resized = resize_short_side(images[0].permute(1, 2, 0).numpy(), 10)
+    [plain] = CLIPPreprocessor()({"inputs": [torch.from_numpy(resized).permute(2, 0, 1)]})["inputs"]
+    assert torch.equal(found["inputs"][0], plain)
+
+
+def test_the_centre_square_is_cut_out_of_image_and_labels():
+    labels = torch.arange(40 * 60).view(40, 60)
+    given = sample(40, 60, labels)
+    found = CLIPPreprocessor(short_side=10, centre_square=True)({"inputs": [noise(40, 60)], "data_samples": [given]})
+    [cut] = found["data_samples"]
+    assert tuple(found["inputs"][0].shape) == (3, 10, 10)
+    assert tuple(cut.ori_shape) == (10, 10)
+    assert np.array_equal(cut.gt_sem_seg.data[0].numpy(), cut_centre_square_labels(labels.numpy(), 10))
+    assert tuple(given.ori_shape) == (40, 60)  # whose it is, it stays
+    assert torch.equal(given.gt_sem_seg.data[0], labels)
+
+
+def test_an_image_that_a_pipeline_has_resized_is_refused():
+    with pytest.raises(ValueError, match=r"image a\.png of 40x60 pixels .* comes as 20x30, but the model resizes it"):
+        CLIPPreprocessor(short_side=10)({"inputs": [noise(20, 30)], "data_samples": [sample(40, 60)]})
+
+
+def test_statistics_follow_the_weights_unless_they_are_given():
+    half = (0.5, 0.5, 0.5)
+    preprocessor = CLIPPreprocessor()
+    before = preprocessor.mean.clone()
+    preprocessor.follow(OPENAI_MEAN, OPENAI_STD)
+    assert torch.equal(preprocessor.mean, before)  # rounded as in the field
+    preprocessor.follow(half, half)
+    assert preprocessor.mean.flatten().tolist() == preprocessor.std.flatten().tolist() == [127.5] * 3
+    given = CLIPPreprocessor(mean=(1, 2, 3))
+    given.follow(half, half)
+    assert given.mean.flatten().tolist() == [1, 2, 3]
+    assert given.std.flatten().tolist() == [127.5] * 3
+
+
+@pytest.mark.parametrize("mean", [(1, 2), "abc", (1, 2, "3"), 5, (-1, 0, 0)])
+def test_statistics_are_three_numbers(mean):
+    with pytest.raises(ValueError, match=r"model\.data_preprocessor\.mean must be three numbers"):
+        CLIPPreprocessor(mean=mean)
 
 
 def test_follows_the_dtype_of_the_model():

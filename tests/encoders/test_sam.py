@@ -367,3 +367,19 @@ def test_damaged_folder_is_named_in_one_sentence(damage, copied):
 def test_prompt_batch_out_of_range_is_named(value, tiny_sam):
     with pytest.raises(ValueError, match=rf"model\.sam\.prompt_batch must be at least 1, but got {value!r}"):
         SAM(str(tiny_sam), prompt_batch=value)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "why"),
+    [
+        ("prompt_encoder_config", {"image_size": 32}, "prompt_encoder_config.image_size 32, but it must be 64"),
+        ("prompt_encoder_config", {"image_size": 128, "patch_size": 16}, "image_size 128, but it must be 64"),
+        ("vision_config", {"num_channels": 4}, "num_channels 4, but it must be 3"),
+    ],
+)
+def test_parts_that_do_not_fit_each_other_are_refused(part, changes, why, tmp_path):
+    settings = new_tiny_sam().config.to_dict()
+    settings[part] |= changes
+    SamModel(SamConfig(**settings)).save_pretrained(tmp_path / "sam")
+    with pytest.raises(ValueError, match=rf"^model\.sam\.pretrained: .* is a SAM of another shape .*{why}\): take one"):
+        SAM(str(tmp_path / "sam"))

@@ -443,3 +443,40 @@ def test_only_the_needed_files_are_downloaded(tiny_sd, monkeypatch):
     assert all(map(wanted, files))
     for name in ("v2-1_512-ema-pruned.ckpt", "unet/diffusion_pytorch_model.bin", "vae/model.fp16.safetensors"):
         assert not wanted(name)
+
+
+def _remade(folder, part, **changes):
+    """Another network in place of a part: the same with other settings, and random weights."""
+    import diffusers
+    import transformers
+
+    if part == "text_encoder":
+        config = transformers.CLIPTextConfig.from_pretrained(folder / part).to_dict() | changes
+        transformers.CLIPTextModel(transformers.CLIPTextConfig(**config)).save_pretrained(folder / part)
+        return
+    kind = {"vae": diffusers.AutoencoderKL, "unet": diffusers.UNet2DConditionModel}[part]
+    kind.from_config({**kind.load_config(folder / part), **changes}).save_pretrained(folder / part)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "why"),
+    [
+        ("unet", {"in_channels": 9}, r"takes 9 channels \(an inpainting model\), but its VAE makes latents of 4"),
+        ("unet", {"in_channels": 8}, r"takes 8 channels \(a model that edits images\)"),
+        ("unet", {"in_channels": 5}, r"takes 5 channels \(with depth\)"),
+        ("unet", {"in_channels": 3}, "its UNet takes 3 channels, but its VAE makes latents of 4"),
+        ("unet", {"out_channels": 8}, "its UNet gives 8 channels for 4"),
+        ("unet", {"cross_attention_dim": 24}, "reads prompts of width 24, but its text encoder has 16"),
+        ("unet", {"num_class_embeds": 10}, "another kind: num_class_embeds is 10"),
+        ("unet", {"class_embed_type": "timestep"}, "another kind: class_embed_type is 'timestep'"),
+        ("unet", {"addition_embed_type": "text"}, "another kind: addition_embed_type is 'text'"),
+        ("unet", {"only_cross_attention": True}, "another kind: only_cross_attention is True"),
+        ("vae", {"latent_channels": 16}, "its UNet takes 4 channels, but its VAE makes latents of 16"),
+        ("vae", {"in_channels": 1}, "its VAE takes images of 1 channels, not 3"),
+        ("text_encoder", {"hidden_size": 8}, "reads prompts of width 16, but its text encoder has 8"),
+    ],
+)
+def test_parts_of_other_kinds_are_refused_before_they_run(part, changes, why, copied):
+    _remade(copied, part, **changes)
+    with pytest.raises(ValueError, match=rf"^model\.graph\.pretrained: .*copied is not a text-to-image .*{why}.*: "):
+        StableDiffusion(str(copied))

@@ -12,7 +12,7 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 
 from mmseg_tfovss.encoders import weights
-from mmseg_tfovss.encoders.weight_files import read_state_dict
+from mmseg_tfovss.encoders.weight_files import as_float32, read_weights
 from mmseg_tfovss.encoders.weights import load_clip
 from tests import mini
 
@@ -140,18 +140,53 @@ def test_local_files_have_quick_gelu_unless_told(arch, quick_gelu, expected, min
         assert {isinstance(block.mlp.gelu, QuickGELU) for block in tower.resblocks} == {expected}
 
 
-def test_a_given_architecture_is_filled_from_the_file(mini_clip, mini_arch, mini_hash, caplog):
-    with caplog.at_level(logging.INFO):
-        loaded = load_clip(mini_arch, str(mini_clip))
+def test_a_given_architecture_is_filled_from_the_file(mini_clip, mini_arch, mini_hash):
+    loaded = load_clip(mini_arch, str(mini_clip))
     assert (loaded.weights_hash, loaded.name) == (mini_hash, "mini-ViT/mini.pt")
-    assert "QuickGELU assumed" in caplog.text
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch):
+    monkeypatch.setattr(weights, "_warned", set())
+
+
+@pytest.mark.parametrize("arch", ["auto", "mini-ViT"])
+def test_assumed_quick_gelu_is_said_once_and_kept(arch, mini_clip, mini_arch, caplog):
+    loaded = [load_clip(arch, str(mini_clip)) for _ in range(2)]
+    assert [one.assumptions for one in loaded] == [("QuickGELU for mini.pt",)] * 2
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"warning: {mini_clip} does not say its activation: QuickGELU assumed")
+
+
+@pytest.mark.parametrize("quick_gelu", [True, False])
+def test_a_stated_activation_is_no_assumption(quick_gelu, mini_clip, caplog):
+    assert load_clip("auto", str(mini_clip), quick_gelu=quick_gelu).assumptions == ()
+    assert not caplog.records
+
+
+def test_bundled_random_and_quick_architectures_assume_nothing(mini_clip, mini_arch, monkeypatch, caplog):
+    assert load_clip("auto", "pocket").assumptions == ()
+    assert load_clip(mini_arch, None).assumptions == ()
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "mini-ViT-quickgelu", mini.CONFIG | {"quick_gelu": True})
+    loaded = load_clip("mini-ViT-quickgelu", str(mini_clip))
+    assert loaded.assumptions == ()
+    assert isinstance(loaded.model.transformer.resblocks[0].mlp.gelu, QuickGELU)
+    with pytest.raises(ValueError, match=r"quick_gelu=False contradicts .*-quickgelu': take .* 'mini-ViT', or leave"):
+        load_clip("mini-ViT-quickgelu", str(mini_clip), quick_gelu=False)
+    assert not caplog.records
 
 
 @pytest.fixture
 def registered(mini_clip, mini_arch, monkeypatch):
     """The mini CLIP's file as one that open_clip's registry names by its sha256, as it does OpenAI's."""
     digest = hashlib.sha256(mini_clip.read_bytes()).hexdigest()
-    tags = {"openai": {"url": f"https://openaipublic.example/models/{digest}/mini.pt"}, "other": {"url": "x/other.pt"}}
+    own = {
+        "url": f"https://openaipublic.example/models/{digest}/mini.pt",
+        "mean": (0.1, 0.2, 0.3),
+        "std": (0.4, 0.5, 0.6),
+    }
+    tags = {"openai": own, "other": {"url": "x/other.pt"}}
     for name in (mini_arch, f"{mini_arch}-quickgelu"):
         monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tags)
     monkeypatch.setattr(weights, "_SMALLEST_ORIGINAL", 0)
@@ -163,6 +198,9 @@ def test_the_original_file_has_the_name_of_its_tag_whatever_it_is_called(arch, r
     (tmp_path / "renamed.pt").symlink_to(registered)
     loaded = load_clip(arch, str(tmp_path / "renamed.pt"))
     assert (loaded.name, loaded.weights_hash) == ("mini-ViT/openai", mini_hash)
+    assert loaded.assumptions == ()  # the tag says it: GELU, as it has no "quick_gelu"
+    assert not isinstance(loaded.model.transformer.resblocks[0].mlp.gelu, QuickGELU)
+    assert (loaded.mean, loaded.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
 def test_other_files_keep_their_name(registered, mini_state, monkeypatch, tmp_path):
@@ -254,7 +292,7 @@ def test_dictionary_of_something_else_is_named(content, tmp_path):
 @pytest.mark.parametrize("content", [{}, {"fc.weight": torch.zeros(3)}], ids=["empty", "another network"])
 def test_another_network_is_named(content, tmp_path):
     torch.save(content, tmp_path / "clip.pt")
-    with pytest.raises(ValueError, match=r"does not hold a CLIP ViT in OpenAI's or open_clip's key layout"):
+    with pytest.raises(ValueError, match=r"does not hold a CLIP ViT in the key layout of OpenAI"):
         load_clip("auto", str(tmp_path / "clip.pt"))
 
 
@@ -370,8 +408,9 @@ def test_folder_of_the_same_name_does_not_hide_a_tag(empty_hub, monkeypatch, tmp
         load_clip("ViT-B-16", "openai")
 
 
-def test_read_state_dict_drops_what_is_no_tensor(tmp_path):
+def test_reading_keeps_what_is_there_and_makes_it_float32(tmp_path):
     torch.save({"a": torch.ones(2), "b": 3, "module.c": torch.zeros(1).half()}, tmp_path / "x.pt")
-    state = read_state_dict(tmp_path / "x.pt")
-    assert set(state) == {"a", "c"}
-    assert state["c"].dtype == torch.float32
+    content = read_weights(tmp_path / "x.pt")
+    assert set(content) == {"a", "b", "module.c"}
+    found = as_float32({"c": content["module.c"]}, tmp_path / "x.pt")
+    assert found["c"].dtype == torch.float32

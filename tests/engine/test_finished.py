@@ -93,6 +93,16 @@ def test_files_that_the_config_names(made, name):
     assert is_finished(made)
 
 
+def test_a_config_that_appears_beside_the_weights(made):
+    config = made[1] / "open_clip_config.json"
+    assert not config.exists()
+    assert is_finished(made)
+    config.write_text("{}")
+    assert not is_finished(made)
+    config.unlink()
+    assert is_finished(made)
+
+
 def test_files_that_the_method_found_by_itself(made):
     file = made[1] / "work/result.json"
     text = file.read_text()

@@ -30,8 +30,8 @@ def test_settings_are_named_one_by_one(parts):
     before = run_identity(*parts)
     config.model.pamr_steps = 3
     config.model.test_cfg.stride = 8
-    config.test_dataloader.dataset.pipeline[1].short_side = 100
-    names = {"model.pamr_steps", "model.test_cfg.stride", "test_dataloader.dataset.pipeline.1.short_side"}
+    config.model.short_side = 100
+    names = {"model.pamr_steps", "model.test_cfg.stride", "model.short_side"}
     assert changed(parts, before) == names
     assert before["model.test_cfg.stride"] == "16"
 

@@ -2,10 +2,13 @@
 
 import errno
 import os
+import re
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 from mmseg_tfovss.engine import loop as loop_module
@@ -14,7 +17,8 @@ from mmseg_tfovss.engine.peers import PeerError, Peers
 from mmseg_tfovss.engine.signals import StoppedError
 from mmseg_tfovss.evaluation import SegmentationMetric, metric
 from mmseg_tfovss.registry import METRICS
-from tests.engine.fakes import FakeImages, scores_of
+from mmseg_tfovss.vocabulary.classes import parse_classes
+from tests.engine.fakes import CLASSES, FakeImages, scores_of
 
 
 @pytest.fixture
@@ -230,3 +234,23 @@ def test_metrics_that_cannot_be_resumed_are_refused(session):
     built = [METRICS.build({"type": "SegmentationMetric"}), METRICS.build({"type": "mmseg.IoUMetric"})]
     with pytest.raises(ValueError, match="must be one SegmentationMetric"):
         session(evaluator=Evaluator(built))
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "message"),
+    [
+        (("a", "c", "b", "d", "e"), {}, "class 1 of the dataset is 'b', but line 2 of words.txt is 'c'"),
+        (("a", "b"), {}, "words.txt has 2 classes, but the dataset FakeImages has 5"),
+        (CLASSES, {"prob_threshold": 0.1}, 'class 0 of the dataset FakeImages is "a": set it to 0'),
+        (CLASSES, {"area_threshold": 0.1}, "area_threshold=0.1 makes class 0 the background"),
+    ],
+)
+def test_words_that_are_not_the_datasets_are_refused(words, settings, message, session, fake_runner, monkeypatch):
+    """By MMEngine's own runner too, which knows no check before the run."""
+    head = SimpleNamespace(vocabulary=parse_classes(words, "words.txt"), **settings)
+    monkeypatch.setattr(fake_runner.model, "decode_head", head, raising=False)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        session().run()
+    if len(words) == len(CLASSES):
+        monkeypatch.setattr(fake_runner, "cfg", Config({**fake_runner.cfg, "force_vocabulary": True}))
+        session().begin()

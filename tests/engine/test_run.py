@@ -70,6 +70,7 @@ def test_result_has_every_key_and_right_counts(config):
     assert 0 < result["metrics"]["mIoU"] < 100
     assert result["seconds_per_image"] > 0
     assert result["backbone"].endswith("/mini.pt")
+    assert result["assumptions"] == ["QuickGELU for mini.pt"]
     assert result["overrides"] == {
         "model.decode_head.templates": "photo",
         "model.test_cfg.crop_size": "32",
@@ -152,6 +153,23 @@ def test_image_without_annotation_is_refused_before_the_run(config, voc):
         check_run(config)
 
 
+def test_labels_that_are_jpeg_inside_are_refused_whatever_their_name(config, voc):
+    with Image.open(voc / "SegmentationClass/1.png") as labels:
+        labels.copy().save(voc / "SegmentationClass/1.png", "JPEG")
+    with pytest.raises(ValueError, match=r"1\.png is in the format JPEG, whatever its name ends in"):
+        run_test(config)
+    assert not (Path(config.work_dir) / "result.json").exists()
+
+
+def test_chosen_images_are_recorded_as_another_set(config):
+    every = run_test(config)
+    config.test_dataloader.dataset.indices = [0, 2]
+    two = run_test(config)
+    assert (every["num_images"], two["num_images"]) == (3, 2)
+    assert every["dataset_hash"] != two["dataset_hash"]
+    assert every["config_hash"] != two["config_hash"]
+
+
 def test_annotation_of_another_size_is_refused(config, voc):
     cv2.imwrite(str(voc / "SegmentationClass/0.png"), np.zeros((5, 5), np.uint8))
     with pytest.raises(ValueError, match=r"0\.png is 5x5 pixels, but its image .* is 40x60"):
@@ -168,8 +186,39 @@ def test_missing_data_root_and_list_are_named(config, voc):
 
 
 def test_vocabulary_must_fit_the_dataset(config):
-    config.model.decode_head.vocabulary = "voc20"
+    config.model.decode_head.update(vocabulary="voc20", prob_threshold=0, area_threshold=0)
     with pytest.raises(ValueError, match="voc20 has 20 classes, but the dataset voc21 has 21"):
+        check_run(config)
+
+
+def write_words(config, folder, names):
+    path = folder / "words.txt"
+    path.write_text("\n".join(names))
+    config.model.decode_head.vocabulary = str(path)
+
+
+def test_words_in_another_order_are_refused_unless_forced(config, tmp_path):
+    names = [*load_vocabulary("voc21_clearclip").names]
+    write_words(config, tmp_path, [*names[:3], *names[4:], names[3]])
+    message = r"class 3 of the dataset is 'bird', but line 4 of .*words\.txt is 'ship'; 'bird' is at line 21\."
+    with pytest.raises(ValueError, match=message):
+        check_run(config)
+    config.force_vocabulary = True
+    check_run(config)
+    config.force_vocabulary = 1
+    with pytest.raises(ValueError, match="force_vocabulary must be True or False, but got 1"):
+        check_run(config)
+
+
+def test_thresholds_need_a_background(config, tmp_path):
+    config.model.decode_head.vocabulary = "voc20"  # of the same classes but for the background
+    with pytest.raises(ValueError, match=r"prob_threshold=0\.1 makes class 0 the background, but class 0 of voc20 is"):
+        check_run(config)
+    write_words(config, tmp_path, ["thing", *load_vocabulary("voc21").names[1:]])
+    check_run(config)
+    config.test_dataloader.dataset.metainfo = {"classes": ("aeroplane", "bicycle")}
+    write_words(config, tmp_path, ["aeroplane", "bicycle"])
+    with pytest.raises(ValueError, match=r"class 0 of the dataset voc21 is \"aeroplane\": set it to 0"):
         check_run(config)
 
 

@@ -31,11 +31,12 @@ def test_nothing_counted_is_an_error():
 
 
 def test_images_without_label_count_as_images_only():
-    evaluator = CLIPtraseMetric()
+    evaluator = CLIPtraseMetric(relabel={255: 1}, unlabelled=[0, 255])
     evaluator.dataset_meta = {"classes": ("a", "b")}
     ones = torch.ones(2, 2, dtype=torch.int64)
-    labelled, unlabelled = sample(ones, ones), {**sample(1 - ones, ones), "labelled": False}
-    evaluator.process(None, [labelled, unlabelled, {**labelled, "labelled": True}])
+    void = sample(ones, torch.tensor([[255, 1], [1, 1]]))
+    empty = sample(1 - ones, torch.tensor([[255, 0], [0, 0]]))
+    evaluator.process(None, [sample(ones, ones), empty, void])
     assert evaluator.evaluate(3)["seg/pAcc"] == 100
     assert evaluator.total_images == 3
 

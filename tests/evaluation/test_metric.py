@@ -86,3 +86,33 @@ def test_the_counts_of_all_processes_are_added_up(monkeypatch):
     evaluator.process(None, [sample(ones, ones)])
     assert evaluator.evaluate(size=1)["seg/pAcc"] == 50.0
     assert evaluator.total_images == 2
+
+
+def masks(evaluator, caplog, *truths, **meta):
+    evaluator.dataset_meta = {"classes": ("cat", "dog"), **meta}
+    for number, truth in enumerate(truths):
+        evaluator.process(None, [sample(torch.zeros(1, 3).long(), torch.tensor([truth]), f"{number}.png")])
+    return caplog.text
+
+
+def test_masks_of_0_and_255_get_a_hint_once(caplog):
+    said = masks(metric(), caplog, [0, 0, 0], [0, 255, 0], [0, 255, 255])
+    assert said.count("warning:") == 1
+    assert "1.png holds no label but 0 and 255, and 255 is ignored, so only its pixels of class 0 (cat) count" in said
+
+
+@pytest.mark.parametrize(
+    ("truth", "options", "meta"),
+    [
+        ([0, 1, 255], {}, {}),
+        ([255, 255, 255], {}, {}),
+        ([0, 0, 0], {}, {}),
+        ([1, 1, 255], {}, {}),
+        ([0, 7, 0], {"ignore_index": 7}, {}),
+        ([0, 255, 0], {}, {"reduce_zero_label": True}),
+        ([0, 255, 0], {}, {"label_map": {0: 0, 1: 255}}),
+        ([0, 255, 0], {}, {"classes": ("cat",)}),
+    ],
+)
+def test_other_labels_get_none(truth, options, meta, caplog):
+    assert masks(metric(**options), caplog, truth, **meta) == ""

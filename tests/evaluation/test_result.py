@@ -33,6 +33,7 @@ def make_result(**changes):
         "dataset_hash": "d",
         "inputs": {},
         "settings": {},
+        "assumptions": [],
         "vocabulary": "voc21",
         "vocabulary_version": "1",
         "vocabulary_hash": "v",
@@ -62,6 +63,7 @@ def test_results_from_before_a_key_was_added_are_read(tmp_path):
         "inputs",
         "settings",
         "package",
+        "assumptions",
     )
     old = {key: value for key, value in make_result().items() if key not in later}
     (tmp_path / "result.json").write_text(json.dumps(old))

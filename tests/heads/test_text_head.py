@@ -12,7 +12,10 @@ from mmseg_tfovss.registry import MODELS
 class Letters(nn.Module):
     """A text tower of three counts of letters; like CLIP's, it works in inference mode."""
 
-    variant = "letters"
+    variant, context_length = "letters", 77
+
+    def count_tokens(self, prompts):
+        return [len(prompt.split()) + 2 for prompt in prompts]
 
     @torch.inference_mode()
     def forward(self, prompts):
@@ -38,6 +41,7 @@ def with_features(words_file, tmp_path, **kwargs):
         ({"vocabulary": "voc12"}, r"Unknown vocabulary 'voc12'\. Did you mean"),
         ({"templates": "imagenet81"}, r"Unknown template set 'imagenet81'\. Did you mean imagenet8"),
         ({"logit_scale": "high"}, r"logit_scale must lie in .*, but got 'high'"),
+        ({"vocabulary": "voc20", "prob_threshold": "low"}, r"prob_threshold must lie in .*, but got 'low'"),
         ({"prob_threshold": "low"}, r"prob_threshold must lie in .*, but got 'low'"),
         ({"logit_scale": float("inf")}, r"logit_scale must lie in .*, but got inf"),
     ],
@@ -45,6 +49,49 @@ def with_features(words_file, tmp_path, **kwargs):
 def test_settings_out_of_range_are_named(options, message, words_file):
     with pytest.raises(ValueError, match=message):
         TextHead(**{"vocabulary": str(words_file), **options})
+
+
+@pytest.mark.parametrize("option", ["prob_threshold", "area_threshold"])
+def test_a_bundled_list_without_background_takes_no_threshold(option):
+    message = (
+        rf"model\.decode_head\.{option}=0\.3 makes class 0 the background, but class 0 of voc20 is \"aeroplane\","
+        r" and that list has no background: set it to 0, or .*model\.decode_head\.background=.*sclip"
+    )
+    with pytest.raises(ValueError, match=message):
+        TextHead("voc20", **{option: 0.3})
+    head = TextHead("voc20")
+    with pytest.raises(ValueError, match=message):  # as sweeps set it
+        setattr(head, option, 0.3)
+    assert getattr(head, option) == 0.0
+
+
+@pytest.mark.parametrize("option", ["prob_threshold", "area_threshold"])
+def test_other_lists_take_thresholds(option, words_file):
+    """With background words, with a background of their own, or of the user."""
+    for settings in ({"background": "sclip"}, {"vocabulary": "voc21"}, {"vocabulary": str(words_file)}):
+        head = TextHead(**{"vocabulary": "voc20", **settings, option: 0.3})
+        assert getattr(head, option) == 0.3
+        setattr(head, option, None)
+        assert getattr(head, option) == 0.0
+
+
+def test_a_prompt_that_would_be_cut_is_refused_though_its_features_are_cached(mini_clip, tmp_path):
+    words = tmp_path / "long.txt"
+    long = " and ".join(["a round thing that lies in the field"] * 12)
+    words.write_text(f"# synonyms: none\n{long} and is an apple\n{long} and is a banana\n")
+    loaded = load_clip("auto", str(mini_clip))
+    head = TextHead(str(words), templates="photo", cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(
+        ValueError, match=r"\(line 2 of .*long\.txt\) makes \d+ tokens in the prompt .*reads 77: shorten"
+    ):
+        head.set_text_features(loaded.text, loaded.weights_hash)
+    assert not head.ready
+    assert not (tmp_path / "cache").exists()
+    cached = torch.ones(2, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmseg_tfovss.heads.text_head.cached_features", lambda *_: cached)
+        with pytest.raises(ValueError, match="shorten"):
+            head.set_text_features(loaded.text, loaded.weights_hash)
 
 
 def test_is_registered_and_tells_mmseg_its_sizes(words_file):

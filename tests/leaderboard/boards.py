@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mmseg_tfovss.leaderboard.arrange import make_board
-from mmseg_tfovss.leaderboard.results import Collected, Run
+from mmseg_tfovss.leaderboard.results import Collected
+from mmseg_tfovss.leaderboard.run import Run
 from tests.evaluation.test_result import make_result
 
 EIGHT = ("voc21", "context60", "coco_object", "voc20", "context59", "coco_stuff164k", "cityscapes", "ade20k")

@@ -4,6 +4,7 @@ import pytest
 
 from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.leaderboard import board as boards
+from mmseg_tfovss.leaderboard import columns
 from mmseg_tfovss.leaderboard.published import published_numbers
 from tests.leaderboard.boards import EIGHT, board, scored
 
@@ -23,8 +24,8 @@ def marks(made, column):
 
 
 def test_columns_are_the_known_benchmarks_in_the_papers_order():
-    assert set(boards.DATASET_ORDER) == set(FACTS)
-    assert boards.EIGHT == EIGHT
+    assert set(columns.DATASET_ORDER) == set(FACTS)
+    assert columns.EIGHT == EIGHT
     made = board(*(scored(1.0, dataset=name) for name in ("zoo", "ade20k", "pocket_all", "voc21", "aaa")))
     assert made.sections[0].datasets == ("voc21", "ade20k", "pocket_all", "aaa", "zoo")
 
@@ -71,10 +72,11 @@ def test_numbers_that_print_alike_share_a_place():
 
 def test_settings_precisions_backbones_and_changes_are_rows_of_their_own():
     changes = [{}, {"setting": "336 pixels"}, {"precision": "bf16"}, {"backbone": "ViT-L-14/openai"}]
-    changes += [{"overrides": {"model.a.b": "1"}}, {"overrides": {"model.c.b": "1"}}]  # alike when short
+    changes += [{"overrides": {"model.a.b": "1"}}, {"overrides": {"model.c.b": "1"}}]
     made = board(*(scored(10.0, **change) for change in changes))
     assert len(made.sections[0].lines) == 6
-    assert sorted(line.setting for line in made.sections[0].lines) == ["", "", "", "(b=1)", "(b=1)", "336 pixels"]
+    settings = ["", "", "", "(model.a.b=1)", "(model.c.b=1)", "336 pixels"]
+    assert sorted(line.setting for line in made.sections[0].lines) == settings
 
 
 def test_complete_rows_come_first_then_the_higher_mean():
@@ -150,7 +152,7 @@ def test_lht_clips_setting_is_the_method_around_which_it_is():
         scored(1.0, method="LHTCLIP", setting="around SCLIP", overrides={"a.b": "1"}),
         published=published_numbers({"voc21"}),
     )
-    assert only_line(made).setting == "around SCLIP (b=1)"
+    assert only_line(made).setting == "around SCLIP (a.b=1)"
     printed = {line.setting for line in made.sections[1].lines if line.method == "LHTCLIP"}
     assert printed == {"around SCLIP", "around ClearCLIP", "around ResCLIP"}
 
@@ -174,6 +176,20 @@ def test_notes_warn_of_what_one_name_hides():
     )
     assert boards.POCKET_NOTE not in made.notes
     assert boards.POCKET_NOTE in board(scored(1.0, dataset="pocket_all")).notes
+
+
+def test_notes_warn_of_own_settings_under_the_unified_protocol():
+    def made(scale, method, **changes):
+        settings = {"model.decode_head.logit_scale": str(scale), "model.own": str(method)}
+        return scored(1.0, method=method, settings=settings, protocol="unified", **changes)
+
+    [note] = board(made(40, "A"), made(10, "B"), scored(1.0, method="C", protocol="unified")).notes[-1:]
+    assert note == (
+        "Careful: results of voc21 (unified) have 2 different values of model.decode_head.logit_scale: they are not"
+        " comparable."
+    )
+    quiet = board(made(40, "A"), made(40, "B"), made(10, "C", overrides={"model.decode_head.logit_scale": "10"}))
+    assert not any("Careful" in note for note in quiet.notes)
 
 
 def test_notes_name_commits_uncommitted_code_and_versions_of_one_methods_code():

@@ -60,9 +60,10 @@ def test_recorded_texts(tmp_path):
     assert to_markdown(made) == MARKDOWN
     assert to_csv(made) == CSV
     assert to_runs_csv(made).splitlines()[:2] == [
-        "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File",
+        "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File,"
+        "Assumptions,Package,Settings,Weights,Words",
         "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123,1234567890,2026-01-01T00:00:00+00:00,"
-        "runs/0/result.json",
+        "runs/0/result.json,,,c,w,v",
     ]
 
 
@@ -92,7 +93,7 @@ def test_published_numbers_have_columns_of_their_own():
 def test_rows_tell_settings_and_changes_in_the_protocol():
     result = make_result(setting="224 pixels", overrides={"short_side": "448", "model.decode_head.logit_scale": "40"})
     [row] = leaderboard_rows([result])
-    assert row[1] == "paper, 224 pixels (short_side=448, logit_scale=40)"
+    assert row[1] == "paper, 224 pixels (short_side=448, model.decode_head.logit_scale=40)"
 
 
 def test_names_cannot_break_a_table():
@@ -100,3 +101,25 @@ def test_names_cannot_break_a_table():
     assert "| a\\|b \\<b\\>\\*x\\* | \\[l\\](u) |" in text
     text = to_markdown(board(scored(1.0, dataset="<script>|a&lt;\n")))
     assert r"| Precision | \<script\>\|a\&lt; |" in text
+
+
+def test_what_was_assumed_is_in_the_notes_and_with_what_was_installed_beside_the_runs():
+    assumed = {"assumptions": ["QuickGELU assumed.", "QuickGELU assumed."], "package": "mmseg_tfovss 0.1.0, source"}
+    made = board(scored(1.0, **assumed), scored(2.0, dataset="voc20", **assumed), scored(3.0, method="CLIP"))
+    note = "Careful: 2 runs of SCLIP on ViT-B-16/openai: QuickGELU assumed."
+    assert made.notes[-1] == note
+    assert note in to_markdown(made)
+    rows = list(csv.DictReader(to_runs_csv(made).splitlines()))
+    assert [(row["Assumptions"], row["Package"]) for row in rows] == [
+        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
+        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
+        ("", ""),
+    ]
+
+
+def test_what_tells_runs_apart_is_in_every_list_of_runs():
+    runs = [scored(n, settings={"model.alpha": str(n)}, config_hash=str(n)) for n in (1.0, 2.0)]
+    made = board(*runs)
+    for text in (to_markdown(made), to_runs_csv(made), to_csv(made)):
+        assert "(model.alpha=1.0)" in text
+        assert "(model.alpha=2.0)" in text

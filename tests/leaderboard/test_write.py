@@ -90,6 +90,34 @@ def test_what_does_not_count_is_named_in_every_file_and_in_the_exit_code(runs, t
         assert "partial: 10 of 1449" in text
 
 
+def test_results_of_one_run_are_named_and_their_newest_counts(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_result(make_result(finished_at="2026-02-02T00:00:00+00:00"), runs / "newer")
+    assert main_of_the_tool("runs", "--out", "board") == 3
+    duplicate = "runs/sclip_voc21/result.json is a duplicate: runs/newer/result.json holds the same run"
+    assert f"does not count: {duplicate}" in capsys.readouterr().err
+    for name in ("leaderboard.md", "leaderboard.html", "leaderboard.tex"):
+        text = (tmp_path / "board" / name).read_text().replace(r"\_", "_")
+        text = text.replace("<code>", "").replace("</code>", "")
+        assert duplicate in text
+        assert "59.12" in text
+
+
+def test_hostile_names_send_nothing_to_the_terminal(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    evil = "\x1b[31mred\x1b]0;title\x07\u202e\r\n"
+    write_result(make_result(method=evil, backbone=evil, dataset=evil, overrides={evil: evil}), runs / "\x1b[2J")
+    (runs / "\x1b[1A").mkdir()
+    (runs / "\x1b[1A/result.json").write_text("{")
+    write_result(make_result(protocol=evil), runs / "b")
+    assert main_of_the_tool("runs", "--out", "board:smile:\x1b") == 3
+    output, errors = capsys.readouterr()
+    assert all(line.isprintable() for line in (output + errors).split("\n"))
+    assert r"\x1b[31mred\x1b]0;title\x07\u202e" in output
+    assert r"Written: board:smile:\x1b/leaderboard.md" in output
+    assert r"does not count: runs/\x1b[1A/result.json is not a result file" in errors
+
+
 def test_nothing_to_show_is_an_error(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()

@@ -13,7 +13,6 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.datasets import CentreSquare
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.methods.cliptrase import LOCAL, ROWS
@@ -49,12 +48,14 @@ def case(request, tiny_clip):
             "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(tiny_clip)},
             "decode_head": {"type": "TextHead", "vocabulary": background + settings["labels"]},
             "test_cfg": WHOLE,
+            "short_side": settings["image_size"],
+            "centre_square": True,
             "eps": settings["eps"],
             "min_samples": settings["min_samples"],
             "cls_weighting": settings["dataset_rule"] == "VOC20",
         }
     )
-    square, image = load_image(model, FOLDER / settings["image"], CentreSquare(settings["image_size"]))
+    square, image = load_image(model, FOLDER / settings["image"])
     [assembly] = model.inference([image], [{"ori_shape": square.shape[:2]}])
     return settings, official, model, image, assembly
 

@@ -30,7 +30,8 @@ def with_fresh(tmp_path, monkeypatch):
     model = {"type": "Fresh", "gain": 2.0, "teacher": {"type": "DINOv2", "layers": [1]}, "ranking": "heads.json"}
     folder = tmp_path / "configs" / "fresh"
     folder.mkdir(parents=True)
-    (folder / "fresh_vit-b16_voc20.py").write_text(f"_base_ = {bases}\nprotocol = 'unified'\nmodel = {model}\n")
+    text = f"_base_ = {bases}\nprotocol = 'unified'\nmodel = dict(_base_.unified.model, **{model})\n"
+    (folder / "fresh_vit-b16_voc20.py").write_text(text)
     monkeypatch.setattr(own_config, "CONFIGS", tmp_path / "configs")
     monkeypatch.setitem(MODELS.module_dict, "Fresh", Fresh)
     caches = (own_config.own_settings, own_config._likely_models)

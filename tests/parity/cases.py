@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmseg.structures import SegDataSample
 
-from mmseg_tfovss.datasets.transforms import LoadImage, ResizeShortSide
+from mmseg_tfovss.datasets.transforms import LoadImage
 from mmseg_tfovss.registry import MODELS
 
 FOLDER = Path(__file__).parent
@@ -50,6 +50,7 @@ def build_case(settings, weights, folder, kind, **kwargs):
                 "area_threshold": settings["area_thd"],
             },
             "test_cfg": slide if crop else {"mode": "whole"},
+            "short_side": settings["S"],
             "pamr_steps": settings["pamr_steps"],
             "pamr_dilations": settings["pamr_dilations"],
             **kwargs,
@@ -60,13 +61,12 @@ def build_case(settings, weights, folder, kind, **kwargs):
 @torch.inference_mode()
 def run_case(model, settings):
     """Our arrays, under the names and on the grids of the official ones."""
-    resize = ResizeShortSide(short_side=settings["S"])
-    loaded = resize(LoadImage()({"img_path": str(FOLDER / settings["image"])}))
+    loaded = LoadImage()({"img_path": str(FOLDER / settings["image"])})
     assert list(loaded["ori_shape"]) == settings["image_hw"]
-    assert list(loaded["img"].shape[:2]) == settings["resized_hw"]
     sample = SegDataSample(metainfo={"ori_shape": loaded["ori_shape"]})
     batch = {"inputs": [torch.from_numpy(loaded["img"]).permute(2, 0, 1)], "data_samples": [sample]}
     image = model.data_preprocessor(batch)["inputs"][0]
+    assert list(image.shape[1:]) == settings["resized_hw"]
     [assembly] = model.inference([image], [sample.metainfo])
     [sample] = model.postprocess_result([assembly], [sample])
     window = settings["patch_window"]

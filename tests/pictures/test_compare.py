@@ -5,9 +5,12 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.words import take_words
 from mmseg_tfovss.pictures import compare
+from mmseg_tfovss.pictures.method_grid import draw_method_grid
 from mmseg_tfovss.pictures.overlay import named_colours
 from mmseg_tfovss.pocket import PocketAllDataset
+from tests.datasets.test_files import huge_png
 from tests.parity.cases import FOLDER
 
 CONFIGS = FOLDER.parents[1] / "configs"
@@ -77,9 +80,31 @@ def test_classes_must_be_shared(mini_clip):
     with pytest.raises(ValueError, match=r"14 classes of pocket_all \(apple, .*9 classes of pocket_thing .*--classes"):
         compare.shared_names([every, things])
     assert compare.shared_names([things])[:2] == ("background", "apple")
-    compare.set_classes([every, things], "sky, cloud; cat")
-    assert compare.shared_names([every, things], given=True) == ("sky", "cat")  # background for one of them only
-    assert compare.shared_names([things], given=True) == ("background", "cat")
+    take_words([every, things], {}, "sky, cloud; cat")
+    assert compare.shared_names([every, things]) == compare.shared_names([things]) == ("sky", "cat")
+
+
+def test_one_dataset_in_two_orders_is_refused(mini_clip):
+    swapped = ["banana", "apple", *PocketAllDataset.METAINFO["classes"][2:]]
+    usual, other = (
+        config("clip", mini_clip, **{"model.decode_head.vocabulary": words}) for words in ("pocket_all", swapped)
+    )
+    with pytest.raises(
+        ValueError, match=r"class 0 of the dataset is 'apple', but entry 1 of the given list is 'banana'"
+    ):
+        compare.shared_names([usual, other])
+    assert compare.shared_names([other, other])[0] == "banana"
+    for ask in (lambda: compare.find_truths([CHINA], other), lambda: draw_method_grid([other], [0], "cpu")):
+        with pytest.raises(ValueError, match="not in the order of the dataset pocket_all"):
+            ask()
+    other.force_vocabulary = True
+    compare.shared_names([usual, other])
+
+
+def test_an_annotation_needs_the_datasets_classes(mini_clip, words_file):
+    own = config("clip", mini_clip, **{"model.decode_head.vocabulary": str(words_file)})
+    with pytest.raises(ValueError, match="has 4 classes, but the dataset pocket_all has 14"):
+        compare.find_truths([CHINA], own)
 
 
 def test_one_dataset_may_be_said_in_different_words(mini_clip, words_file):
@@ -95,8 +120,8 @@ def test_colours_are_the_shared_datasets_own(mini_clip):
     names = compare.shared_names([every, every])
     own = compare.shared_colours([every, every], names)
     assert own.tolist() == PocketAllDataset.METAINFO["palette"]
-    words = ("cat",) * len(names)  # as many as the dataset has classes, but others
-    compare.set_classes([every, things], ";".join(words))
+    words = tuple(f"cat {number}" for number in range(len(names)))  # as many as the dataset has classes, but others
+    take_words([every, things], {}, ";".join(words))
     assert np.array_equal(compare.shared_colours([every], words, given=True), named_colours(words))
     assert np.array_equal(compare.shared_colours([every, things], words), named_colours(words))
     every.pop("test_dataloader")
@@ -113,10 +138,16 @@ def test_annotation_files_are_checked(image, tmp_path):
         compare.read_truths([good, good], [image], 2)
     with pytest.raises(ValueError, match=r"holds the label 1, but there are 1 classes \(0 .. 0\).*auto"):
         compare.read_truths([good], [image], 1)
-    with pytest.raises(ValueError, match="differ in size"):
+    with pytest.raises(ValueError, match=r"pixels, but its image .* is"):
         compare.read_truths([save_labels(tmp_path / "small.png", labels[1:])], [image], 2)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         compare.read_truths([tmp_path / "none.png"], [image], 2)
+    Image.new("L", (100, 70)).save(tmp_path / "lossy.png", "JPEG")
+    with pytest.raises(ValueError, match=r"lossy\.png is in the format JPEG"):
+        compare.read_truths([tmp_path / "lossy.png"], [image], 2)
+    (tmp_path / "huge.png").write_bytes(huge_png(40_000))
+    with pytest.raises(ValueError, match=r"huge\.png has 1600000000 pixels"):
+        compare.read_truths([tmp_path / "huge.png"], [image], 2)
 
 
 def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
@@ -133,7 +164,9 @@ def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
     with pytest.raises(ValueError, match=r"b\.jpg is none of the 1 images of ade20k"):
         compare.find_truths([tmp_path / "b.jpg"], ade)
     missing = load_config(CONFIGS / "sclip/sclip_vit-b16_voc21.py")
-    with pytest.raises(FileNotFoundError, match="The dataset voc21 is not in data/VOCdevkit/VOC2012: prepare it"):
+    with pytest.raises(
+        FileNotFoundError, match="data/VOCdevkit/VOC2012 of the dataset voc21 does not exist: prepare it"
+    ):
         compare.find_truths([tmp_path / "b.jpg"], missing)
     missing.pop("test_dataloader")
     with pytest.raises(ValueError, match="has no dataset; name annotation files"):

@@ -76,5 +76,11 @@ def test_overlay_shows_the_classes_that_occur_beside_the_image():
         assert (legend == np.round(0.3 * 128 + 0.7 * colour).astype(np.uint8)).all(1).any() == shown
 
 
+def test_long_names_leave_room_for_the_image():
+    image, labels = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), int)
+    widths = [draw_overlay(image, labels, ("m" * length,), class_colours(1)).width for length in (60, 400)]
+    assert widths[1] <= widths[0] < 1000
+
+
 def test_what_occurs_is_never_nothing():
     assert [_percent(share) for share in (1.0, 0.255, 0.006, 0.004)] == ["100%", "26%", "1%", "<1%"]

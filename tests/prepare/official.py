@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from mmseg_tfovss.prepare import jobs
 from mmseg_tfovss.registry import DATASETS
 
 CONFIGS = Path(__file__).parents[2] / "configs/_base_/datasets"
@@ -146,6 +147,13 @@ def label_map_file(values):
     return file.getvalue()
 
 
+def crashing_label_map():
+    """A file whose data have a type that does not exist; a signal ends scipy's reader, at least that of SciPy 1.17."""
+    content = bytearray(label_map_file([0, 1]))
+    content[185] = 255
+    return bytes(content)
+
+
 def ade_code_file(ids, size=SIZE):
     """The full ADE20K's colour code of class ids."""
     ids = np.resize(np.array(ids), size)
@@ -197,6 +205,20 @@ def make_archives(folder):
     full |= {f"{base}/ADE_train_00000001.jpg": image_file(), f"{base}/ADE_train_00000001_seg.png": ade_code_file([1])}
     write_zip(folder / "ADE20K_2021_17_01.zip", full)
     return folder
+
+
+def convert_in_this_process(monkeypatch):
+    """With one worker, begin no process for conversions: hundreds of them would take half a minute."""
+
+    def write_alone(pool, many):
+        for job in many:
+            try:
+                jobs._write(job)
+                yield job, None
+            except jobs.UnreadableError as error:
+                yield job, error
+
+    monkeypatch.setattr(jobs, "_write_alone", write_alone)
 
 
 @cache

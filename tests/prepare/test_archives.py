@@ -7,13 +7,16 @@ import random
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from mmseg_tfovss.prepare.archives import member_names, read_members
+from mmseg_tfovss.prepare import archives as module
+from mmseg_tfovss.prepare.archives import folder_file, member_names, read_members
+from tests.prepare import hostile
 
 FILES = {
     "val/1.png": random.Random(0).randbytes(3000),
@@ -318,7 +321,7 @@ def test_error_of_the_disk_is_no_damage(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     path = write(tmp_path / "a.zip", FILES)
-    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
     with pytest.raises(OSError, match="Input/output error"):
         list(read_members(path, anything))
 
@@ -343,8 +346,175 @@ def test_zip_with_an_unknown_compression_is_named(tmp_path):
     for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         struct.pack_into("<H", raw, raw.index(signature) + offset, 99)
     path.write_bytes(raw)
-    with pytest.raises(ValueError, match=DAMAGED):
+    assert_refused(path, r"its member '1\.png' is compressed by another method than deflate")
+
+
+# Archives that would fill the memory, or never end
+
+
+MEGABYTE = 1 << 20
+
+
+@contextmanager
+def little_memory():
+    """Fail if what Python holds at once grows beyond a few megabytes."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 16 * MEGABYTE
+    finally:
+        tracemalloc.stop()
+
+
+def lying_zip(path, content, method, size):
+    """A zip whose list says that its one member has another size than it has."""
+    write_zip(path, [("1.png", content)], method)
+    raw = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", raw, raw.index(signature) + offset, size)
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("size", [10, 300 * MEGABYTE])
+def test_zip_bomb_is_refused_in_little_memory(size, tmp_path):
+    path = lying_zip(tmp_path / "a.zip", bytes(100 * MEGABYTE), zipfile.ZIP_DEFLATED, size)
+    assert path.stat().st_size < MEGABYTE
+    message = rf"{path} is (damaged|refused: its member '1\.png' has 314\.6 MB)"
+    with little_memory(), pytest.raises(ValueError, match=message):
         list(read_members(path, anything))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_whose_unpacking_cannot_be_bounded_is_refused(method, tmp_path):
+    path = lying_zip(tmp_path / "a.zip", bytes(30 * MEGABYTE), method, 10)
+    with little_memory():
+        assert_refused(path, r"its member '1\.png' is compressed by another method than deflate")
+
+
+def test_file_that_no_dataset_has_is_refused_only_if_it_is_wanted(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_FILE", 1000)
+    for kind in KINDS:
+        path = write(tmp_path / f"a.{kind}", FILES)
+        message = r"its member 'val/1\.png' has 3\.0 kB, but no official file has more than 1\.0 kB"
+        with pytest.raises(ValueError, match=message):
+            list(read_members(path, anything))
+        assert [name for name, _ in read_members(path, lambda name: name != "val/1.png")] == [*FILES][1:]
+
+
+def test_link_to_a_name_without_end_is_refused(tmp_path):
+    path = link_in_zip(tmp_path, "val/link", "x" * (30 * MEGABYTE))
+    with little_memory():
+        assert_refused(path, "is a link to a name without end")
+
+
+def tar_header(name, size, kind=tarfile.REGTYPE):
+    info = tar_info(name, type=kind)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_note_on_a_member_without_end_is_refused(kind, tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(tar_header("note", 100 * MEGABYTE, kind))
+        for _ in range(100):
+            file.write(bytes(MEGABYTE))
+    with little_memory():
+        assert_refused(path, r"a note on a member has 104857\d\d\d bytes")
+
+
+def test_many_notes_on_one_member_are_damage(tmp_path):
+    path = tmp_path / "a.tar"
+    note = b"11 path=abc\n"
+    path.write_bytes((tar_header("note", len(note), tarfile.XHDTYPE) + note.ljust(512, b"\0")) * 3000)
+    assert_refused(path, "is damaged")
+
+
+@pytest.mark.parametrize("header", [("1.png", 200 * MEGABYTE), ("1.png", 12 * MEGABYTE), None])
+def test_tar_gz_that_unpacks_without_end_is_refused(header, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST_TAR", 10 * MEGABYTE)
+    path = tmp_path / "a.tar.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(tar_header(*header) if header else tar_header("1.png", 1) + bytes(512))
+        file.write(bytes(20 * MEGABYTE))
+    with little_memory():
+        assert_refused(path, r"it would have more than 10\.5 MB")
+        with pytest.raises(ValueError, match=r"it would have more than 10\.5 MB"):
+            list(read_members(path, lambda name: False))
+
+
+def test_member_of_negative_size_does_not_lead_in_circles(tmp_path):
+    """As tarfile of Python 3.11.7 would let it; the sum of the header is right."""
+    header = bytearray(tar_header("1.png", 0))
+    for size in (-512, -1024, -(1 << 40)):
+        header[124:136] = b"\xff" * 4 + size.to_bytes(8, "big", signed=True)
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        path = tmp_path / "a.tar"
+        path.write_bytes(tar_header("0.png", 0) + header + bytes(10240))
+        assert_refused(path, "is damaged")
+
+
+def test_holes_of_a_sparse_file_take_no_memory(tmp_path):
+    headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 40)}
+    listing = b"1\n0\n1\n".ljust(512, b"\0") + b"x".ljust(512, b"\0")
+    info = tar_info("1.png", listing, pax_headers={**headers, "GNU.sparse.name": "1.png"})
+    path = write_tar(tmp_path / "a.tar", [(info, listing)], format=tarfile.PAX_FORMAT)
+    with little_memory(), pytest.raises(ValueError, match=r"has 1\.1 TB|is damaged"):
+        list(read_members(path, anything))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_are_no_text_do_no_harm_where_they_are_not_wanted(kind, tmp_path):
+    names = ["\x1b[31m.txt", "caf\udce9.txt" if kind != "zip" else "café.txt", "a\nb", "1.png"]
+    path = write(tmp_path / f"a.{kind}", dict.fromkeys(names, b"x"))
+    assert [name for name, _ in read_members(path, lambda name: name == "1.png")] == ["1.png"]
+
+
+# Folders
+
+
+def test_folder_has_the_names_that_an_archive_of_it_would_have(tmp_path, monkeypatch):
+    for name, content in {**FILES, "val/._1.png": b"junk", ".DS_Store": b"junk"}.items():
+        (tmp_path / "top/set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "top/set" / name).write_bytes(content)
+    expected = {f"top/set/{name}": content for name, content in FILES.items()}
+    assert dict(read_members(tmp_path / "top/set", anything)) == expected
+    assert set(member_names(tmp_path / "top/set")) == set(expected)
+    monkeypatch.setattr(module, "LARGEST_FILE", 1000)
+    with pytest.raises(ValueError, match=r"set is refused: its member 'top/set/val/1\.png' has 3\.0 kB"):
+        list(read_members(tmp_path / "top/set", anything))
+    for name in expected:
+        assert folder_file(tmp_path / "top/set", name).read_bytes() == expected[name]
+
+
+# Whatever the bytes are
+
+
+def assert_whole_or_a_sentence(path, content):
+    path.write_bytes(content)
+    for read in reads(path):
+        try:
+            read()
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+            assert str(error).isprintable()  # noqa: PT017
+
+
+@pytest.mark.parametrize("rounds", [150, pytest.param(3_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_archives_never_give_another_error_than_a_sentence(kind, rounds, tmp_path):
+    path = write(tmp_path / f"a.{kind}", {**FILES, "val/" + "n" * 150: b"long", "données/é.png": b"x"})
+    link_in_tar(tmp_path, "val/link", "1.png")
+    draw = random.Random(0)
+    seeds = [path.read_bytes()] if kind != "tar" else [path.read_bytes(), (tmp_path / "a.tar").read_bytes()]
+    for _ in range(rounds):
+        assert_whole_or_a_sentence(path, hostile.mutate_bytes(draw.choice(seeds), draw))
+    for _ in range(rounds // 3):  # behind the checksums: a gzip of a damaged tar
+        inner = hostile.mutate_bytes(gzip.decompress(seeds[0]) if kind == "tar.gz" else seeds[0], draw)
+        assert_whole_or_a_sentence(path, gzip.compress(inner, 1) if kind == "tar.gz" else inner)
 
 
 @pytest.mark.parametrize("kind", KINDS)

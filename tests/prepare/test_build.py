@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import re
 import signal
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,12 @@ from PIL import Image
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.preflight import check_files
-from mmseg_tfovss.prepare import build
+from mmseg_tfovss.prepare import sources
 from mmseg_tfovss.prepare.build import Prepared, prepare
 from mmseg_tfovss.prepare.recipes import RECIPES
 from tests.prepare import official
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 KEYS = pytest.mark.parametrize("key", PREPARED)
@@ -266,11 +267,12 @@ def test_missing_archives_are_fetched_if_asked_for(archives, data, monkeypatch):
 
     def fetch(archive, folder):
         asked.append((archive.name, folder))
-        return folder / archive.name
+        return archives / archive.name
 
-    monkeypatch.setattr(build, "download", fetch)
-    assert prepare("coco_stuff164k", data, archives, fetch=True).images == 2
-    assert asked[:2] == [("val2017.zip", archives), ("stuffthingmaps_trainval2017.zip", archives)]
+    monkeypatch.setattr(sources, "download", fetch)
+    folder = data / "archives"
+    assert prepare("coco_stuff164k", data, folder, fetch=True).images == 2
+    assert asked == [("val2017.zip", folder), ("stuffthingmaps_trainval2017.zip", folder)]
     asked.clear()
     prepare("coco_object", data, archives)
     assert not asked
@@ -317,10 +319,9 @@ def half_a_file(victim, end):
 
 
 def prepare_until_killed(key, data, archives, workers, victim):
-    Path.write_bytes = half_a_file(victim, lambda path: os.kill(os.getpid(), signal.SIGKILL))
-    with suppress(ChildProcessError):  # what the first process says when a worker is killed
-        prepare(key, data, archives, workers=workers)
-    os._exit(3)
+    os.setsid()
+    Path.write_bytes = half_a_file(victim, lambda path: os.killpg(0, signal.SIGKILL))
+    prepare(key, data, archives, workers=workers)
 
 
 @BOTH
@@ -332,7 +333,7 @@ def test_killed_run_leaves_whole_files_and_the_next_one_goes_on(key, victim, wor
     process = multiprocessing.get_context("fork").Process(target=prepare_until_killed, args=arguments)
     process.start()
     process.join(20)
-    assert process.exitcode == (-signal.SIGKILL if workers == 1 else 3)
+    assert process.exitcode == -signal.SIGKILL
     begun = tree(data)
     assert begun.items() < whole.items()
     assert not [name for name in begun if name.endswith(f"/{victim}")]
@@ -382,6 +383,22 @@ def test_full_disk_leaves_no_half_list(key, archives, data, monkeypatch):
     assert sentence(caught.value) == f"{data / FILES[key][0] / FILES[key][3]}: No space left on device."
     assert not list(data.rglob("*.txt"))
     assert prepare(key, data, archives).images == 2
+
+
+def test_files_that_cannot_be_converted_do_not_keep_the_others_from_being_made(archives, data, small):
+    """A map that kills scipy's reader comes first, and the photographs after it."""
+
+    def change(members):
+        members["trainval/2008_000002.mat"] = official.crashing_label_map()
+
+    official.alter(archives / "trainval.tar.gz", change)
+    with pytest.raises(
+        ValueError, match=r"^trainval\.tar\.gz: trainval/2008_000002\.mat: (it crashes|the MATLAB file)"
+    ):
+        prepare("pc459", data, archives, workers=2)
+    assert [path.is_file() for paths in paths_of("pc459", data) for path in paths] == [True, True, False, True]
+    official.make_archives(archives)
+    assert prepare("pc459", data, archives).written == 1
 
 
 @pytest.mark.parametrize("place", ["", "VOCdevkit", "VOCdevkit/VOC2012/JPEGImages"])

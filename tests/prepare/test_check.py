@@ -1,5 +1,6 @@
 """Checking: every kind of defect is named, and a complete benchmark has none."""
 
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from mmseg_tfovss.prepare.build import prepare
 from mmseg_tfovss.prepare.check import check
 from mmseg_tfovss.prepare.layout import LAYOUTS
 from tests.prepare import official
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 SEEN = {
     "voc21": (0, 1, 20, 255),
@@ -178,7 +181,7 @@ def test_label_out_of_range(key, label, limits, made, tmp_path):
 def test_annotation_of_another_size(shape, made, tmp_path):
     image, label = made("ade20k")
     save(np.zeros(shape), label)
-    sizes = f"is {shape[0]}x{shape[1]} pixels, {image} 6x9."
+    sizes = f"is {shape[0]}x{shape[1]} pixels, but its image {image} is 6x9 (height x width)."
     assert found("ade20k", tmp_path).wrong == (f"The annotation {label} {sizes}",)
 
 
@@ -197,6 +200,31 @@ def test_mask_in_colour(made, tmp_path):
     label.write_bytes(official.image_file("PNG"))
     (sentence,) = found("voc21", tmp_path).wrong
     assert sentence.startswith(f"The annotation {label} has the colour mode RGB")
+
+
+@pytest.mark.parametrize("key", ["voc21", "ade847"])
+def test_label_maps_that_are_jpeg_inside_are_named_and_the_others_are_counted(key, made, tmp_path):
+    """All labels are 0, which JPEG keeps; others it does not."""
+    _, label = made(key)
+    Image.new("L", official.SIZE[::-1]).save(label, "JPEG")
+    report = found(key, tmp_path)
+    (sentence,) = report.wrong
+    assert sentence.startswith(f"The annotation {label} ")
+    assert "JPEG" in sentence
+    assert (report.images, report.missing) == (2, ())
+    assert set(report.labels) == set(SEEN[key])
+
+
+def test_bombs_are_named_and_the_others_are_counted(made, tmp_path):
+    image, label = made("ade20k")
+    content = bytearray(official.label_file([0]))
+    content[16:24] = (100_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    for path in (image, label):
+        path.write_bytes(content)
+    (sentence,) = found("ade20k", tmp_path).wrong
+    assert sentence.startswith(f"The annotation {label} has ")
+    assert "pixels, but at most" in sentence
 
 
 def test_all_wrong_files_are_named_in_order(made, tmp_path):

@@ -2,6 +2,9 @@
 
 import io
 import json
+import random
+import struct
+import zlib
 from functools import partial
 
 import cv2
@@ -11,9 +14,10 @@ import scipy.io
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmseg_tfovss.prepare import convert
+from mmseg_tfovss.prepare import convert, jobs, workers
+from mmseg_tfovss.prepare.jobs import Job, UnreadableError, run_jobs
 from mmseg_tfovss.vocabulary import load_vocabulary
-from tests.prepare import official
+from tests.prepare import hostile, official
 
 COCO_GAPS = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 # labelIds 0 .. 33 of cityscapesScripts' labels.py
@@ -374,5 +378,145 @@ CONTENTS = [
 @pytest.mark.parametrize("kept", [0, 1, 0.1, 0.5, 0.8])
 def test_truncated_file_is_refused(function, content, kept):
     assert function(content)
-    with pytest.raises(ValueError, match=r"cannot be decoded|no readable LabelMap|Expecting|Unterminated|delimiter"):
+    with pytest.raises(
+        ValueError, match=r"cannot be decoded|damaged|no readable LabelMap|Expecting|Unterminated|delimiter"
+    ):
         function(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+
+
+# What is hostile
+
+HUGE = 2_000_000_000
+
+
+def png_of_size(width, height, colour):
+    """A PNG whose header claims a size, with a checksum that is right; colour 0 is grey, 2 is RGB."""
+    content = bytearray(official._encode(Image.new("RGB" if colour else "L", (9, 6)), "PNG"))
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+def tiff_of_size(width, height):
+    """The same of a TIFF: the values of its tags 256 and 257."""
+    content = bytearray(official._encode(Image.new("I;16", (9, 6)), "TIFF"))
+    for tag, value in ((256, width), (257, height)):
+        start = content.index(struct.pack("<HH", tag, 4))
+        content[start + 8 : start + 12] = value.to_bytes(4, "little")
+    return bytes(content)
+
+
+def segments(**changes):
+    return json.dumps({"height": 6, "width": 9, "segments": [], **changes}).encode()
+
+
+def scene(**changes):
+    return json.dumps({"imgWidth": 9, "imgHeight": 6, "objects": [], **changes}).encode()
+
+
+def one_segment(**changes):
+    return segments(segments=[{"id": 7, "category_id": 2, "segmentation": LEFT, **changes}])
+
+
+BOMBS = {
+    "huge PNG": (convert.coco_stuff, png_of_size(100_000, 100_000, 0)),
+    "PNG of 2 ** 31 columns": (convert.coco_stuff, png_of_size(2**31 - 1, 1, 0)),
+    "huge TIFF": (partial(convert.checked, labels=21), tiff_of_size(100_000, 100_000)),
+    "huge colours": (convert.ade847_labels, png_of_size(100_000, 100_000, 2)),
+    "huge photograph": (convert.ade847_image, png_of_size(100_000, 100_000, 2)),
+    "huge segments": (convert.context60, segments(height=HUGE, width=HUGE)),
+    "sizes below 0": (convert.context60, segments(height=-6, width=-9)),
+    "sizes with fractions": (convert.context60, segments(height=6.5)),
+    "no size": (convert.context60, segments(height=0)),
+    "size that is text": (convert.context60, segments(width="9")),
+    "run of 10 ** 12": (convert.context60, one_segment(segmentation=runs("P" * 8 + "1"))),
+    "run of a million digits": (convert.context60, one_segment(segmentation=runs("o" * 1_000_000))),
+    "runs beyond the image": (convert.context60, one_segment(segmentation=runs("h1h1h1h1"))),
+    "runs below 0": (convert.context60, one_segment(segmentation=runs("0hN"))),
+    "runs that are a list": (convert.context60, one_segment(segmentation=runs([0, 24, 30]))),
+    "runs of other characters": (convert.context60, one_segment(segmentation=runs("0\u0660h0n0"))),
+    "class with a fraction": (convert.context60, one_segment(category_id=2.5)),
+    "class that is text": (convert.context60, one_segment(category_id="2")),
+    "class beyond all numbers": (convert.context60, one_segment(category_id=10**30)),
+    "class that is true": (convert.context60, one_segment(category_id=True)),
+    "segments that are none": (convert.context60, segments(segments=None)),
+    "nested without end": (convert.context60, b"[" * 1_000_000),
+    "huge scene": (convert.cityscapes_polygons, scene(imgWidth=HUGE, imgHeight=HUGE)),
+    "scene nested without end": (convert.cityscapes_polygons, b'{"objects": ' + b"[" * 1_000_000),
+    "corner far away": (convert.cityscapes_polygons, scene(objects=[box("car", 0, 0, HUGE, 1e300)])),
+    "corner that is no number": (convert.cityscapes_polygons, scene(objects=[box("car", 0, 0, float("nan"), 5)])),
+    "label map of text": (convert.context459, label_map(LabelMap="text")),
+    "label map of structures": (convert.context459, label_map(LabelMap={"a": 1})),
+    "label map of cells": (convert.context459, label_map(LabelMap=np.array([[1, "a"]], object))),
+    "label map of complex numbers": (convert.context459, label_map(LabelMap=np.ones((2, 2), complex))),
+    "label map of fractions": (convert.context459, label_map(LabelMap=np.full((2, 2), 1.5))),
+    "label map of no numbers": (convert.context459, label_map(LabelMap=np.full((2, 2), np.nan))),
+    "label map of huge numbers": (convert.context459, label_map(LabelMap=np.full((2, 2), 1e300))),
+    "empty label map": (convert.context459, label_map(LabelMap=np.zeros((0, 0)))),
+}
+
+
+def convert_all(contents, folder, seconds=10.0):
+    """Failures by number, each a sentence in one line; all others are written."""
+    many = [Job(folder / f"{i}", f"a.zip: {i}", content, function) for i, (function, content) in enumerate(contents)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "MOST_FAILURES", len(many) + 1)
+        patch.setattr(workers, "SECONDS", seconds)
+        try:
+            run_jobs(many, total=len(many), workers=2, title="labels")
+            failures = []
+        except UnreadableError as error:
+            failures = error.failures
+    found = {int(line.split(": ")[1]): line for line in failures}
+    assert len(found) == len(failures)
+    assert {path.name for path in folder.iterdir()} == {str(i) for i in range(len(many)) if i not in found}
+    for line in failures:
+        assert line.isprintable()
+        assert line.endswith(".")
+        assert len(line) < 500
+        assert "object at 0x" not in line
+    return found
+
+
+def test_every_bomb_is_a_sentence_in_little_time_and_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "MEMORY", 500_000_000)
+    found = convert_all(BOMBS.values(), tmp_path)
+    assert [name for i, name in enumerate(BOMBS) if i not in found] == []
+    assert not [line for line in found.values() if "takes longer" in line or "crashes" in line]
+
+
+def test_reader_that_crashes_costs_one_file(tmp_path):
+    good = official.label_map_file([1])
+    contents = [(convert.context459, content) for content in (good, official.crashing_label_map(), good)]
+    assert set(convert_all(contents, tmp_path)) == {1}
+
+
+FUZZED = {
+    "mat": (convert.context459, official.label_map_file([0, 1, 459]), partial(hostile.mutate_bytes, start=124)),
+    "segments": (convert.context60, hostile.context_segments(), hostile.mutate_json),
+    "segments' bytes": (convert.context60, hostile.context_segments(), hostile.mutate_bytes),
+    "polygons": (convert.cityscapes_polygons, hostile.polygons(), hostile.mutate_json),
+    "grey": (convert.coco_stuff, official.label_file([0, 1, 255], (30, 40)), hostile.mutate_bytes),
+    "palette": (partial(convert.checked, labels=21), official.label_file([0, 20], palette=True), hostile.mutate_bytes),
+    "colours": (convert.ade847_labels, official.ade_code_file([2978, 312], (30, 40)), hostile.mutate_bytes),
+    "photograph": (convert.ade847_image, official.image_file(size=(30, 40)), hostile.mutate_bytes),
+}
+ALLOWED = {
+    "mat": {*range(459), 65535},
+    "segments": range(60),
+    "segments' bytes": range(60),
+    "polygons": {*range(19), 255},
+}
+
+
+@pytest.mark.parametrize("rounds", [150, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", FUZZED)
+def test_mutated_files_are_converted_or_named(kind, rounds, tmp_path):
+    function, content, mutate = FUZZED[kind]
+    draw = random.Random(kind)
+    found = convert_all([(function, mutate(content, draw)) for _ in range(rounds)], tmp_path)
+    assert 0 < len(found) < rounds
+    for path in tmp_path.iterdir():
+        with Image.open(path) as image:
+            labels = np.unique(np.asarray(image)).tolist()
+        assert set(labels) <= {*ALLOWED.get(kind, labels)}

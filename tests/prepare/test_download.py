@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import urllib.request
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         if "status" in fault:
             self.send_response(fault["status"])
             self.send_header("Content-Length", "0")
-            self.send_header("Location", server.url)
+            self.send_header("Location", fault.get("location", server.url))
             self.end_headers()
         elif "silence" not in fault:
             self.send_file(server, **fault)
@@ -75,31 +77,36 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes */{total}")
             self.end_headers()
             return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        end = self.last_byte(server, total)
+        self.send_response(206 if start or end < total else 200)
+        if start or end < total:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{total}")
         if length:
-            self.send_header("Content-Length", str(total - start))
+            self.send_header("Content-Length", str(end - start))
         for name, value in (("Content-Type", kind), ("ETag", server.etag), ("Last-Modified", server.modified)):
             if value:
                 self.send_header(name, value)
         self.end_headers()
         with suppress(ConnectionError):
-            self.wfile.write(server.content[start:][:cut])
+            self.wfile.write(server.content[start:end][:cut])
         if reset:
             self.wfile.flush()
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
+    def last_byte(self, server, total):
+        asked = re.fullmatch(r"bytes=\d+-(\d+)", self.headers.get("Range", ""))
+        return min(int(asked[1]) + 1, total) if asked and server.ranges else total
+
     def first_byte(self, server):
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         same = not server.heeds_if_range or self.headers.get("If-Range") in (server.etag, server.modified)
         return int(asked[1]) if asked and same and server.ranges else 0
 
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     server = Server()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield server
@@ -221,12 +228,161 @@ def test_modification_date_serves_where_there_is_no_strong_etag(server, tmp_path
     assert ranges(server) == [None, "bytes=300000-"]
 
 
-def test_server_that_tells_no_version_is_asked_for_everything_again(server, tmp_path):
-    server.etag = None
+# Servers that tell no version of the file
+
+
+NO_VERSION = pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+
+
+@NO_VERSION
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_without_a_version_a_cut_download_continues_where_length_and_samples_agree(etag, size, server, tmp_path):
+    server.etag = etag
     server.faults = [{"cut": 300_000}]
+    download(archive(server, size=size), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=0-65535", "bytes=234464-299999", "bytes=300000-"]
+    assert names(tmp_path) == ["a.zip"]
+
+
+def test_without_a_version_the_next_call_continues_too(server, tmp_path):
+    server.etag = None
+    for cut in (1, 65_536, 400_000):
+        arrive_until(server, tmp_path, cut)
+        download(archive(server, checksum=None), tmp_path)
+        assert (tmp_path / "a.zip").read_bytes() == CONTENT
+        assert ranges(server)[-1] == f"bytes={cut}-"
+        (tmp_path / "a.zip").unlink()
+
+
+@pytest.mark.parametrize("changed", [0, 399_999])
+def test_without_a_version_a_file_of_the_same_length_is_not_mixed_with_another(changed, server, tmp_path):
+    server.etag = None
+    arrive_until(server, tmp_path, 400_000, checksum=None)
+    other = bytearray(CONTENT)
+    other[changed] ^= 1
+    other[-1] ^= 1
+    server.content = bytes(other)
+    download(archive(server, checksum=None), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == other
+
+
+@pytest.mark.parametrize("content", [CONTENT + b"more", CONTENT[:-1], OTHER, CONTENT[:1000]])
+def test_without_a_version_a_file_of_another_length_starts_over(content, server, tmp_path):
+    unknown = {"size": None, "checksum": None}
+    server.etag = None
+    arrive_until(server, tmp_path, 400_000, **unknown)
+    server.content = content
+    download(archive(server, **unknown), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == content
+    assert ranges(server)[-1] is None
+
+
+def test_without_a_version_and_a_length_everything_comes_again(server, tmp_path):
+    server.etag = None
+    server.faults = [{"cut": 300_000, "length": False}]
     download(archive(server), tmp_path)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     assert ranges(server) == [None, None]
+
+
+def test_without_a_version_and_ranges_everything_comes_again(server, tmp_path):
+    server.etag, server.ranges = None, False
+    server.faults = [{"cut": 300_000}]
+    download(archive(server), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=0-65535", None]
+
+
+@pytest.mark.parametrize("fault", [{"cut": 10}, {"status": 503}, {"silence": True}])
+def test_sample_that_does_not_come_is_asked_for_again(fault, server, tmp_path):
+    server.etag = None
+    server.faults = [{"cut": 300_000}, fault]
+    download(archive(server), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert ranges(server)[-1] == "bytes=300000-"
+
+
+def test_without_a_version_a_complete_part_is_taken_over(server, tmp_path):
+    server.etag = None
+    arrive_until(server, tmp_path, 400_000)
+    (tmp_path / "a.zip.part").write_bytes(CONTENT)
+    download(archive(server), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=0-65535", "bytes=934464-999999"]
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_without_a_checksum_it_is_said_what_was_compared(size, server, tmp_path, caplog):
+    download(archive(server, size=size, checksum=None), tmp_path)
+    assert caplog.messages == ["note: no checksum of a.zip is known; only its length, 1000000 bytes, was compared."]
+
+
+def test_without_checksum_and_length_that_is_said(server, tmp_path, caplog):
+    server.faults = [{"length": False}]
+    download(archive(server, size=None, checksum=None), tmp_path)
+    assert caplog.messages == ["note: no checksum of a.zip is known, nor its length: nothing was compared."]
+
+
+def test_with_a_checksum_nothing_is_said(server, tmp_path, caplog):
+    download(archive(server), tmp_path)
+    assert caplog.messages == []
+
+
+# Redirections
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_another_host_is_followed_and_named(status, server, tmp_path, caplog):
+    server.faults = [{"status": status, "location": server.url.replace("127.0.0.1", "localhost")}] * 2
+    download(archive(server), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    host = f"localhost:{server.server_port}"
+    assert caplog.messages == [f"note: a.zip comes from another host, {host}, to which {server.url} leads."]
+
+
+def test_another_path_of_the_same_host_is_followed_without_a_word(server, tmp_path, caplog):
+    server.faults = [{"status": 302, "location": "/b/a.zip"}]
+    download(archive(server), tmp_path)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/a.zip", "data:,x", "FILE:/etc/hostname"])
+def test_another_scheme_is_refused(status, location, server, tmp_path, waits):
+    server.faults = [{"status": status, "location": location}]
+    with pytest.raises(
+        ValueError, match=r"^'http://127.* leads to '.*, which is refused: fetch the file by hand"
+    ) as caught:
+        download(archive(server), tmp_path)
+    assert location in str(caught.value)
+    assert str(tmp_path / "a.zip") in str(caught.value)
+    assert waits == []
+    assert names(tmp_path) == []
+
+
+def test_encryption_is_never_given_up():
+    handler = module._Redirections("a.zip")
+    request = urllib.request.Request("https://host.example/a.zip")
+    with pytest.raises(module._RefusedError, match="from https to http, which is refused"):
+        handler.http_error_302(request, io.BytesIO(), 302, "Found", {"location": "http://host.example/a.zip"})
+    handler._check("http://host.example/a.zip", "https://host.example/a.zip")
+
+
+def test_circle_of_redirections_is_one_sentence(server, tmp_path):
+    server.faults = [{"status": 302}] * 30
+    with pytest.raises(OSError, match="infinite loop") as caught:
+        download(archive(server), tmp_path)
+    assert sentence(caught.value).startswith(f"{server.url} cannot be downloaded (HTTP status 302, ")
+
+
+def test_redirection_to_nonsense_is_one_sentence(server, tmp_path, waits):
+    for location in ("http://127.0.0.1:port/", "http://[/"):
+        server.faults = [{"status": 302, "location": location}]
+        with pytest.raises((OSError, ValueError)) as caught:
+            download(archive(server), tmp_path)
+        assert "a.zip" in sentence(caught.value)
+        assert waits == []
 
 
 def test_interrupted_download_continues_in_the_next_call(server, tmp_path):
@@ -298,6 +454,17 @@ def test_part_without_its_version_starts_over(server, tmp_path):
     download(archive(server, checksum=None), tmp_path)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     assert ranges(server) == [None]
+
+
+@pytest.mark.parametrize(
+    "note", [b"\xff", b'"a\r\nX: y"', b"length:", b"length:-5", b"length:1e6", "length:٥".encode()]
+)
+def test_part_with_a_damaged_note_starts_over(note, server, tmp_path):
+    (tmp_path / "a.zip.part").write_bytes(bytes(1000))
+    (tmp_path / "a.zip.part.version").write_bytes(note)
+    download(archive(server, checksum=None), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert names(tmp_path) == ["a.zip"]
 
 
 def test_gives_up_after_five_attempts_without_a_new_byte(server, tmp_path, waits):

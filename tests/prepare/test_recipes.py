@@ -1,7 +1,11 @@
 """Recipes: which members become which files, and what is said of archives that lack some or hold others."""
 
 import json
+import random
 import re
+import tarfile
+import warnings
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +13,13 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.datasets.facts import PREPARED
+from mmseg_tfovss.prepare import recipes
 from mmseg_tfovss.prepare.build import prepare
 from mmseg_tfovss.prepare.layout import LAYOUTS
 from mmseg_tfovss.prepare.recipes import RECIPES, unpack
-from tests.prepare import official
+from tests.prepare import hostile, official
+
+pytestmark = pytest.mark.usefixtures("one_process")
 
 VOC2012, VOC2010 = "VOCtrainval_11-May-2012.tar", "VOCtrainval_03-May-2010.tar"
 CONTEXT, MATLAB = "trainval_merged.json", "trainval.tar.gz"
@@ -125,6 +132,35 @@ def test_lacking_members_are_counted(tmp_path):
     assert lacking("1", "2") == r"has no texts for 2 (members like A/(\d)\.txt)"
     assert lacking("4", "1", "3", "2") == r"has no texts for 2 (members like A/(\d)\.txt), nor for 2 more"
     assert lacking(pattern=r"B/(\d)\.txt") == r"has no texts (members like B/(\d)\.txt)"
+
+
+@pytest.mark.parametrize("names", [("A/1.txt", "B/A/1.txt"), ("A/1.txt", "A/1.txt"), ("A/1.txt", "./A/1.txt")])
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_two_members_for_one_target_are_refused(kind, names, tmp_path):
+    path = tmp_path / f"a.{kind}"
+    if kind == "tar":
+        with tarfile.open(path, "w") as archive:
+            for name in names:
+                archive.addfile(tarfile.TarInfo(name))
+    else:
+        with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is tested here
+            for name in names:
+                archive.writestr(name, b"")
+    with pytest.raises(ValueError, match=rf"^{path} is refused: .*'A/1\.txt'.* in it would become one file, .*/1\.$"):
+        unpack("texts", path, r"A/(\d)\.txt", tmp_path.joinpath)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "a\nb", "caf\udce9", "a\x7f", "a\x85b", ".hidden"])
+def test_wanted_member_whose_name_is_no_text_is_refused(name, tmp_path):
+    archive = official.write_tar(tmp_path / "a.tar", {f"A/{name}.txt": b"1", f"B/{name}.txt": b"1"})
+    with pytest.raises(ValueError, match=r"a\.tar is refused: its member '.*' has a name that no official file has\.$"):
+        unpack("texts", archive, r"A/([^/]+)\.txt", lambda stem: tmp_path / stem)
+
+
+def test_digits_of_other_scripts_are_no_numbers(tmp_path):
+    archive = official.write_zip(tmp_path / "a.zip", {"A/1.txt": b"1", "A/\u0661.txt": b"2"})
+    assert unpack("texts", archive, r"A/(\d)\.txt", tmp_path.joinpath).targets == [tmp_path / "1"]
 
 
 # Archives that lack something, or hold something else
@@ -260,6 +296,45 @@ def test_truncated_context_file_is_refused(kept, archives, tmp_path):
         ValueError, match=r"trainval_merged\.json is damaged, or not the official file \(JSONDecodeError"
     ):
         prepare("context59", tmp_path, archives)
+
+
+@pytest.mark.parametrize("name", ["../../2008_000002.jpg", "a/b.jpg", ".jpg", "a\nb.jpg", "x.png", "\x00.jpg", "é.jpg"])
+def test_context_file_with_names_that_are_none_is_refused(name, archives, tmp_path):
+    write_context(archives, lambda content: content["images"][0].update(file_name=name))
+    with pytest.raises(
+        ValueError, match=r"trainval_merged\.json is damaged, or not .* is no name of an image\): delete"
+    ):
+        prepare("context60", tmp_path, archives)
+
+
+def test_context_file_with_two_images_of_one_name_is_refused(archives, tmp_path):
+    write_context(archives, lambda content: [image.update(file_name="a.jpg") for image in content["images"]] and None)
+    with pytest.raises(ValueError, match="two of its images have the same name"):
+        prepare("context60", tmp_path, archives)
+
+
+def test_context_file_that_is_nested_without_end_or_huge_is_refused(archives, tmp_path, monkeypatch):
+    (archives / CONTEXT).write_text('{"images": ' + "[" * 1_000_000)
+    with pytest.raises(
+        ValueError, match=r"trainval_merged\.json is damaged, or not the official file \(RecursionError"
+    ):
+        prepare("context60", tmp_path, archives)
+    monkeypatch.setattr(recipes, "_LARGEST_JSON", 999)
+    with pytest.raises(ValueError, match=r"trainval_merged\.json has more than 999 bytes, so it is not the official"):
+        prepare("context60", tmp_path, archives)
+
+
+@pytest.mark.parametrize("rounds", [30, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_mutated_context_file_is_converted_or_one_sentence(rounds, archives, tmp_path):
+    draw, original = random.Random(0), (archives / CONTEXT).read_bytes()
+    for number in range(rounds):
+        (archives / CONTEXT).write_bytes(hostile.mutate_json(original, draw))
+        try:
+            prepare("context60", tmp_path / str(number), archives)
+        except ValueError as error:
+            assert CONTEXT in str(error) or "VOCtrainval" in str(error)  # noqa: PT017
+            assert str(error).isprintable()  # noqa: PT017
+            assert str(error).endswith(".")  # noqa: PT017
 
 
 def test_context_file_without_validation_images_is_refused(archives, tmp_path):

@@ -17,6 +17,8 @@ from mmseg_tfovss.prepare.layout import LAYOUTS
 from mmseg_tfovss.prepare.recipes import RECIPES
 from tests.prepare import official
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 BOTH = ("coco27", "cityscapes27")
 KEYS = pytest.mark.parametrize("key", BOTH)
 COCO_GAPS = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)

@@ -1,7 +1,9 @@
 """A sweep's pictures: the right kind, and the numbers in it."""
 
 import numpy as np
+import pytest
 
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.sweeps.picture import draw_sweep
 
 
@@ -56,3 +58,13 @@ def test_failed_combinations_are_a_dash_or_a_gap(tmp_path):
     assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "-"]
     figure.savefig(tmp_path / "gap.png")
     draw_sweep({"a": [1], "b": [3]}, np.array([[np.nan]]), "mIoU", "a title").savefig(tmp_path / "gap.png")
+
+
+@pytest.mark.parametrize("name", ["$x^$", "$\\frac$", "a$b$c", "\x1b[31m\n\u202e", "$"])
+def test_names_are_drawn_as_they_are(name, tmp_path):
+    for swept in ({name: ["x", name]}, {name: [1, 2]}, {name: ["x", name], "b": [name, "y"]}):
+        scores = np.arange(2.0 ** len(swept)).reshape([2] * len(swept))
+        figure = draw_sweep(swept, scores, "mIoU", name)
+        figure.savefig(tmp_path / "picture.png")  # matplotlib reads mathematics when it draws
+        title = figure.axes[0].get_title()
+        assert title.replace("\\$", "$") == one_line(name)

@@ -1,10 +1,14 @@
 """The tables of a sweep: rows that are found again, and Markdown."""
 
 import csv
+import random
 
 import pytest
+from markdown_it import MarkdownIt
 
+from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.sweeps.table import adopt_rows, to_markdown, write_rows
+from tests.leaderboard.hostile import draw_name
 
 
 def table(folder, name="sweep.csv"):
@@ -113,6 +117,43 @@ mIoU (%)
     assert "| II | voc21 | **40.00** |" in text
     assert "| I | pocket_all | **30.00** |" in text
     assert text.count("ranks nothing about the real world") == 1
+
+
+def test_names_keep_the_table_s_shape_and_are_no_formula(tmp_path):
+    draw = random.Random(0)
+    header = ["=x", "model.tau", "mIoU", "error", "run_hash"]
+    names = [draw_name(draw) for _ in range(60)]
+    rows = [
+        {"=x": name, "model.tau": "-0.1", "mIoU": "30", "error": "", "run_hash": str(n)} for n, name in enumerate(names)
+    ]
+    path = tmp_path / "sweep.csv"
+    write_rows(path, header, rows)
+    text = path.read_text()
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert len(text.splitlines()) == len(rows) + 1
+    found = table(tmp_path)
+    assert {row["model.tau"] for row in found} == {"-0.1"}
+    cells = [cell.strip() for row in found for text in (*row, *row.values()) for cell in text.split(";")]
+    assert {cell for cell in cells if cell[:1] in tuple("=+-@")} == {"-0.1"}
+    again = adopt_rows(path, header, [str(n) for n in range(len(names))])
+    assert [list(row) for row in again.values()] == [header] * len(rows)
+    assert path.read_text() == text
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.csv"]
+
+
+def test_names_in_markdown_are_text():
+    draw = random.Random(0)
+    names = [f"{draw_name(draw)}{n}" for n in range(60)]
+    rows = [row(1, config=name, dataset=dataset) for name in names for dataset in ("a|b", "`c`")]
+    text = to_markdown(rows, "<b>[t](u)\n# x")
+    assert all(line.isprintable() for line in text.split("\n"))
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    inlines = [token.children for token in tokens if token.type == "inline"]
+    kinds = {child.type for children in inlines for child in children}
+    assert kinds <= {"text", "text_special", "strong_open", "strong_close"}
+    texts = {"".join(child.content for child in children) for children in inlines}
+    assert texts >= {one_line(name) for name in names} | {"<b>[t](u) # x", "a|b", "`c`"}
+    assert len([token for token in tokens if token.type == "tr_open"]) == 1 + len(rows) + 1 + len(names)
 
 
 def test_pocket_numbers_carry_their_label():

@@ -24,7 +24,8 @@ def run(*arguments, cwd):
         ([CONFIGS / "clip/clip_vit-b16_voc21.py"], "name at least one image and one config"),
         ([CHINA, "a.py", "--cell", "0"], "--cell must be at least 1 pixel"),
         (["grid.png", "a.py"], "--out grid.png is one of the images, which it would replace"),
-        ([CHINA, "a.py", "--classes", "a; b", "--ground-truth", "auto"], "leave --classes"),
+        ([CHINA, "a.py", "--classes", "a; b", "--ground-truth", "auto"], "leave --classes,"),
+        ([CHINA, "a.py", "--classes-file", "words", "--ground-truth", "auto"], "leave --classes-file,"),
     ],
 )
 def test_mistakes_of_the_command_line(arguments, message, tmp_path):
@@ -45,6 +46,7 @@ def test_grid_of_any_image_with_any_words(mini_clip, tmp_path):
     weights = (
         f"model.backbone.pretrained={mini_clip}",
         "model.backbone.arch=auto",
+        "model.backbone.quick_gelu=True",
         "model.decode_head.templates=photo",
     )
     size = ("model.test_cfg.crop_size=32", "model.test_cfg.stride=16", "--short-side", "64")
@@ -54,6 +56,10 @@ def test_grid_of_any_image_with_any_words(mini_clip, tmp_path):
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
+    read, background, written = answer.stdout.splitlines()
+    assert read == "3 classes (4 words): sky, temple, tree"
+    assert background.startswith('clip_vit-b16_voc21: note: class 0 ("sky") is the background: pixels below')
+    assert written == "Written: out/grid.png"
     with Image.open(tmp_path / "out/grid.png") as grid:
         assert grid.width == 3 * 60 + 4 * 6
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["grid.png"]

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ def tool(monkeypatch, capsys, tmp_path):
     """Run the tool in an empty folder, by default in one process: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    official.convert_in_this_process(monkeypatch)
     specification = importlib.util.spec_from_file_location("prepare_data", TOOL)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -91,7 +93,7 @@ def test_folders_by_default(tool, archives, tmp_path, small):
     assert len(list((tmp_path / "data" / LABELS).iterdir())) == 2
     assert tool("ade20k") == (
         0,
-        "ade20k: 2 images with annotations in data/ade/ADEChallengeData2016 (0 files written)\n",
+        "ade20k: 2 images with annotations in data/ade/ADEChallengeData2016 (prepared already, nothing was done)\n",
         "",
     )
 
@@ -129,6 +131,18 @@ def test_number_of_workers_must_be_positive(workers, tool):
     for option in ((), ("--check",)):
         answer = tool("ade20k", "--workers", workers, *option)
         assert answer == (1, "", f"error: --workers must be a positive number, but got {workers}.\n")
+
+
+@pytest.mark.parametrize("option", [("--download",), ("--archives", "data/archives")])
+def test_check_refuses_options_that_would_do_nothing(option, tool, archives):
+    message = f"error: --check reads only what is prepared, and makes nothing: leave {option[0]}.\n"
+    assert tool("ade20k", "--check", *option) == (1, "", message)
+
+
+def test_archives_are_a_folder(tool, archives):
+    path = "data/archives/ADEChallengeData2016.zip"
+    message = f"error: --archives {path} is a file: name the folder that holds it.\n"
+    assert tool("ade20k", "--archives", path) == (1, "", message)
 
 
 def test_workers_reach_the_processes(tool, archives, monkeypatch):
@@ -224,6 +238,38 @@ def test_interruption(tool, archives, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", interrupt)
     assert tool("ade20k", "ade847") == (130, "", "interrupted\n")
+
+
+# Unpacked and prepared data
+
+
+def test_unpacked_archive_is_used_and_named(tool, archives, tmp_path, small):
+    shutil.unpack_archive(archives / "ADEChallengeData2016.zip", tmp_path / "mine/ade")
+    code, out, _ = tool("ade20k", "--archives", "mine", "--root", "sets")
+    assert (code, out) == (0, "ade20k: 2 images with annotations in sets/ade/ADEChallengeData2016 (4 files written)\n")
+    assert tool("ade20k", "--root", "sets", "--check")[0] == 0
+
+
+def test_benchmark_that_is_prepared_elsewhere_is_named_with_the_option_that_takes_it(tool, archives, small):
+    tool("coco_object")
+    folder = Path.cwd() / "data/coco_stuff164k"
+    code, out, err = tool("coco_object", "--archives", "data/coco_stuff164k", "--root", "sets")
+    assert (code, err) == (0, "")
+    assert out == (
+        f"coco_object: 2 images with annotations in {folder} (prepared already, nothing was done; use it with"
+        f" --cfg-options test_dataloader.dataset.data_root={folder})\n"
+    )
+
+
+def test_file_that_kills_its_reader_is_one_sentence(tool, archives, small):
+    official.alter(
+        archives / "trainval.tar.gz",
+        lambda members: members.update({"trainval/2008_000002.mat": official.crashing_label_map()}),
+    )
+    code, out, err = tool("pc459", "ade20k", "--workers", 2)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: pc459: trainval.tar.gz: trainval/2008_000002.mat: ")
+    assert out.startswith("ade20k: 2 images")
 
 
 # --check

@@ -10,6 +10,7 @@ from mmseg_tfovss.vocabulary.classes import (
     load_vocabulary,
     parse_classes,
 )
+from mmseg_tfovss.vocabulary.words import spoken
 
 
 def write(folder, text, name="words.txt", encoding="utf-8"):
@@ -118,7 +119,9 @@ def test_empty_background_is_refused(tmp_path):
 
 
 def test_unknown_background_list_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"Unknown background word list 'nowhere'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown background word list 'nowhere'\. Words are given as a list: \['nowhere'\]"
+    ):
         load_vocabulary(write(tmp_path, "cat\n"), background="nowhere")
 
 
@@ -247,3 +250,124 @@ def test_sclips_background_is_in_its_lists():
 
 def test_background_lists_are_no_vocabularies():
     assert not [name for name in available_vocabularies() if name.startswith("background_")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["apple", "banana", "apple"],
+            r'The word "apple" occurs twice \(line 1 of .*words\.txt and line 3 of .*words\.txt\)',
+        ),
+        (["cat", "# x", "", "dog, puppy, Dog"], r'The word "Dog" occurs twice \(within line 4 of .*words\.txt\)'),
+        (["wall-other", "Wall  -  Other"], r'The word "Wall - Other" occurs twice'),
+        (["# synonyms: none", "R&amp;D", "r&d"], r'The word "r&d" occurs twice'),
+        (["caf\u00e9", "cafe\u0301"], "occurs twice"),
+    ],
+)
+def test_a_word_stands_once(lines, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load_vocabulary(write(tmp_path, "\n".join(lines)))
+    assert load_vocabulary(write(tmp_path, "\n".join(["# duplicates: allowed", *lines]))).classes
+
+
+def test_a_word_of_the_background_stands_nowhere_else(tmp_path):
+    path = write(tmp_path, "cat\nbed\n")
+    with pytest.raises(ValueError, match=r'"bed" occurs twice \(the background words and line 2 of .*words\.txt\)'):
+        load_vocabulary(path, background="sclip")
+    with pytest.raises(ValueError, match=r'"cat" occurs twice \(the background words and entry 1 of the given list\)'):
+        load_vocabulary(["cat"], background=["sky", "cat"])
+
+
+@pytest.mark.parametrize("name", ["coco_object", "coco_object_proxyclip", "voc21_cliptrase"])
+def test_authors_files_with_a_word_twice_can_be_used_as_they_are(name, tmp_path):
+    lines = [", ".join(queries) for queries in load_vocabulary(name).classes]
+    assert load_vocabulary(write(tmp_path, "\n".join(lines))).hash == load_vocabulary(name).hash
+    with pytest.raises(ValueError, match="occurs twice"):  # not those of a changed list
+        load_vocabulary(write(tmp_path, "\n".join([*lines, "one more"])))
+
+
+def test_only_three_bundled_lists_have_a_word_twice():
+    twice = {
+        name
+        for name in available_vocabularies()
+        if len({*map(spoken, load_vocabulary(name).queries)}) < len(load_vocabulary(name).queries)
+    }
+    assert twice == {"coco_object", "coco_object_proxyclip", "voc21_cliptrase"}
+
+
+def test_classes_know_their_lines_but_are_equal_without(tmp_path):
+    vocabulary = load_vocabulary(write(tmp_path, "# a comment\n\ncat\n  \ndog\n"))
+    assert [vocabulary.place(number).split(" of ")[0] for number in (0, 1)] == ["line 3", "line 5"]
+    assert load_vocabulary("voc20").place(0) == "line 3 of voc20"
+    assert load_vocabulary(["cat", "dog"]).place(1) == "entry 2 of the given list"
+    assert load_vocabulary(["cat"], background=["sky"]).place(0) == "the background words"
+    same = parse_classes(["cat", "dog"], vocabulary.source)
+    assert (same, same.hash) == (vocabulary, vocabulary.hash)
+    assert Vocabulary((("cat",),)).place(0) == "class 0 of the given list"
+
+
+def test_whether_class_0_is_a_background_is_said_by_the_list(tmp_path):
+    assert load_vocabulary("voc21").background is True
+    assert load_vocabulary("voc20").background is False
+    assert load_vocabulary("voc20", background="sclip").background is True
+    assert load_vocabulary(["cat"]).background is None
+    assert load_vocabulary(write(tmp_path, "# background: class 0\nsky\ncat")).background is True
+    assert load_vocabulary(write(tmp_path, "# background: none\nsky\ncat")).background is False
+    assert load_vocabulary(write(tmp_path, "# same as: context60")).background is True
+    with pytest.raises(ValueError, match="says '# background: yes'; valid: class 0, none"):
+        load_vocabulary(write(tmp_path, "# background: yes\nsky\ncat"))
+    with pytest.raises(ValueError, match="The vocabulary voc21 has its background already"):
+        load_vocabulary("voc21", background="sclip")
+
+
+def test_a_background_is_shown_as_such():
+    assert load_vocabulary("voc21").shown_names[:2] == ("background", "aeroplane")
+    assert load_vocabulary("voc20").shown_names == load_vocabulary("voc20").names
+    assert load_vocabulary(["sky", "cat"]).shown_names == ("sky", "cat")
+    assert load_vocabulary(["cat"], background=["sky", "wall"]).shown_names == ("background", "cat")
+
+
+@pytest.mark.parametrize(
+    "line", ["# synonym: none", "# Duplicate: allowed", "#backgrounds: class 0", "# same-as: voc20"]
+)
+def test_a_slip_in_a_comment_that_acts_is_no_comment(line, tmp_path):
+    with pytest.raises(ValueError, match=r"Line 1 of .*words\.txt says .*which is no setting of a list: write '# "):
+        load_vocabulary(write(tmp_path, f"{line}\ncat"))
+    assert load_vocabulary(write(tmp_path, "# synonyms none\n# others: cup\ncat")).queries == ("cat",)
+
+
+@pytest.mark.parametrize("words", [5, None, 0.5, True, {"cat": 1}, {"cat"}, b"cat"])
+def test_what_is_no_list_of_words_is_shown(words):
+    with pytest.raises(ValueError, match=r"vocabulary must be the name of a list, a file or a list of words, but got"):
+        load_vocabulary(words)
+    if words is not None:
+        with pytest.raises(
+            ValueError, match=r"background must be the name of a list, a file or a list of words, but got"
+        ):
+            load_vocabulary(["cup"], background=words)
+
+
+@pytest.mark.parametrize("entry", [1, None, ["dog", "puppy"], {"dog": 1}, b"dog", 1.5])
+def test_classes_are_texts(entry):
+    for words, background in ((["cat", entry], None), (["cup"], ["cat", entry])):
+        with pytest.raises(ValueError, match=r"must hold one text per class, as in .*, but its entry 2 is"):
+            load_vocabulary(words, background)
+    assert load_vocabulary(["1", "2"]).queries == ("1", "2")
+
+
+@pytest.mark.parametrize("name", ["cat; dog", "cat, dog"])
+def test_words_in_the_place_of_a_name_are_recognised(name):
+    with pytest.raises(ValueError, match=r"Unknown vocabulary '.*'\. Words are given as a list: \['cat', 'dog'\]"):
+        load_vocabulary(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-of-this-name/words", "cat\0dog"])
+def test_names_that_are_no_paths(name):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"name|exist") as error:
+        load_vocabulary(name)
+    assert str(error.value).isprintable()
+
+
+def test_background_words_are_split_as_in_files():
+    assert load_vocabulary(["cat"], background=["sky, wall", "tree"]).classes[0] == ("sky", "wall", "tree")

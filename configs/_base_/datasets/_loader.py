@@ -1,10 +1,11 @@
-# What all datasets share. load_config writes short_side into ResizeShortSide.
-short_side = 336
+# What all datasets share. Images come as they are in their files: their size is a setting of the model.
 # The unified protocol: it takes the place of the authors' settings under protocol = "unified", for every method.
-# Each dataset adds its vocabulary, and 0.1 as background threshold where class 0 is the background.
+# Each dataset adds its vocabulary, and 0.1 as background threshold where class 0 is the background. Leaves that have
+# this protocol only write it into their model: model = dict(_base_.unified.model, ...).
 unified = dict(
-    short_side=short_side,
     model=dict(
+        short_side=336,
+        centre_square=False,
         pamr_steps=0,
         decode_head=dict(
             type="TextHead",
@@ -17,18 +18,16 @@ unified = dict(
         test_cfg=dict(mode="slide", crop_size=224, stride=112),
     ),
 )
+# Under MMSegmentation's names of the transforms, and once more at the top, because its functions look for them there.
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs", meta_keys=("img_path", "seg_map_path", "ori_shape", "img_shape")),
+]
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,
     sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),  # no image is counted twice
-    dataset=dict(
-        test_mode=True,
-        pipeline=[
-            dict(type="LoadImage"),
-            dict(type="ResizeShortSide", short_side=short_side),
-            dict(type="LoadLabels"),
-            dict(type="PackSegInputs", meta_keys=("img_path", "seg_map_path", "ori_shape", "img_shape")),
-        ],
-    ),
+    dataset=dict(test_mode=True, pipeline=test_pipeline),
 )
 test_evaluator = dict(type="SegmentationMetric")

@@ -1,6 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "cityscapes"
-unified = dict(short_side=560, model=dict(decode_head=dict(vocabulary="cityscapes")))
+unified = dict(model=dict(short_side=560, decode_head=dict(vocabulary="cityscapes")))
 test_dataloader = dict(
     dataset=dict(
         type="CityscapesDataset",

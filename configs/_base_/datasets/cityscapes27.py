@@ -1,6 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "cityscapes27"
-unified = dict(short_side=560, model=dict(decode_head=dict(vocabulary="cityscapes27")))
+unified = dict(model=dict(short_side=560, decode_head=dict(vocabulary="cityscapes27")))
 test_dataloader = dict(
     dataset=dict(
         type="Cityscapes27Dataset",

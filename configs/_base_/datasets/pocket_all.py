@@ -2,7 +2,6 @@ _base_ = "./_loader.py"
 dataset = "pocket_all"
 # The unified protocol at the scale of the pocket CLIP, which was trained on 64 px scenes.
 unified = dict(
-    short_side=192,
-    model=dict(decode_head=dict(vocabulary="pocket_all"), test_cfg=dict(crop_size=64, stride=32)),
+    model=dict(short_side=192, decode_head=dict(vocabulary="pocket_all"), test_cfg=dict(crop_size=64, stride=32)),
 )
 test_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(type="PocketAllDataset", data_root="data/pocket"))

@@ -6,6 +6,7 @@ protocol = "paper"
 setting = "maximum velocity"
 model = dict(
     type="DSLO",
+    short_side=336,
     mode="max_velocity",
     graph=dict(type="StableDiffusion"),
     decode_head=dict(type="TextHead"),

@@ -5,6 +5,8 @@ _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
 model = dict(
     type="LHTCLIP",
+    short_side=336,
+    centre_square=True,
     base=dict(type="CLIPtrase", eps=1.1, min_samples=7),
     decode_head=dict(type="TextHead"),
     test_cfg=dict(mode="whole"),

@@ -11,10 +11,11 @@ from mmengine.config import Config
 from PIL import Image
 from torch import Tensor
 
-from mmseg_tfovss.engine.single import build_method, config_resize, load_image
+from mmseg_tfovss.engine.single import build_method, load_image
 from mmseg_tfovss.methods.dslo import DSLO
 from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours
 from mmseg_tfovss.studies.discrepancy.maps import DiscrepancyMaps, find_discrepancy_maps, require_dslo
+from mmseg_tfovss.vocabulary.words import cut
 
 _DPI, _PANEL, _LABELS, _ABOVE = 110, 2.0, 3.4, 0.75  # inches but the first
 _COLUMNS = 5
@@ -61,10 +62,10 @@ def draw_discrepancy(config: Config, path: Path, device: str, max_classes: int =
     require_dslo(config, "discrepancy")
     model = build_method(config, device)
     assert isinstance(model, DSLO)
-    original, image = load_image(model, path, config_resize(config))
+    original, image = load_image(model, path)
     maps = find_discrepancy_maps(model, image, (original.shape[0], original.shape[1]), max_classes, str(path))
     head = model.decode_head
-    names = ("background", *head.vocabulary.names[1:]) if head.prob_threshold > 0 else head.vocabulary.names
+    names = head.vocabulary.shown_names
     graph = getattr(model.graph, "name", type(model.graph).__name__)
     title = f"{path.name}, {config.get('run_name', config.model.type)}: {model.discrepancy.mode} over {graph}"
     return draw_maps(
@@ -100,7 +101,7 @@ def _draw_rows(figure: SubFigure, maps: DiscrepancyMaps, image: np.ndarray, capt
     patches = maps.grid[0] * maps.grid[1]
     for row, index in enumerate(maps.classes):
         share = 100 * float((maps.labels == index).float().mean())
-        axes[row, 0].set_ylabel(f"{_short(captions.names[index])}\n{share:.1f}% of pixels", fontsize=9)
+        axes[row, 0].set_ylabel(f"{_lettered(captions.names[index])}\n{share:.1f}% of pixels", fontsize=9)
         _draw_map(axes[row, 1], maps.mass[row], image)
         _draw_map(axes[row, 2], maps.optimal_path[row], image, f"off by {float(maps.violation[row]):.1g}")
         _draw_map(axes[row, 3], maps.max_velocity[row], image, f"capped {int(maps.capped[row])} of {patches}")
@@ -132,12 +133,13 @@ def _draw_labels(axis: Axes, maps: DiscrepancyMaps, image: np.ndarray, captions:
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     labels = Image.fromarray(maps.labels.numpy().astype(np.int32)).resize(size, Image.Resampling.NEAREST)
-    names = [_short(name) for name in captions.names]
+    names = [cut(name, _NAME) for name in captions.names]
     axis.imshow(np.asarray(draw_overlay(resized, np.asarray(labels), names, named_colours(captions.names))))
     axis.set_title("final labels", fontsize=9)
     axis.set_anchor("N")
     axis.axis("off")
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+def _lettered(name: str) -> str:
+    """A name for matplotlib, to which dollars are the ends of a formula."""
+    return cut(name, _NAME).replace("$", r"\$")

@@ -167,7 +167,7 @@ def _provenance(config: Config, model: OpenVocabSegmentor, options: Options, com
         "command": command,
         "dataset": str(config.dataset).removesuffix(f"/{options.split}"),
         **asdict(options),
-        "short_side": config.short_side,
+        "short_side": config.model.short_side,
         "arch": model.backbone.name,
         "weights_hash": model.backbone.weights_hash,
         "blocks": len(model.backbone.blocks),

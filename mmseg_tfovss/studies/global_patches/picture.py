@@ -11,13 +11,14 @@ from matplotlib.patches import Patch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmseg_tfovss.engine.single import Segmentation, build_method, config_resize, load_image, segment_file
+from mmseg_tfovss.engine.single import Segmentation, build_method, load_image, segment_file
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
 from mmseg_tfovss.ops.clustering import NOISE
 from mmseg_tfovss.pictures.grid import MID_GREY, tint
 from mmseg_tfovss.pictures.overlay import class_colours, named_colours
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.studies.global_patches.maps import PatchMaps, find_patch_maps
+from mmseg_tfovss.vocabulary.words import cut
 
 _PANEL, _LEGEND, _LABEL = 2.3, 1.9, 0.4  # inches
 _PANELS = 5  # below the layers
@@ -59,9 +60,8 @@ def draw_global_patches(
         )
     model = build_method(config, device)
     assert isinstance(model, CLIPtrase)
-    resize = config_resize(config)
-    maps = find_patch_maps(model, load_image(model, path, resize)[1], layers, patch)
-    return draw_patch_maps(model, maps, segment_file(model, path, resize), path.name)
+    maps = find_patch_maps(model, load_image(model, path)[1], layers, patch)
+    return draw_patch_maps(model, maps, segment_file(model, path), path.name)
 
 
 def draw_patch_maps(model: CLIPtrase, maps: PatchMaps, result: Segmentation, name: str) -> Figure:
@@ -153,12 +153,13 @@ def _draw_labels(axis: Axes, legend: Axes, result: Segmentation) -> None:
     areas = np.bincount(result.pred.flatten(), minlength=len(colours))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
     swatches = tint(np.full((1, len(colours), 3), MID_GREY, np.uint8), np.arange(len(colours))[None], colours)[0] / 255
-    shown = [Patch(color=swatches[i], label=_short(result.names[i])) for i in present[:_NAMED]]
+    shown = [Patch(color=swatches[i], label=_lettered(result.names[i])) for i in present[:_NAMED]]
     if len(present) > _NAMED:
         shown.append(Patch(color="white", label=f"and {len(present) - _NAMED} more"))
     legend.axis("off")
     legend.legend(handles=shown, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+def _lettered(name: str) -> str:
+    """A name for matplotlib, to which dollars are the ends of a formula."""
+    return cut(name, _NAME).replace("$", r"\$")

@@ -36,18 +36,20 @@ GREYS = (20, 90, 160, 230)  # of classes 0 .. 3
 QUERIES = (0, 2, 3, 6)  # the first one of each class
 CONFIG = f"""
 _base_ = ["{ROOT}/configs/_base_/datasets/_loader.py", "{ROOT}/configs/_base_/runtime.py"]
-dataset, protocol, short_side = "planted", "unified", 32
+dataset, protocol = "planted", "unified"
 model = dict(
+    _base_.unified.model,
     type="PlantedDSLO",
+    short_side=32,
     mode="optimal_path",
     graph=dict(type="StableDiffusion", pretrained="not here"),
     upsampling="bilinear",
     backbone=dict(type="CLIPImageEncoder", arch="auto"),
-    decode_head=dict(type="TextHead"),
+    decode_head=dict(type="TextHead", templates="photo"),
+    test_cfg=dict(mode="whole"),
 )
 unified = dict(
-    short_side=32,
-    model=dict(decode_head=dict(templates="photo"), test_cfg=dict(_delete_=True, mode="whole")),
+    model=dict(short_side=32, decode_head=dict(templates="photo"), test_cfg=dict(_delete_=True, mode="whole")),
 )
 test_dataloader = dict(
     num_workers=0,

@@ -1,2 +1,5 @@
-_base_ = ["../context60.py", "./_protocol.py"]
-relabel = dict(unlabelled=[0, 255])
+# As leaves162/CLIPtrase @ 2b7de61 evaluates the centre square (model.centre_square): images without any label are
+# left out.
+_base_ = "../context60.py"
+test_evaluator = dict(type="CLIPtraseMetric", unlabelled=[0, 255])
+unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))

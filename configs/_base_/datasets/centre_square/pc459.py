@@ -1,1 +1,4 @@
-_base_ = ["../pc459.py", "./_protocol.py"]
+# As leaves162/CLIPtrase @ 2b7de61 evaluates the centre square (model.centre_square).
+_base_ = "../pc459.py"
+test_evaluator = dict(type="CLIPtraseMetric")
+unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))

@@ -1,2 +1,5 @@
-_base_ = ["../voc20.py", "./_protocol.py"]
-relabel = dict(unlabelled=[255])
+# As leaves162/CLIPtrase @ 2b7de61 evaluates the centre square (model.centre_square): images without any label are
+# left out.
+_base_ = "../voc20.py"
+test_evaluator = dict(type="CLIPtraseMetric", unlabelled=[255])
+unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))
