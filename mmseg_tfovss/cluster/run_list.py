@@ -62,6 +62,7 @@ def plan_runs(
     unfinished: list[PlannedRun] = []
     finished: list[PlannedRun] = []
     owners: dict[Path, Path] = {}
+    datasets: dict[str, str] = {}  # each is looked at once
     for path in paths:
         config = load_config(path, options)
         run = _plan(path, config, work_dirs)
@@ -69,7 +70,7 @@ def plan_runs(
             raise ValueError(f"{owners[run.folder]} and {path} would both write to {run.folder}: name one of them.")
         owners[run.folder] = path
         check_settings_of(config, run.folder, restart_changed=restart_changed)
-        (finished if finished_result(config, run.folder) else unfinished).append(run)
+        (finished if finished_result(config, run.folder, datasets) else unfinished).append(run)
     return sorted(unfinished, key=lambda run: -run.cost), finished
 
 

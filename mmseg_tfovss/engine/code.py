@@ -3,13 +3,16 @@
 import ast
 import hashlib
 import inspect
+import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import CodeType, FunctionType
 
 from mmengine.config import Config
 
+from mmseg_tfovss.engine.contents import read_contents
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS, TRANSFORMS
 
 PACKAGE = Path(__file__).parents[1]
@@ -17,83 +20,151 @@ _NAME = PACKAGE.name
 _START = PACKAGE / "engine" / "run.py"
 _DATA = ("pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_PACKAGES = frozenset({"site-packages", "dist-packages"})  # also those of the user or the system
+Component = type | FunctionType
 
 
 def code_hash(config: Config) -> str:
-    """sha256 of the source files of :func:`code_files`, and of the weights and rankings that come with the package."""
+    """sha256 of the source files of :func:`code_files`, and of the weights and rankings that come with the package.
+
+    Of a class without a file, as in a notebook, what its functions do and its plain values count.
+    """
     data = [path for folder in _DATA for path in (PACKAGE / folder).rglob("*") if path.is_file()]
-    return _hash(frozenset(code_files(config)) | {path for path in data if path.suffix not in (".py", ".pyc")})
+    files = frozenset(code_files(config)) | {path for path in data if path.suffix not in (".py", ".pyc")}
+    typed_in = sorted({_describe(part) for part in _components(config.to_dict()) if _file(part) is None} - {""})
+    return hashlib.sha256("\n".join([_hash(files), *typed_in]).encode()).hexdigest() if typed_in else _hash(files)
 
 
 def code_files(config: Config) -> set[Path]:
     """Sources of the test, of every class that a config names, of their base classes, and of what these import.
 
-    Of code outside this package, which may be a user's own method: the file of the class, and what it imports of its
-    folder; what is installed has a version instead.
+    Of code outside this package, which may be a user's own method: the file of the class, and what it imports that is
+    not installed; what is installed has a version instead.
     """
-    waiting = [_START, *_class_files(config.to_dict())]
+    named = filter(None, map(_source, _components(config.to_dict())))
+    waiting = [_START, *named]
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imports(path)
+            waiting += _imports(path, _stamp(path))
     return found
 
 
-def _class_files(settings: object) -> Iterator[Path]:
-    """Files of the classes named by ``type`` anywhere in settings, and of their base classes."""
+def _components(settings: object) -> Iterator[Component]:
+    """Classes and functions that are named by ``type`` anywhere in settings, and base classes."""
     if isinstance(settings, Mapping):
-        for kind in inspect.getmro(_find_class(settings.get("type"))):
-            path = _source(kind)
-            if path is not None:
-                yield path
+        kind = _find(settings.get("type"))
+        yield from inspect.getmro(kind) if isinstance(kind, type) else [kind] if kind is not None else []
         settings = list(settings.values())
     if isinstance(settings, list | tuple):
         for part in settings:
-            yield from _class_files(part)
+            yield from _components(part)
 
 
-def _find_class(kind: object) -> type:
-    """A class by its name, as building would find it, or as it is; ``object`` if it is neither."""
+def _find(kind: object) -> Component | None:
+    """A class or function by its name, as building would find it, or as it is."""
     if isinstance(kind, str):
         found = (registry.get(kind) for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS))
         kind = next(filter(None, found), None)
-    return kind if isinstance(kind, type) else object
+    return kind if isinstance(kind, type | FunctionType) else None
+
+
+def _source(component: Component) -> Path | None:
+    """The file of a class or function, unless it is installed."""
+    path = _file(component)
+    return path if path and _is_own(path) else None
 
 
 @cache
-def _source(kind: type) -> Path | None:
-    """A class's file, unless it is installed; None for classes without one."""
+def _file(component: Component) -> Path | None:
+    """The file of a class or function; None for what is written in C, or was typed in."""
     try:
-        path = Path(inspect.getsourcefile(kind) or "").absolute()
-    except (TypeError, OSError):  # of C, or typed in
+        path = Path(inspect.getsourcefile(component) or "").absolute()
+    except (TypeError, OSError):
         return None
-    installed = str(path).startswith(_INSTALLED) and not path.is_relative_to(PACKAGE)
-    return path if path.is_file() and not installed else None
+    return path if path.is_file() else None
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is Python code that has no version: this package's, or a user's."""
+    installed = _PACKAGES.intersection(path.parts) or any(path.is_relative_to(folder) for folder in _INSTALLED)
+    return path.suffix == ".py" and path.is_file() and (path.is_relative_to(PACKAGE) or not installed)
 
 
 @cache
-def _imports(path: Path) -> list[Path]:
-    """Modules of this package that a file imports, anywhere in it; of a user's file also those beside it."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _imports(path: Path, stamp: str) -> list[Path]:
+    """Modules of this package that a file imports, anywhere in it; of a user's file also other ones of the user's.
+
+    The stamp is there so that a file that was edited is looked at again.
+    """
+    names: list[tuple[str, ...]] = []  # absolute
+    inside: list[Path] = []  # of relative ones
+    for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            names += [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            names += [module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)]
-    parts = [name.split(".") for name in names if name]
-    bases = [PACKAGE.joinpath(*part[1:]) for part in parts if part[0] == _NAME]
-    if not path.is_relative_to(PACKAGE):
-        bases += [path.parent.joinpath(*part) for part in parts]
-    return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]
+            module = tuple(filter(None, (node.module or "").split(".")))
+            ends = [module, *((*module, alias.name) for alias in node.names)]
+            if node.level:
+                inside += [path.parents[node.level - 1].joinpath(*end) for end in ends if node.level <= len(path.parts)]
+            else:
+                names += ends
+    bases = [PACKAGE.joinpath(*name[1:]) for name in names if name[0] == _NAME]
+    if path.is_relative_to(PACKAGE):
+        return _modules([*bases, *inside])
+    foreign = {name[:end] for name in names if name[0] != _NAME for end in range(1, len(name) + 1)}
+    roots = (path.parent, *(Path(entry).absolute() for entry in sys.path))
+    found = _modules([*bases, *inside, *(root.joinpath(*name) for root in roots for name in foreign)])
+    loaded = (getattr(sys.modules.get(".".join(name)), "__file__", None) for name in foreign)
+    return [*found, *(Path(file).absolute() for file in loaded if file and _is_own(Path(file).absolute()))]
+
+
+def _stamp(path: Path) -> str:
+    facts = path.stat()
+    return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+
+
+def _modules(bases: Iterable[Path]) -> list[Path]:
+    """Files that modules or packages of these names would be in, as far as there are such files."""
+    return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if _is_own(file)]
+
+
+def _parse(path: Path) -> ast.AST:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # it was found by its name only
+        return ast.Module([], [])
 
 
 @cache
+def _describe(component: Component) -> str:
+    """What the functions of a class do, and its plain values, wherever it was typed in; empty for those of C."""
+    members = vars(component) if isinstance(component, type) else {component.__name__: component}
+    told = []
+    for name, value in sorted(members.items()):
+        function = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(function, FunctionType):
+            told.append(f"{name} {_instructions(function.__code__)}")
+        elif isinstance(value, bool | int | float | str | tuple) and not name.startswith("__"):
+            told.append(f"{name} {value!r}")
+    return "; ".join(told)
+
+
+def _instructions(code: CodeType) -> str:
+    constants = [_instructions(value) if isinstance(value, CodeType) else _plain(value) for value in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}"
+
+
+def _plain(value: object) -> str:
+    return str(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
+
+
 def _hash(files: frozenset[Path]) -> str:
-    named = {path.relative_to(PACKAGE) if path.is_relative_to(PACKAGE) else Path(path.name): path for path in files}
-    digest = hashlib.sha256()
-    for name, path in sorted(named.items()):
-        digest.update(f"{name.as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
+    inside, contents = PACKAGE.parent, read_contents(sorted(files), PACKAGE)
+    named = [
+        (path.relative_to(inside).as_posix() if path.is_relative_to(PACKAGE) else path.name, path) for path in files
+    ]
+    lines = sorted(f"{name} {contents[path].hash}" for name, path in named)
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
+from mmseg_tfovss.engine.dataset_files import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.distributed import share_first
-from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, files_hash, run_identity, unwrapped
+from mmseg_tfovss.engine.identity import run_identity, unwrapped
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
 from mmseg_tfovss.engine.signals import StoppedError, StopSignals
@@ -31,6 +32,10 @@ from mmseg_tfovss.registry import LOOPS
 _OWN_SHARING = ("sampler", "batch_sampler", "shuffle", "drop_last")  # settings that the loop replaces
 _Counted = tuple[Tensor | None, int, int]  # counts, images, and batches of this session: always in step
 _logger = logging.getLogger(__name__)
+
+
+class ChangedFilesError(ValueError):
+    """Files of the dataset have changed between the start of a run and the counting of their images."""
 
 
 @LOOPS.register_module()
@@ -49,14 +54,14 @@ class ResumableTestLoop(TestLoop):
 
     Attributes:
         total: after :meth:`run`, on the first process: what all sessions took.
-        dataset_hash: after :meth:`begin`, see :func:`mmseg_tfovss.engine.identity.dataset_hash`.
+        dataset: after :meth:`begin`, the dataset's files and what they held.
 
     Raises:
         ValueError: a setting out of range, or a metric that cannot be resumed.
     """
 
     total: Part
-    dataset_hash: str
+    dataset: DatasetFiles
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ class ResumableTestLoop(TestLoop):
         self._peers: Peers | None = None
         self._counted: _Counted = (None, 0, 0)
         self._tried = (0, 0.0)  # images when a state was last written, or could not be, and the moment
+        self._checked = 0  # batches of this session whose files were still the same when they had been counted
         self._kept = 0  # images in the last state that was written
         self._save_failed = False
         self._started = time.perf_counter()
@@ -117,9 +123,11 @@ class ResumableTestLoop(TestLoop):
         num_classes = len(dataset.metainfo["classes"])
         check_words_of(model, config, dataset)
         identity = run_identity(config, dataset, model)
-        files = dataset_files(dataset)  # once: on a cluster's file system this takes a while
-        self._files, self.dataset_hash = batch_hashes(files, self.batches.batch_size), files_hash(files)
-        peers.agree({**identity, "the dataset's files": self.dataset_hash})
+        if peers.several:
+            share_first(lambda: dataset_files(dataset).hash)  # the others find it in the cache
+        self.dataset = dataset_files(dataset)
+        self._files = self.dataset.batch_hashes(self.batches.batch_size)
+        peers.agree({**identity, "the dataset's files": self.dataset.hash})
 
         def start() -> Part:
             peers.clear()
@@ -157,6 +165,7 @@ class ResumableTestLoop(TestLoop):
         """Test what is not done yet; the scores are of everything.
 
         Raises:
+            ChangedFilesError: an image or its labels are not any more what they were when the run began.
             StoppedError: by a signal; the state is kept.
             PeerError: another process has failed.
         """
@@ -217,7 +226,12 @@ class ResumableTestLoop(TestLoop):
             self.save()
 
     def save(self) -> None:
-        """Write the state; a full disk, which is told once, is no reason to end a run that goes well."""
+        """Write the state; a full disk, which is told once, is no reason to end a run that goes well.
+
+        Raises:
+            ChangedFilesError: files of what would be written have changed; the state before it stays.
+        """
+        self._check_files()
         try:
             self.state.write(self.part)
         except OSError as error:
@@ -227,6 +241,19 @@ class ResumableTestLoop(TestLoop):
         else:
             self._save_failed, self._kept = False, self._counted[1]
         self._tried = (self._counted[1], time.perf_counter())
+
+    def _check_files(self) -> None:
+        """Counts are kept under the contents that files had at the start: they must still have them afterwards."""
+        done, size = self._counted[2], self.batches.batch_size
+        batches = self.batches.numbers[self._checked : done]
+        images = (image for batch in batches for image in range(batch * size, (batch + 1) * size))
+        changed = self.dataset.changed(image for image in images if image < self.batches.images)
+        if changed:
+            raise ChangedFilesError(
+                f"{told(changed)} changed while the run was under way, so what was counted since the last state is left"
+                " out: wait until nothing writes to the dataset, then go on with --resume."
+            )
+        self._checked = done
 
     def _total(self, peers: Peers) -> Part:
         """The first process's part, with what only all of them together know."""
@@ -238,8 +265,10 @@ class ResumableTestLoop(TestLoop):
         """Write the state after an error, and say what is kept; a broken GPU must not hide the error itself."""
         try:
             self.save()
-        except RuntimeError as broken:
-            _logger.warning("warning: the state could not be written, the one before it stays: %s", sentence(broken))
+        except (RuntimeError, ChangedFilesError) as broken:
+            if not isinstance(error, ChangedFilesError):
+                reason = sentence(broken)
+                _logger.warning("warning: the state could not be written, the one before it stays: %s", reason)
         if is_main_process():
             reason = f"{error}; " if isinstance(error, StoppedError) else ""
             images = "the counted images" if peers.several else f"{self._kept} of {self.batches.images} images"

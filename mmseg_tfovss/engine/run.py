@@ -13,17 +13,26 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseg_tfovss.config import config_hash, input_files
+from mmseg_tfovss.config import config_hash
 from mmseg_tfovss.datasets.facts import FACTS
+from mmseg_tfovss.engine.contents import fingerprints
+from mmseg_tfovss.engine.dataset_files import told
 from mmseg_tfovss.engine.distributed import join_processes, prepare_once, share_first
 from mmseg_tfovss.engine.finished import check_settings_of, finished_result, out_of_date
-from mmseg_tfovss.engine.identity import files_read, fingerprints, networks_of, settings_of, unwrapped, weights_hash
+from mmseg_tfovss.engine.identity import (
+    files_read,
+    named_files,
+    networks_of,
+    settings_of,
+    unwrapped,
+    weights_hash,
+)
 from mmseg_tfovss.engine.lock import locked
 from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.progress import ProgressHook
-from mmseg_tfovss.engine.provenance import git_commit, package_versions
+from mmseg_tfovss.engine.provenance import MadeBy, made_by
 from mmseg_tfovss.engine.state import StateFolder
 from mmseg_tfovss.evaluation.result import (
     SCHEMA_VERSION,
@@ -71,8 +80,8 @@ def run_test(
         The result, on the main process; None on the others.
 
     Raises:
-        ValueError: a setting, file or label that cannot work; the folder is in use; what is to be resumed is another
-            run; another process has failed.
+        ValueError: a setting, file or label that cannot work, or that changes meanwhile; the folder is in use; what is
+            to be resumed is another run; another process has failed.
         FileNotFoundError: missing data or weights.
         UnwrittenResultError: the result cannot be written.
         OSError: the folder cannot be written.
@@ -91,16 +100,18 @@ def run_test(
             if finished:
                 return finished if is_main_process() else None
         config.test_cfg.update(resume=resume, restart_changed=restart_changed)
-        inputs = fingerprints(input_files(config))
+        code = made_by()
+        inputs = fingerprints(named_files(config))
         runner = Runner.from_cfg(config)
         prepare_once(runner.model)
+        inputs = _check_inputs(inputs, [*named_files(config), *files_read(runner.model)])
         loop: ResumableTestLoop = runner.test_loop
         share_first(lambda: _forget_finished(loop.state, folder))
         loop.begin(peers)
         hooks = (ProgressHook(), *hooks)
         for hook in hooks:
             runner.register_hook(hook)
-        share_first(lambda: set_aside(folder))
+        share_first(lambda: set_aside(folder, overlays=not loop.earlier_batches))
         try:
             runner.test()
         finally:
@@ -108,8 +119,8 @@ def run_test(
                 getattr(hook, "close", lambda: None)()
         if not is_main_process():
             return None
-        inputs |= fingerprints(files_read(runner.model))
-        result = _result(config, inputs, loop)
+        _warn_of_changes(loop)
+        result = _result(config, inputs, loop, code)
         _write(result, folder, loop)
         return result
 
@@ -136,14 +147,39 @@ def _made_already(config: Config, folder: Path, *, restart_changed: bool) -> Res
 
 
 def _forget_finished(state: StateFolder, folder: Path) -> None:
-    """Remove what a run has left that was killed between writing its result and this."""
+    """Remove what a run has left that was killed between writing its result and this; what is of another run stays."""
     with suppress(OSError, ValueError):  # a damaged result is none
-        read_result(folder)
-        state.forget()
+        result = read_result(folder)
+        if state.is_all_of(result["settings"], result["code_hash"], result["num_images"]):
+            state.forget()
+
+
+def _check_inputs(before: dict[str, str], paths: Sequence[Path]) -> dict[str, str]:
+    """What was read when the model was built, which must not have changed meanwhile; also what it found by itself."""
+    after = fingerprints(paths)
+    changed = [path for path in before if after.get(path) != before[path]]
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} changed while the model was being built: wait until nothing writes there, then start"
+            " again."
+        )
+    return after
+
+
+def _warn_of_changes(loop: ResumableTestLoop) -> None:
+    """What changes after it was tested does not make a number wrong, but old."""
+    changed = loop.dataset.changed(range(len(loop.dataset.samples)))
+    if changed:
+        _logger.warning(
+            "warning: %s changed after being tested: the result is of the earlier content, and --resume would run it"
+            " again.",
+            told(changed),
+        )
 
 
 def _write(result: Result, folder: Path, loop: ResumableTestLoop) -> None:
     try:
+        set_aside(folder, overlays=False)  # of a run that has not seen this one's lock
         write_result(result, folder)
     except OSError as error:
         loop.save()  # once more: something may have been deleted
@@ -151,7 +187,7 @@ def _write(result: Result, folder: Path, loop: ResumableTestLoop) -> None:
     loop.state.forget()
 
 
-def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop) -> Result:
+def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop, code: MadeBy) -> Result:
     metric, total = loop.metric, loop.total
     model = unwrapped(loop.runner.model)
     networks = networks_of(model)
@@ -175,14 +211,15 @@ def _result(config: Config, inputs: dict[str, str], loop: ResumableTestLoop) -> 
         peak_memory_mb=total.peak_memory_mb,
         config_hash=config_hash(config),
         code_hash=total.identity["the code"],
-        dataset_hash=loop.dataset_hash,
+        dataset_hash=loop.dataset.hash,
         inputs=inputs,
         vocabulary=model.decode_head.vocabulary.source,
         vocabulary_version=model.decode_head.vocabulary.version,
         vocabulary_hash=model.decode_head.vocabulary.hash,
         weights_hash=weights_hash([network.weights_hash for network in networks]),
-        git_commit=git_commit(),
-        versions=package_versions(),
+        git_commit=code.git_commit,
+        package=code.package,
+        versions=code.versions,
         settings=settings_of(config),
         assumptions=[said for network in networks for said in getattr(network, "assumptions", ())],
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

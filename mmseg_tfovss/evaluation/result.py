@@ -4,8 +4,10 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from types import UnionType
+from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from mmseg_tfovss.evaluation.scores import Scores
 from mmseg_tfovss.whole_file import whole_file
@@ -14,8 +16,11 @@ SCHEMA_VERSION = 1
 RESULT_NAME = "result.json"
 OVERLAYS_NAME, OVERLAYS = "overlays", "*_overlay.png"  # pictures of some images: a folder beside it, and their names
 PROTOCOLS = ("paper", "unified")
+SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
+_LARGE = 1e15  # no count, time or memory is
 _LARGEST = 16 << 20  # bytes; real ones have some kilobytes
 _DIGITS = 1000
+
 
 # Keys that the first results lacked, and what they mean then.
 _LATER_KEYS: dict[str, Any] = {
@@ -27,6 +32,7 @@ _LATER_KEYS: dict[str, Any] = {
     "dataset_hash": "not recorded",
     "inputs": {},
     "settings": {},
+    "package": "not recorded",
     "assumptions": [],
 }
 
@@ -58,13 +64,14 @@ class Result(TypedDict):
     peak_memory_mb: float  # GPU memory allocated, or the resident memory of the process on a CPU
     config_hash: str  # sha256 of the resolved config, without what cannot change a number
     code_hash: str  # sha256 of the source files that the run went through
-    dataset_hash: str  # sha256 of the names and sizes of images and annotations
-    inputs: dict[str, str]  # files and folders that were named or read, and a hash of their names, sizes and times
+    dataset_hash: str  # sha256 of the names and contents of images and annotations
+    inputs: dict[str, str]  # files and folders that were named or read, and sha256 of their contents
     vocabulary: str  # name of a bundled list, or the file
     vocabulary_version: str | None  # of a bundled list
     vocabulary_hash: str  # sha256 of classes and queries
     weights_hash: str  # sha256 of all CLIP tensors; of several networks' hashes where there are more
-    git_commit: str | None  # with "-dirty" when files were changed; None outside a git checkout
+    git_commit: str | None  # of the package's files, with "-dirty" when they differ; None where git does not have them
+    package: str  # its version, and whether it is source or a wheel, with the hash of its files
     settings: dict[str, str]  # of the config, without what cannot change a number: JSON by dotted name
     assumptions: list[str]  # what the files of weights do not say and was assumed, e.g. "QuickGELU for clip.pt"
     versions: dict[str, str]  # python and the packages that numbers depend on
@@ -99,7 +106,18 @@ def write_result(result: Result, folder: Path) -> Path:
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
+    _write_down_names(folder)
     return target
+
+
+def _write_down_names(folder: Path) -> None:
+    """After a power cut, too, the file has its name: what it was made from may be removed now."""
+    with suppress(OSError):  # some file systems do not open folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def read_result(path: Path) -> Result:
@@ -135,25 +153,72 @@ def read_result(path: Path) -> Result:
     return result  # type: ignore[return-value]
 
 
-def set_aside(folder: Path) -> Path | None:
+def check_types(result: Result) -> None:
+    """Refuse a result whose entries are not of the kinds that :class:`Result` names.
+
+    Raises:
+        ValueError: the entries are named.
+    """
+    hints = get_type_hints(Result)
+    wrong = [name for name, hint in hints.items() if not _fits(result[name], hint)]  # type: ignore[literal-required]
+    missing = [f"metrics.{name}" for name in SCORES if "metrics" not in wrong and name not in result["metrics"]]
+    if wrong or missing:
+        raise ValueError(f"The result has no usable {', '.join([*wrong, *missing])}: run the test again.")
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - types have no common one
+    """Whether a value of a JSON file is of a type, its parts included; numbers must be finite."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in parts
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
+    if is_typeddict(hint):
+        inner = get_type_hints(hint)
+        return isinstance(value, dict) and all(name in value and _fits(value[name], inner[name]) for name in inner)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool) and -_LARGE < value < _LARGE
+    return isinstance(value, hint)
+
+
+def set_aside(folder: Path, *, overlays: bool = True) -> Path | None:
     """Rename an earlier result so that ``result.json`` is absent while a new run is under way; nothing is lost.
 
-    Its overlays are renamed with it.
+    Overlays get the number of their result; those of a run that has left no result get one that no result has.
+
+    Args:
+        folder: of the run.
+        overlays: whether overlays that lie there are an earlier run's; else they are those of the run that goes on.
 
     Returns:
-        The new name, or None if there was no result.
+        The result's new name, or None if there was no result.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
-    current = folder / RESULT_NAME
-    if not current.is_file():
+    current, pictures = folder / RESULT_NAME, folder / OVERLAYS_NAME
+    has_result = os.path.lexists(current)
+    moves_pictures = overlays and pictures.is_dir()
+    if not has_result and not moves_pictures:
         return None
     number = 1
-    while (kept := folder / f"result.{number}.json").exists():
+    while any(os.path.lexists(path) for path in (_numbered(current, number), _numbered(pictures, number))):
         number += 1
-    overlays = folder / OVERLAYS_NAME
-    aside = folder / f"{OVERLAYS_NAME}.{number}"
-    if overlays.is_dir() and not aside.exists():
-        overlays.rename(aside)
-    return current.rename(kept)
+    kept = _numbered(current, number)
+    # The result first: pictures that a kill leaves behind are set aside next time, under another number.
+    if has_result:
+        current.rename(kept)
+    if moves_pictures:
+        pictures.rename(_numbered(pictures, number))
+    return kept if has_result else None
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401

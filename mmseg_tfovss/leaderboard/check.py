@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal
 
-from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
+from mmseg_tfovss.evaluation.result import PROTOCOLS, SCORES, Result
 from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE
 
-SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
     "dataset",
     "protocol",

@@ -21,6 +21,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch import Tensor
 
 from mmseg_tfovss.cli import TRACEBACK_VARIABLE, sentence
+from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
@@ -138,6 +139,7 @@ def _evaluate(group: Sequence[Trial], table: _Table, progress: "_Progress", devi
             results = results or _Results(trial.config, device, cache_bytes if len(group) > 1 else 0)
             progress.begin(len(results.loader))
             scores = results.evaluate(trial, progress)
+            _check_unchanged(trial)
         # One combination that runs out of memory, or into a bug, must not cost a night of others.
         except Exception as error:
             if os.environ.get(TRACEBACK_VARIABLE) == "1":
@@ -145,6 +147,15 @@ def _evaluate(group: Sequence[Trial], table: _Table, progress: "_Progress", devi
             table.fail(trial, error)
         else:
             table.add(trial, scores)
+
+
+def _check_unchanged(trial: Trial) -> None:
+    """A row is found again by what its files held when the sweep began."""
+    if run_key(trial.config, {}) != trial.hash:
+        raise ValueError(
+            "Files of the dataset, or that the config names, have changed while the sweep was under way: wait until"
+            " nothing writes there, then start the sweep again."
+        )
 
 
 class _Results:

@@ -5,6 +5,7 @@ import pytest
 
 from mmseg_tfovss.cluster.run_list import plan_runs, run_cost, run_pixels
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.identity import settings_of
 from tests.engine.test_finished import result_of
 
@@ -63,6 +64,16 @@ def test_finished_runs_are_apart(tmp_path):
     runs, finished = plan_runs([POCKET, VOC], work_dirs=tmp_path)
     assert [run.config for run in runs] == [VOC]
     assert [run.config for run in finished] == [POCKET]
+
+
+def test_a_dataset_is_looked_at_once_for_many_runs(tmp_path, monkeypatch):
+    paths = [POCKET, CONFIGS / "maskclip/maskclip_vit-pocket_pocket_all.py"]
+    for path in paths:
+        write_finished(tmp_path / path.stem, path)
+    looks, look = [], finished._look_at_dataset
+    monkeypatch.setattr(finished, "_look_at_dataset", lambda config: (looks.append(1), look(config))[1])
+    assert len(plan_runs(paths, work_dirs=tmp_path)[1]) == len(paths)
+    assert len(looks) == 1
 
 
 def test_a_finished_run_of_other_settings_is_not_overwritten_unasked(tmp_path):

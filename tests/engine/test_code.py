@@ -97,9 +97,99 @@ def test_a_method_of_the_users_own(own_method, tmp_path, name):
     own = {tmp_path / "users_method.py", tmp_path / "users_helper.py"}
     assert own | {PACKAGE / "methods/sclip.py", PACKAGE / "ops/roc.py"} <= found
     before = code_hash(config)
-    code._hash.cache_clear()
     (tmp_path / "users_helper.py").write_text("changed = True\n")
     assert code_hash(config) != before
+
+
+@pytest.fixture
+def own_package(tmp_path, monkeypatch):
+    """A user's package: absolute imports of itself, relative ones of its parts, and two files of one name."""
+    files = {
+        "usersown/__init__.py": "from mmseg_tfovss.ops import roc\n",
+        "usersown/methods/__init__.py": "",
+        "usersown/methods/ops.py": "near = 1\n",
+        "usersown/methods/own.py": (
+            "from mmseg_tfovss.methods.sclip import SCLIP\nimport usersown.losses.focal\nfrom usersown import tables\n"
+            "from . import ops\nfrom ..ops import far\nimport usersbeside\n\nclass UsersOwn(SCLIP):\n"
+            "    def later(self):\n        import userslazy\n"
+        ),
+        "usersown/losses/__init__.py": "",
+        "usersown/losses/focal.py": "",
+        "usersown/tables.py": "",
+        "usersown/ops.py": "far = 2\n",
+        "usersbeside.py": "",
+        "userslazy.py": "",
+        "usersunused.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield importlib.import_module("usersown.methods.own").UsersOwn
+    for name in set(sys.modules) - before:
+        if name.startswith("users"):
+            del sys.modules[name]
+
+
+def test_all_files_of_a_users_package_that_are_imported(own_package, tmp_path):
+    config = load_config(CONFIG)
+    config.model.type = own_package
+    found = {path.relative_to(tmp_path).as_posix() for path in code_files(config) if path.is_relative_to(tmp_path)}
+    expected = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
+    assert found == expected - {"usersunused.py"}
+    assert PACKAGE / "ops/roc.py" in code_files(config)
+    hashes = [code_hash(config)]
+    for name in sorted(found):
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "# changed\n")
+        hashes.append(code_hash(config))
+    assert len(set(hashes)) == len(found) + 1
+
+
+def test_files_of_one_name_do_not_hide_each_other(own_package, tmp_path):
+    config = load_config(CONFIG)
+    config.model.type = own_package
+    one, other = tmp_path / "usersown/ops.py", tmp_path / "usersown/methods/ops.py"
+    hashes = set()
+    for texts in (("a = 1\n", "b = 1\n"), ("a = 2\n", "b = 1\n"), ("a = 1\n", "b = 2\n")):
+        one.write_text(texts[0])
+        other.write_text(texts[1])
+        hashes.add(code_hash(config))
+    assert len(hashes) == 3
+
+
+def typed(body):
+    """As in a notebook."""
+    names = {"SCLIP": code.MODELS.get("SCLIP"), "__name__": "__main__"}
+    exec(body, names)  # what a cell is
+    return names["Own"]
+
+
+CELL = """class Own(SCLIP):
+    steps = 3
+    def attend(self, a):
+        return a * 2 if a in {1, "x"} else [n for n in a]
+"""
+
+
+def test_a_class_without_a_file_counts_by_what_it_does(monkeypatch):
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    config = load_config(CONFIG)
+    hashes = []
+    for cell in (CELL, f"\n\n{CELL}", CELL.replace("steps = 3", "steps = 4"), CELL.replace("* 2", "* 3"), CELL):
+        config.model.type = typed(cell)
+        hashes.append(code_hash(config))
+    assert hashes[0] == hashes[1] == hashes[4]
+    assert len(set(hashes)) == 3
+
+
+def test_a_function_that_builds_counts(tmp_path, monkeypatch):
+    (tmp_path / "usersmaker.py").write_text("def make(**options):\n    return options\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load_config(CONFIG)
+    config.model.type = importlib.import_module("usersmaker").make
+    sys.modules.pop("usersmaker")
+    assert tmp_path / "usersmaker.py" in code_files(config)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +216,7 @@ def test_nothing_runs_that_is_not_in_the_hash(method, mini_clip, tmp_path):
 def test_methods_use_other_methods_by_inheritance_only():
     """Else a method that is no base class would count as another one's code, which is right, but rarely meant."""
     for path in sorted((PACKAGE / "methods").glob("*.py")):
-        imported = {one.stem for one in code._imports(path) if one.parent == path.parent}
+        imported = {one.stem for one in code._imports(path, "") if one.parent == path.parent}
         if path.stem != "__init__":
             named = DEFAULT_BASES if path.stem == "dslo" else set()
             assert imported <= {"cliptrase", "__init__"} | SHARED | named, path

@@ -8,8 +8,8 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.dataset_files import dataset_hash
 from mmseg_tfovss.engine.dataset_options import check_dataset_options, check_ignored
-from mmseg_tfovss.engine.identity import dataset_hash
 from mmseg_tfovss.engine.preflight import build_dataset, check_config
 from mmseg_tfovss.registry import DATASETS
 from tests.engine.test_run import CONFIG

@@ -11,8 +11,8 @@ import pytest
 from mmseg_tfovss.config import config_hash, input_files, load_config
 from mmseg_tfovss.engine import finished
 from mmseg_tfovss.engine.code import code_hash
+from mmseg_tfovss.engine.dataset_files import dataset_hash
 from mmseg_tfovss.engine.finished import finished_result, run_key, version_note
-from mmseg_tfovss.engine.identity import dataset_hash
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.provenance import package_versions
 from mmseg_tfovss.engine.run import run_test
@@ -74,6 +74,8 @@ def test_a_dataset_may_move_or_be_away_but_not_change(made, tmp_path):
     assert not is_finished(made, **where)
     (moved / "JPEGImages/1.jpg").unlink()
     assert not is_finished(made, **where)
+    (moved / "ImageSets/Segmentation/val.txt").unlink()
+    assert not is_finished(made, **where)
     shutil.rmtree(moved)
     assert is_finished(made, **where)
 
@@ -81,10 +83,13 @@ def test_a_dataset_may_move_or_be_away_but_not_change(made, tmp_path):
 @pytest.mark.parametrize("name", ["mini.pt", "words.txt"])
 def test_files_that_the_config_names(made, name):
     path = made[1] / name
-    times = path.stat()
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**9))  # an older file in its place
-    assert not is_finished(made)
+    whole, times = path.read_bytes(), path.stat()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns - 10**9))  # the same content, unpacked again
+    assert is_finished(made)
+    path.write_bytes(whole.swapcase())  # in place, of the same size
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not is_finished(made)
+    path.write_bytes(whole)
     assert is_finished(made)
 
 
@@ -156,6 +161,17 @@ def test_a_dataset_is_looked_at_once_for_many_keys(made, monkeypatch):
     key = run_key(load(made), datasets)
     monkeypatch.setattr(finished, "build_dataset", None)
     assert run_key(load(made), datasets) == key
+
+
+def test_a_dataset_that_refuses_its_files_has_changed(made, monkeypatch):
+    """As the pocket benchmark does where somebody has drawn in it: the run will say so."""
+
+    def refuse(_):
+        raise ValueError("data/pocket does not hold the pocket benchmark as it was recorded")
+
+    monkeypatch.setattr(finished, "build_dataset", refuse)
+    assert not is_finished(made)
+    assert finished.out_of_date(load(made), made[1] / "work") == ["the dataset's files"]
 
 
 def test_other_versions_are_told():

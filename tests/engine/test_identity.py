@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.engine.identity import batch_hashes, dataset_files, dataset_hash, networks_of, run_identity
+from mmseg_tfovss.engine.dataset_files import dataset_files, dataset_hash
+from mmseg_tfovss.engine.identity import networks_of, run_identity
 from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.registry import MODELS
@@ -46,13 +47,13 @@ def test_what_cannot_change_a_number_is_left_out(parts):
 
 def test_files_of_the_dataset(parts, tmp_path):
     _, dataset, _ = parts
-    whole, batches = dataset_hash(dataset), batch_hashes(dataset_files(dataset), 2)
+    whole, batches = dataset_hash(dataset), dataset_files(dataset).batch_hashes(2)
     assert len(batches) == 2
     path = tmp_path / "VOC2012/SegmentationClass/1.png"
     path.write_bytes(path.read_bytes() + b"more")
     assert dataset_hash(dataset) != whole
-    assert (batch_hashes(dataset_files(dataset), 2) != batches).tolist() == [True, False]
-    assert (batch_hashes(dataset_files(dataset), 1) != batch_hashes(dataset_files(dataset), 1)).sum() == 0
+    assert (dataset_files(dataset).batch_hashes(2) != batches).tolist() == [True, False]
+    assert (dataset_files(dataset).batch_hashes(1) != dataset_files(dataset).batch_hashes(1)).sum() == 0
 
 
 def test_weights_and_vocabulary_and_code_and_versions(parts):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
-from mmseg_tfovss.engine import loop, preflight, run
+from mmseg_tfovss.engine import run
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
 from mmseg_tfovss.engine.state import StateFolder
@@ -292,6 +292,36 @@ def test_what_is_left_of_a_finished_run_is_not_an_unfinished_one(config, monkeyp
     assert not (Path(config.work_dir) / "state.1").exists()
 
 
+def test_an_unfinished_run_beside_a_result_of_another_one_is_kept(config, monkeypatch):
+    """As where somebody has put an earlier result back."""
+    first = run_test(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_result", lambda *_: (_ for _ in ()).throw(OSError(28, "full", "result.json")))
+        config.model.pamr_steps = 1
+        with pytest.raises(OSError, match="full"):
+            run_test(config)
+    folder = Path(config.work_dir)
+    (folder / "result.1.json").rename(folder / "result.json")
+    run_test(config)
+    assert (folder / "state.1").is_dir()
+    assert read_result(folder / "result.1.json") == first
+
+
+def test_a_result_that_came_meanwhile_is_kept(config, monkeypatch):
+    """Of a run that has not seen this one's lock, as on a file system without locks."""
+    first = run_test(config)
+    evaluate = run.ResumableTestLoop._evaluate
+    folder = Path(config.work_dir)
+    monkeypatch.setattr(
+        run.ResumableTestLoop,
+        "_evaluate",
+        lambda loop: (evaluate(loop), (folder / "result.json").write_text("the other's"))[0],
+    )
+    run_test(config)
+    assert read_result(folder / "result.1.json") == first
+    assert (folder / "result.2.json").read_text() == "the other's"
+
+
 def test_a_damaged_image_can_be_replaced_and_the_run_resumed(config, voc):
     path = voc / "JPEGImages/2.jpg"
     whole = path.read_bytes()
@@ -338,12 +368,14 @@ def test_a_finished_run_that_is_out_of_date_is_made_again(config, voc, caplog):
 
 
 def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, tmp_path):
-    (voc / "JPEGImages/2.jpg").rename(voc / "gone.jpg")
+    begin = run.ResumableTestLoop.begin
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preflight, "check_files", lambda *_: None)  # it goes while the run is under way
-        patch.setattr(loop, "dataset_files", lambda _: ["0", "1", "2"])
+        vanish = (voc / "JPEGImages/2.jpg").rename  # while the run is under way
+        patch.setattr(run.ResumableTestLoop, "begin", lambda *given: (begin(*given), vanish(voc / "gone.jpg")))
         with pytest.raises(FileNotFoundError, match=r"2\.jpg does not exist"):
             run_test(config)
+        patch.undo()
+        (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
         state = Path(config.work_dir) / "state"
         before = sorted(state.iterdir())
         config.model.pamr_steps = 1
@@ -351,7 +383,6 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
             run_test(config, resume=True)
         assert sorted(state.iterdir()) == before
         del config.model["pamr_steps"]
-        (voc / "gone.jpg").rename(voc / "JPEGImages/2.jpg")
         with pytest.MonkeyPatch.context() as unfinished:
             unfinished.setattr(run, "write_result", lambda *_: None)
             unfinished.setattr(StateFolder, "forget", lambda _: None)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
-from mmseg_tfovss.engine.identity import dataset_hash
+from mmseg_tfovss.engine.dataset_files import dataset_hash
 from mmseg_tfovss.engine.preflight import build_dataset, check_files
 from mmseg_tfovss.engine.samples import left_out
 from mmseg_tfovss.registry import DATASETS

@@ -1,6 +1,7 @@
 """Sweeps: every row is what tools/test.py gives, whatever is shared, interrupted or found again."""
 
 import csv
+import os
 from itertools import product
 
 import pytest
@@ -9,6 +10,7 @@ from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods.cliptrase import CLIPtrase
+from mmseg_tfovss.sweeps import run as sweeps
 from mmseg_tfovss.sweeps.run import sweep
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import make_voc, small_options
@@ -158,6 +160,23 @@ def refuse(monkeypatch):
 
     monkeypatch.setattr(CLIPtrase, "label", label)
     return refused
+
+
+def test_a_row_whose_files_have_changed_meanwhile_is_none(mini_clip, tmp_path, monkeypatch):
+    options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "work")
+    label, evaluate = tmp_path / "VOC2012/SegmentationClass/1.png", sweeps._Results.evaluate
+    whole, times = label.read_bytes(), label.stat()
+
+    def changed(*given):
+        scores = evaluate(*given)
+        label.write_bytes(whole[:-12] + b"\0" * 12)
+        os.utime(label, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return scores
+
+    monkeypatch.setattr(sweeps._Results, "evaluate", changed)
+    [row] = sweep([CONFIG], options, {"model.eps": [0.7]}, tmp_path / "out", "cpu")
+    assert row["mIoU"] == ""
+    assert row["error"].startswith("Files of the dataset, or that the config names, have changed while the sweep was")
 
 
 def test_finished_rows_are_kept_and_not_evaluated_again(base, tmp_path, tested, shared, refuse, inferences, caplog):

@@ -77,13 +77,20 @@ def analyse(
         dataset = DATASETS.build(dict(config.test_dataloader.dataset))
     indices = choose_images(len(dataset), options)
     weights_hash = model.backbone.weights_hash
-    state = State.resume(folder / STATE_NAME, _fingerprint(config, weights_hash, indices, options))
+    fingerprint = _fingerprint(config, weights_hash, indices, options)
+    state = State.resume(folder / STATE_NAME, fingerprint)
     rest = indices[state.images :]
     if rest:
         dataset.get_subset_(rest)
         images = measure_images(model, config, dataset, options, state.images)
         for sums in count_down(images, len(rest), config.run_name):
             state.add(sums)
+        if _fingerprint(config, weights_hash, indices, options) != fingerprint:
+            state.forget()  # nobody knows what it has counted
+            raise ValueError(
+                "Files of the dataset, or that the config names, have changed during the analysis: wait until nothing"
+                " writes there, then start it again."
+            )
     if not state.sums["images_with_pairs"]:
         raise ValueError(
             f"None of the {state.images} images has patches of two classes, so there is nothing to tell apart."

@@ -283,6 +283,21 @@ def test_a_run_that_only_its_files_lack(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("built_once")
+def test_files_that_change_meanwhile(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(discriminability_state, "_SAVE_EVERY", 1)
+    label = Path(config.test_dataloader.dataset.data_root) / "SegmentationClass/0.png"
+
+    def changing(*given):
+        label.write_bytes(label.read_bytes()[:-1] + b"x")
+        return measure_image(*given)
+
+    monkeypatch.setattr(discriminability, "measure_image", changing)
+    with pytest.raises(ValueError, match="have changed during the analysis: wait until nothing writes there"):
+        analyse(config, tmp_path / "out", "cpu")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.usefixtures("built_once")
 def test_a_damaged_state(config, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / STATE_NAME).write_bytes(b"nothing")
