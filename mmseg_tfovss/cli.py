@@ -5,9 +5,10 @@ import io
 import logging
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from mmseg_tfovss.plain import printable
 
 _USER_ERRORS = (ValueError, OSError)  # FileNotFoundError, PermissionError and a full disk are OSErrors
 _NAME = 200  # characters of a name in a message
@@ -61,23 +62,6 @@ class _PrintableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(printable, super().format(record).split("\n")))
-
-
-def printable(text: object) -> str:
-    r"""One line that every terminal and file can hold.
-
-    Bytes of a path that are no UTF-8 are shown as ``\xff``, and so are control characters, which would steer the
-    terminal.
-    """
-    return "".join(_shown(character) for character in str(text))
-
-
-def _shown(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # as Python keeps such bytes
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-        return character.encode("unicode_escape").decode()
-    return character
 
 
 def sentence(error: BaseException) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_tfovss.cli import parse_options, printable, say, sentence, user_errors
+from mmseg_tfovss.cli import parse_options, say, sentence, user_errors
+from mmseg_tfovss.plain import printable
 
 
 def test_user_error_becomes_one_line_and_exit_code_1(capsys):

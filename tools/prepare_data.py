@@ -70,7 +70,8 @@ def _check_arguments(keys: list[str], known: tuple[str, ...], arguments: argpars
 
 def _make(key: str, arguments: argparse.Namespace) -> bool:
     """Prepare one dataset; whether that worked. A mistake in one does not keep the others from being made."""
-    from mmseg_tfovss.cli import printable, say, sentence
+    from mmseg_tfovss.cli import say, sentence
+    from mmseg_tfovss.plain import printable
     from mmseg_tfovss.prepare.build import prepare
 
     archives = arguments.archives or arguments.root / "archives"

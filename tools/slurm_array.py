@@ -132,9 +132,10 @@ def submit(runs: list["PlannedRun"], arguments: argparse.Namespace) -> None:
 
 def run_here(runs: list["PlannedRun"], arguments: argparse.Namespace) -> bool:
     """Run the list on this machine; whether everything has succeeded."""
-    from mmseg_tfovss.cli import printable, say
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.cluster.local_list import LOG_NAME, RunningList, visible_gpus
     from mmseg_tfovss.engine.signals import StoppedError
+    from mmseg_tfovss.plain import printable
 
     def command(run: "PlannedRun") -> list[str]:
         own = [str(run.config), "--work-dir", str(run.folder), "--resume"]

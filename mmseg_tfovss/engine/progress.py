@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mmseg_tfovss.cli import printable
 from mmseg_tfovss.engine.batches import FixedBatches
+from mmseg_tfovss.plain import printable
 from mmseg_tfovss.registry import HOOKS
 
 _LINES_PER_RUN = 10

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.check import KEY, SCORES
 from mmseg_tfovss.leaderboard.files import LeftOut
-from mmseg_tfovss.leaderboard.plain import printable
 from mmseg_tfovss.leaderboard.run import Run, is_partial, package_of
+from mmseg_tfovss.plain import printable
 
 # What may differ between two results of one run, and what it is called.
 _CAUSES = {

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from mmseg_tfovss.leaderboard.board import Board, Cell, Section
-from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.leaderboard.text import (
     TITLES,
     beside,
@@ -15,6 +14,7 @@ from mmseg_tfovss.leaderboard.text import (
     numbered,
     refused,
 )
+from mmseg_tfovss.plain import one_line
 
 # Signs that LaTeX's first fonts (OT1) have as they are, or build from a letter and an accent; "[" and the rest of
 # ASCII are below, and everything else is named by its code point.

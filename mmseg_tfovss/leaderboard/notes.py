@@ -81,7 +81,7 @@ def _assumed(results: Sequence[Result]) -> list[str]:
         (result["method"], result["backbone"], text) for result in results for text in assumptions_of(result)
     )
     return [
-        f"Careful: {_runs(count, f'of {method} on {backbone}')}: {text.rstrip('.')}."
+        f"Careful: {_runs(count, f'of {method} on {backbone}')} assume{'s' if count == 1 else ''} this: {text}."
         for (method, backbone, text), count in sorted(counts.items())
     ]
 

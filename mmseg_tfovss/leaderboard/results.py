@@ -9,8 +9,8 @@ from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME, RESULT_NAME,
 from mmseg_tfovss.leaderboard.check import KEY, check_result
 from mmseg_tfovss.leaderboard.duplicates import newest_of_each
 from mmseg_tfovss.leaderboard.files import LeftOut, find_results
-from mmseg_tfovss.leaderboard.plain import one_line, printable
 from mmseg_tfovss.leaderboard.run import Run
+from mmseg_tfovss.plain import one_line, printable
 
 _OVERLAYS = 12  # links per run
 _LONGEST = 600  # characters of a reason

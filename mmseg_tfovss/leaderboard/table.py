@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mmseg_tfovss.evaluation.result import Result
-from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.leaderboard.run import Run
 from mmseg_tfovss.leaderboard.text import COLUMNS, Row, leaderboard_rows, run_rows
+from mmseg_tfovss.plain import one_line
 
 _FIRST_NUMBER = 5  # columns before it hold names
 _WIDE = 1000

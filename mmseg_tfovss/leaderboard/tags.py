@@ -4,7 +4,7 @@ import html
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import kind_of
-from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.plain import one_line
 
 
 def escape(value: object) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import PUBLISHED, Board, Cell, Line, Section
 from mmseg_tfovss.leaderboard.check import SCORES
-from mmseg_tfovss.leaderboard.plain import csv_cell, escape_markdown, one_line, printable
 from mmseg_tfovss.leaderboard.published import Published, full_source
 from mmseg_tfovss.leaderboard.run import Run, assumptions_of, changes, commit_of, image_count, package_of
+from mmseg_tfovss.plain import csv_cell, escape_markdown, one_line, printable
 
 COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
 NAMES = ("Method", "Backbone", "Setting", "Precision")
@@ -130,7 +130,7 @@ def to_csv(board: Board) -> str:
     A dataset of which a published number stands beside one of ours has three more columns, ``<dataset> published``,
     ``<dataset> difference`` and ``<dataset> source``. A partial result is in the column ``Partial`` only. Texts that
     a spreadsheet would take for a formula have an apostrophe before them; numbers are numbers, see
-    :func:`~mmseg_tfovss.leaderboard.plain.csv_cell`.
+    :func:`~mmseg_tfovss.plain.csv_cell`.
     """
     columns = list(dict.fromkeys(column for section in board.sections for column in section.columns))
     lines = [line for section in board.sections for line in section.lines]

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmseg_tfovss.leaderboard.files import find_results
-from mmseg_tfovss.leaderboard.plain import printable
 from mmseg_tfovss.leaderboard.results import Collected, collect_results
 from mmseg_tfovss.leaderboard.run import image_count, is_partial
+from mmseg_tfovss.plain import printable
 
 State = Mapping[Path, tuple[int, int]]
 

@@ -8,7 +8,6 @@ from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
 from mmseg_tfovss.leaderboard.check import SCORES
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.latex import to_latex
-from mmseg_tfovss.leaderboard.plain import one_line, printable
 from mmseg_tfovss.leaderboard.published import published_numbers, read_published
 from mmseg_tfovss.leaderboard.results import Collected, collect_results
 from mmseg_tfovss.leaderboard.text import (
@@ -19,6 +18,7 @@ from mmseg_tfovss.leaderboard.text import (
     to_markdown,
     to_runs_csv,
 )
+from mmseg_tfovss.plain import one_line, printable
 from mmseg_tfovss.whole_file import whole_file
 
 __all__ = [

@@ -79,7 +79,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     @property
     def dataset_meta(self) -> dict[str, Any]:
         """Names and colours of the classes, for MMSegmentation's pictures: of the words that the model has."""
-        names = self.decode_head.vocabulary.names
+        names = self.decode_head.vocabulary.shown_names
         return {"classes": names, "palette": pascal_colours(len(names))}
 
     @dataset_meta.setter

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_tfovss.cli import printable
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.plain import printable
 from mmseg_tfovss.profiling.meters import Clock, PeakMemory, TimedSteps
 
 STAGES = ("load", "encoder", "upsample+argmax", "metric")

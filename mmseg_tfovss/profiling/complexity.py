@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from mmseg_tfovss.cli import printable
+from mmseg_tfovss.plain import printable
 from mmseg_tfovss.profiling.benchmark import COMPONENTS, Timing
 from mmseg_tfovss.whole_file import whole_file
 

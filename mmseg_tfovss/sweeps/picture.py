@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.sweeps.values import option_label, value_label
 
 PICTURE_NAME = "sweep.png"

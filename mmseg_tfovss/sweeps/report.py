@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.sweeps.picture import PICTURE_NAME, draw_sweep
 from mmseg_tfovss.sweeps.table import CONFIG, DATASET, ERROR, MARKDOWN_NAME, Row, to_markdown
 from mmseg_tfovss.sweeps.values import value_label

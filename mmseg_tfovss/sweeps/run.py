@@ -25,11 +25,11 @@ from mmseg_tfovss.engine.finished import run_key
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
-from mmseg_tfovss.leaderboard.plain import one_line
 from mmseg_tfovss.leaderboard.write import SCORES
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.stages import Assembly
 from mmseg_tfovss.ops.canvas import PatchCanvas
+from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.registry import METRICS
 from mmseg_tfovss.sweeps.table import ERROR, HASH, TABLE_NAME, Row, adopt_rows, write_rows
 from mmseg_tfovss.sweeps.trials import Trial, check_trials, make_trials

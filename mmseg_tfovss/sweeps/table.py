@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from mmseg_tfovss.leaderboard.plain import csv_cell, escape_markdown
 from mmseg_tfovss.leaderboard.write import POCKET_NOTE, SCORES
+from mmseg_tfovss.plain import csv_cell, escape_markdown
 from mmseg_tfovss.whole_file import whole_file
 
 TABLE_NAME, MARKDOWN_NAME = "sweep.csv", "sweep.md"
@@ -49,7 +49,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
     """Write the table: it is there completely or as it was.
 
     Every cell is one printable line, and text that a spreadsheet would take for a formula has an apostrophe before it;
-    numbers stay numbers, see :func:`~mmseg_tfovss.leaderboard.plain.csv_cell`.
+    numbers stay numbers, see :func:`~mmseg_tfovss.plain.csv_cell`.
     """
     lines = [header, *([row[name] for name in header] for row in rows)]
     with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:

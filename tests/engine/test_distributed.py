@@ -36,9 +36,8 @@ def launch(tmp_path, mini_clip):
     def start(world, name, *, resume=False, before=lambda rank: None, options=lambda rank: {}):
         def work(rank):
             before(rank)
-            launcher = "none" if world == 1 else "pytorch"
-            where = {**small_options(root, mini_clip, tmp_path / name), "launcher": launcher}
-            config = load_config(CONFIG, {**where, **options(rank)})
+            config = load_config(CONFIG, {**small_options(root, mini_clip, tmp_path / name), **options(rank)})
+            config.launcher = "none" if world == 1 else "pytorch"
             with user_errors():
                 run_test(config, resume=resume)
 

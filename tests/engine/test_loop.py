@@ -65,12 +65,21 @@ def test_a_signal_keeps_everything_up_to_the_batch_and_the_rest_is_done_later(se
 
 def test_a_complete_state_loads_nothing(session):
     first = session()
+    first.begin()
     first.run()
     again = session()
+    again.begin()
     again.run()
     assert again.dataloader.dataset.loaded == []
     assert scores_of(again) == scores_of(first)
     assert 0 < again.total.earlier_seconds <= first.total.seconds  # of the state, which was written before the end
+
+
+def test_a_run_by_mmengines_runner_leaves_no_state(session):
+    """Nobody would resume it, and the next run would be told of it."""
+    loop = session()
+    loop.run()
+    assert not loop.state.path.exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

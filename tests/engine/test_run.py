@@ -75,7 +75,7 @@ def test_result_has_every_key_and_right_counts(config):
         "model.decode_head.templates": "photo",
         "model.test_cfg.crop_size": "32",
         "model.test_cfg.stride": "16",
-        "short_side": "48",
+        "model.short_side": "48",
     }
     assert len(result["weights_hash"]) == len(result["config_hash"]) == len(result["vocabulary_hash"]) == 64
 

@@ -63,7 +63,7 @@ def test_recorded_texts(tmp_path):
         "Dataset,Protocol,Method,Backbone,Precision,mIoU,pAcc,mAcc,fwIoU,Images,s / image,Commit,Finished,File,"
         "Assumptions,Package,Settings,Weights,Words",
         "voc21,paper,SCLIP,ViT-B-16/openai,fp32,59.12,80.00,70.00,65.00,10,0.123,1234567890,2026-01-01T00:00:00+00:00,"
-        "runs/0/result.json,,,c,w,v",
+        'runs/0/result.json,,"mmseg_tfovss 0.1.0, source",c,w,v',
     ]
 
 
@@ -104,16 +104,16 @@ def test_names_cannot_break_a_table():
 
 
 def test_what_was_assumed_is_in_the_notes_and_with_what_was_installed_beside_the_runs():
-    assumed = {"assumptions": ["QuickGELU assumed.", "QuickGELU assumed."], "package": "mmseg_tfovss 0.1.0, source"}
+    assumed = {"assumptions": ["QuickGELU for a.pt", "QuickGELU for a.pt"], "package": "mmseg_tfovss 0.1.0, wheel"}
     made = board(scored(1.0, **assumed), scored(2.0, dataset="voc20", **assumed), scored(3.0, method="CLIP"))
-    note = "Careful: 2 runs of SCLIP on ViT-B-16/openai: QuickGELU assumed."
+    note = "Careful: 2 runs of SCLIP on ViT-B-16/openai assume this: QuickGELU for a.pt."
     assert made.notes[-1] == note
     assert note in to_markdown(made)
     rows = list(csv.DictReader(to_runs_csv(made).splitlines()))
     assert [(row["Assumptions"], row["Package"]) for row in rows] == [
-        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
-        ("QuickGELU assumed.", "mmseg_tfovss 0.1.0, source"),
-        ("", ""),
+        ("QuickGELU for a.pt", "mmseg_tfovss 0.1.0, wheel"),
+        ("QuickGELU for a.pt", "mmseg_tfovss 0.1.0, wheel"),
+        ("", "mmseg_tfovss 0.1.0, source"),
     ]
 
 

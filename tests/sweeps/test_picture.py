@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.sweeps.picture import draw_sweep
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from markdown_it import MarkdownIt
 
-from mmseg_tfovss.leaderboard.plain import one_line
+from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.sweeps.table import adopt_rows, to_markdown, write_rows
 from tests.leaderboard.hostile import draw_name
 

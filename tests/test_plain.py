@@ -12,9 +12,9 @@ from rich.console import Console
 
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.latex import to_latex
-from mmseg_tfovss.leaderboard.plain import csv_cell, escape_markdown, one_line, printable
 from mmseg_tfovss.leaderboard.table import class_table, runs_table
 from mmseg_tfovss.leaderboard.text import line_names, run_rows, to_csv, to_markdown, to_runs_csv
+from mmseg_tfovss.plain import csv_cell, escape_markdown, one_line, printable
 from tests.leaderboard.hostile import PIECES, draw_name, hostile_board
 
 SEEDS = (*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 120)))
