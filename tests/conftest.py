@@ -40,6 +40,8 @@ def one_thread_and_own_cache(tmp_path_factory):
     gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=int))
+        # A runner writes its config four times; to lay it out nicely takes half a second, which nobody looks at here.
+        patch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **_: (text, True))
         patch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -18,6 +18,7 @@ from mmseg_tfovss.engine.dataset_options import check_dataset_options, check_ign
 from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.samples import check_lines, check_samples, walk
 from mmseg_tfovss.engine.words import THRESHOLDS, check_words
+from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS
 from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
 from mmseg_tfovss.vocabulary.agreement import check_background
@@ -44,7 +45,7 @@ def check_config(config: Config) -> Vocabulary:
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_dataset_options(config.test_dataloader.dataset)
-    check_settings(config.test_evaluator, METRICS, "test_evaluator")
+    _check_evaluator(config)
     check_settings(config.test_cfg, LOOPS, "test_cfg")
     if LOOPS.get(config.test_cfg.type) is not ResumableTestLoop:
         raise ValueError(f"test_cfg.type must be ResumableTestLoop, but got {config.test_cfg.type!r}.")
@@ -55,6 +56,18 @@ def check_config(config: Config) -> Vocabulary:
     for name in THRESHOLDS:
         check_background(vocabulary, name, head.get(name))
     return vocabulary
+
+
+def _check_evaluator(config: Config) -> None:
+    if isinstance(config.test_evaluator, Mapping):
+        check_settings(config.test_evaluator, METRICS, "test_evaluator")
+        kind = METRICS.get(config.test_evaluator["type"])
+        if inspect.isclass(kind) and issubclass(kind, SegmentationMetric):
+            return
+    raise ValueError(
+        "test_evaluator must be one SegmentationMetric, or a class made from it, for the counts of others cannot be"
+        f" resumed, but got {config.test_evaluator!r}."
+    )
 
 
 def check_run(config: Config) -> None:
