@@ -124,8 +124,10 @@ class DSLO(AroundMethod):
         """What the base sees, and the graph A (B, N, N) of the images' patches."""
         seen = super().look(scenes)
         if self.discrepancy.needs_graph:
-            images = torch.stack([scene.image for scene in scenes])
-            seen = {**seen, GRAPH: self.graph_attention(images, self.backbone.grid(images))}
+            images = [scene.image for scene in scenes]
+            # One by one: convolutions round with the batch, and at a tie the last digit decides about a label.
+            graphs = [self.graph_attention(image[None], self.backbone.grid(image[None])) for image in images]
+            seen = {**seen, GRAPH: torch.cat(graphs)}
         return seen
 
     def graph_attention(self, inputs: Tensor, grid: Size) -> Tensor:

@@ -507,3 +507,14 @@ def test_sliding_windows_are_refused(build_method):
 def test_parts_without_settings_are_refused(build_method):
     with pytest.raises(ValueError, match=r"model\.graph must be settings with a type.* but got 'DINOv2'"):
         build_method("DSLO", test_cfg={"mode": "whole"}, graph="DINOv2")
+
+
+def test_the_graph_of_an_image_does_not_know_its_batch(build_method, monkeypatch):
+    """A network rounds with the batch, and a solver at a tie makes another label of the last digit."""
+    model = build(build_method, "optimal_path")
+    real = model.graph_attention
+    monkeypatch.setattr(model, "graph_attention", lambda inputs, grid: real(inputs, grid) * len(inputs))
+    scenes = [Scene(image, (48, 40)) for image in images((48, 40), (48, 40))]
+    alone, together = model.look(scenes[:1])[GRAPH], model.look(scenes)[GRAPH]
+    assert torch.equal(alone[0], together[0])
+    assert len(together) == 2
