@@ -97,6 +97,20 @@ def parse_options(pairs: list[str]) -> dict[str, object]:
     return options
 
 
+def add_short_side(options: dict[str, object], short_side: int | None) -> None:
+    """Take ``--short-side`` among the options.
+
+    Raises:
+        ValueError: it is among them already.
+    """
+    if short_side is None:
+        return
+    for name in ("short_side", "model.short_side"):
+        if name in options:
+            raise ValueError(f"--short-side and --cfg-options {name} are one option: give one of them.")
+    options["model.short_side"] = short_side
+
+
 def _parse_value(text: str, pair: str) -> object:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

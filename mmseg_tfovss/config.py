@@ -1,10 +1,12 @@
 """Load a config file, apply overrides, resolve it and refuse what cannot work, in one sentence each."""
 
+import copy
 import difflib
 import hashlib
 import inspect
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +32,8 @@ _HASHED = (
     "randomness",
     "force_vocabulary",
     "custom_imports",
+    "default_hooks",
+    "custom_hooks",
 )
 # What the command line may set at the top, and what it is told of the rest.
 _SETTABLE = (
@@ -63,6 +67,7 @@ _NO_EFFECT_IN_FILES = {
     "paper": "write its settings into the file itself: they are what it says",
     "relabel": "set test_evaluator=dict(type='CLIPtraseMetric', relabel=...)",
 }
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Settings of the loader that the test loop makes itself.
 _LOOPS_OWN = ("sampler", "batch_sampler", "shuffle", "drop_last")
 # Transforms that change an image's size, ours of earlier versions included.
@@ -73,8 +78,6 @@ _NO_OVERRIDE = (
     "work_dir",
     "log_level",
     "env_cfg",
-    "default_hooks",
-    "custom_hooks",
     "test_cfg",
     "test_dataloader.num_workers",
     "test_dataloader.persistent_workers",
@@ -136,10 +139,19 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return config
 
 
-def adopt_size(config: Config) -> None:
+def _adopt_size(config: Config, path: Path) -> None:
     """Move a ``short_side`` that stands at the top of a config into its model, which it is short for."""
-    side = config.pop("short_side", None)
-    if side is not None and isinstance(config.get("model"), Mapping):
+    if "short_side" not in config:
+        return
+    text = path.read_text(encoding="utf-8")
+    own = re.search(r"^short_side\s*=", text, re.MULTILINE)
+    if not own or len(re.findall(r"\bshort_side\b", text)) > 1:  # in a base, or twice
+        raise ValueError(
+            f"short_side is set twice in config {path} and its bases, for it is short for model.short_side: write"
+            " model = dict(short_side=...) in each of them."
+        )
+    side = config.pop("short_side")
+    if isinstance(config.get("model"), Mapping):
         config.model.short_side = side
 
 
@@ -228,7 +240,7 @@ def _check_file(config: Config, path: Path) -> None:
     for key, remedy in _NO_EFFECT_IN_FILES.items():
         if key in config:
             raise ValueError(f"{key} in config {path} has no effect: {remedy}.")
-    adopt_size(config)
+    _adopt_size(config, path)
     dataset = config.get("test_dataloader", {}).get("dataset")
     if "test_pipeline" in config and isinstance(dataset, Mapping) and config.test_pipeline != dataset.get("pipeline"):
         raise ValueError(
@@ -265,10 +277,11 @@ def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Map
 
 def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
     """Where a file that calls itself unified has other settings than that protocol: a result says so."""
-    wanted = dict(_leaves(unified.get("model", {}), "model"))
-    found = dict(_leaves(config.model.to_dict(), "model"))
-    others = [name for name, value in wanted.items() if found.get(name, value) != value and name not in options]
-    return {name: str(found[name]) for name in others}
+    wanted = copy.deepcopy(config)
+    wanted.merge_from_dict(copy.deepcopy(dict(unified)))
+    (one, other) = (dict(_leaves(deciding_settings(each), "")) for each in (config, wanted))
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name) and not _is_below(name, options)]
+    return {name: str(one.get(name, "default")) for name in names}
 
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
@@ -277,7 +290,7 @@ def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
         return
     for key, item in value.items():
-        yield from _leaves(item, f"{name}.{key}")
+        yield from _leaves(item, f"{name}.{key}".lstrip("."))
 
 
 def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
@@ -328,6 +341,12 @@ def _check_parts(config: Config, path: Path) -> None:
     for part in ("backbone", "decode_head", "test_cfg"):
         if not isinstance(config.model, Mapping) or not isinstance(config.model.get(part), Mapping):
             raise ValueError(f"Config {path} with its options has no settings model.{part}=dict(...).")
+    _check_model_parts(config, path)
+
+
+def _check_model_parts(config: Config, path: Path) -> None:
+    if config.get("log_level", "INFO") not in _LOG_LEVELS:
+        raise ValueError(f"log_level must be one of {list(_LOG_LEVELS)}, but got {config.log_level!r}.")
     if "vocabulary" not in config.model.decode_head:
         remedy = (
             "write model = dict(_base_.unified.model, ...), which has all that the protocol sets"

@@ -47,7 +47,7 @@ def labels(sample):
 model = init_model(leaf, None, device="cpu")
 by_path = inference_model(model, image)
 pixels = mmcv.imread(image)
-square = model.cfg.model.centre_square
+square = model.cfg.model.get("centre_square")
 drawn = pixels if square else show_result_pyplot(model, image, by_path, show=False)
 assert drawn.shape == pixels.shape
 model = init_model(leaf, None, device="cpu")

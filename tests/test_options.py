@@ -24,7 +24,6 @@ HOW_IT_RUNS = (
     "work_dir",
     "log_level",
     "env_cfg",
-    "default_hooks",
     "test_cfg.save_images",
     "test_cfg.save_seconds",
     "test_dataloader.num_workers",
@@ -106,6 +105,7 @@ def test_the_walk_finds_what_is_not_recorded(monkeypatch):
         ("setting", "mine", "take the config with the other one"),
         ("unified.model.short_side", 96, r"set model\.\.\.\. itself, with protocol=unified"),
         ("test_pipeline", [], r"set test_dataloader\.dataset\.pipeline"),
+        ("log_level", "SILLY", "log_level must be one of"),
         ("load_from", "a.pth", r"the weights are model\.backbone\.pretrained"),
         ("resume", True, "use --resume"),
         ("test_cfg.resume", True, "use --resume"),
@@ -154,6 +154,33 @@ def test_a_file_on_a_unified_base_gets_what_it_sets_and_the_result_says_so(tmp_p
         }
 
 
+def test_a_unified_file_names_what_is_other_outside_of_its_model(tmp_path):
+    config = load_config(own_file(tmp_path, "test_evaluator = dict(ignore_index=0)"))
+    assert config.overrides == {"test_evaluator.ignore_index": "0"}
+    square = "cliptrase/cliptrase_vit-b16_voc20.py"
+    text = 'protocol = "unified"\nmodel = _base_.unified.model'
+    config = load_config(own_file(tmp_path, text, CONFIGS / square))
+    assert {"test_evaluator.type", "setting"} <= set(config.overrides)
+
+
+@pytest.mark.parametrize("text", ["short_side = 128\nmodel = dict(short_side=96)", "model = dict(short_side=96)"])
+def test_two_sizes_in_a_file_and_its_bases_are_refused(tmp_path, text):
+    base = tmp_path / "base.py"
+    base.write_text(f"_base_ = {str(SCLIP)!r}\nshort_side = 64\n")
+    with pytest.raises(ValueError, match=r"short_side is set twice in config .*own\.py and its bases"):
+        load_config(own_file(tmp_path, text, base))
+
+
+def test_a_size_of_none_at_the_top_is_one(tmp_path):
+    assert load_config(own_file(tmp_path, "short_side = None")).model.short_side is None
+
+
+def test_hooks_are_part_of_a_run(tmp_path):
+    plain = load_config(own_file(tmp_path, ""))
+    hooked = load_config(own_file(tmp_path, "custom_hooks = [dict(type='MyHook', threshold=3)]"))
+    assert config_hash(plain) != config_hash(hooked)
+
+
 def test_the_command_line_comes_after_the_file(tmp_path):
     config = load_config(own_file(tmp_path, "model = dict(decode_head=dict(logit_scale=10))"), {"model.pamr_steps": 2})
     assert config.overrides == {"model.decode_head.logit_scale": "10", "model.pamr_steps": "2"}
@@ -161,7 +188,11 @@ def test_the_command_line_comes_after_the_file(tmp_path):
 
 def test_a_paper_file_that_calls_itself_unified_says_how_it_differs(tmp_path):
     config = load_config(own_file(tmp_path, 'protocol = "unified"', CONFIGS / "sclip/sclip_vit-b16_voc21.py"))
-    assert config.overrides == {"model.decode_head.logit_scale": "65", "model.decode_head.area_threshold": "0.1"}
+    assert config.overrides == {
+        "model.decode_head.logit_scale": "65",
+        "model.decode_head.area_threshold": "0.1",
+        **dict.fromkeys(("model.centre_square", "model.pamr_steps", "model.decode_head.templates"), "default"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def run_rank_heads(arguments: argparse.Namespace) -> None:
 
 def run_discrepancy(arguments: argparse.Namespace) -> None:
     """DSLO's maps of one image."""
-    from mmseg_tfovss.cli import parse_options, say
+    from mmseg_tfovss.cli import add_short_side, parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.pocket.files import ensure_pocket_file
     from mmseg_tfovss.studies.discrepancy.picture import draw_discrepancy
@@ -192,8 +192,7 @@ def run_discrepancy(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path(f"work_dirs/analysis/{arguments.image.stem}_discrepancy.png")
     check_target(out, "--out", PICTURE_ENDINGS)
     options = parse_options(arguments.cfg_options)
-    if arguments.short_side is not None:
-        options["model.short_side"] = arguments.short_side
+    add_short_side(options, arguments.short_side)
     config = load_config(arguments.config, options)
     ensure_pocket_file(arguments.image)
     figure = draw_discrepancy(config, arguments.image, arguments.device, arguments.max_classes)

@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Draw the picture."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, say, user_errors
+    from mmseg_tfovss.cli import add_short_side, parse_options, say, user_errors
 
     with user_errors():
         from mmseg_tfovss.whole_file import PICTURE_ENDINGS, check_target, whole_file
@@ -60,8 +60,7 @@ def main() -> None:
         from mmseg_tfovss.pocket.files import ensure_pocket_file
 
         options = parse_options(arguments.cfg_options)
-        if arguments.short_side is not None:
-            options["model.short_side"] = arguments.short_side
+        add_short_side(options, arguments.short_side)
         configs = [load_config(path, options) for path in arguments.configs]
         words = take_words(configs, options, arguments.classes, arguments.classes_file)
         names = compare.shared_names(configs)

@@ -33,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Segment the image and write the files."""
     arguments = parse_arguments()
-    from mmseg_tfovss.cli import parse_options, say, user_errors
+    from mmseg_tfovss.cli import add_short_side, parse_options, say, user_errors
 
     with user_errors():
         from mmengine.device import get_device
@@ -47,8 +47,7 @@ def main() -> None:
         from mmseg_tfovss.whole_file import whole_file
 
         options = parse_options(arguments.cfg_options)
-        if arguments.short_side is not None:
-            options["model.short_side"] = arguments.short_side
+        add_short_side(options, arguments.short_side)
         config = load_config(arguments.config, options)
         words = take_words([config], options, arguments.classes, arguments.classes_file)
         ensure_pocket_file(arguments.image)

@@ -3,12 +3,14 @@
 import ast
 import hashlib
 import inspect
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import Any
 
 from mmengine.config import Config
 
@@ -20,6 +22,22 @@ _NAME = PACKAGE.name
 _START = PACKAGE / "engine" / "run.py"
 _DATA = ("pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+# Installed packages whose versions are in every result.
+_RECORDED = (
+    "scipy",
+    "sklearn",
+    "PIL",
+    "torch",
+    "torchvision",
+    "numpy",
+    "open_clip",
+    "cv2",
+    "mmengine",
+    "mmcv",
+    "mmseg",
+    "transformers",
+    "diffusers",
+)
 _PACKAGES = frozenset({"site-packages", "dist-packages"})  # also those of the user or the system
 Component = type | FunctionType
 
@@ -41,8 +59,9 @@ def code_files(config: Config) -> set[Path]:
     Of code outside this package, which may be a user's own method: the file of the class, and what it imports that is
     not installed; what is installed has a version instead.
     """
-    named = filter(None, map(_source, _components(config.to_dict())))
-    waiting = [_START, *named]
+    settings = config.to_dict()
+    named = [path for path in map(_file, _components(settings)) if path and _is_code(path)]
+    waiting = [_START, *named, *_imported(settings)]
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
@@ -71,10 +90,12 @@ def _find(kind: object) -> Component | None:
     return kind if isinstance(kind, type | FunctionType) else None
 
 
-def _source(component: Component) -> Path | None:
-    """The file of a class or function, unless it is installed."""
-    path = _file(component)
-    return path if path and _is_own(path) else None
+def _imported(settings: Mapping[str, Any]) -> list[Path]:
+    """Files of a user's modules that a config imports: they may change what others do."""
+    names = (settings.get("custom_imports") or {}).get("imports") or ()
+    modules = (sys.modules.get(name) for name in ([names] if isinstance(names, str) else names))
+    files = [Path(file).absolute() for module in modules if (file := getattr(module, "__file__", None))]
+    return [file for file in files if _is_code(file) and not file.is_relative_to(PACKAGE)]
 
 
 @cache
@@ -91,6 +112,24 @@ def _is_own(path: Path) -> bool:
     """Whether a file is Python code that has no version: this package's, or a user's."""
     installed = _PACKAGES.intersection(path.parts) or any(path.is_relative_to(folder) for folder in _INSTALLED)
     return path.suffix == ".py" and path.is_file() and (path.is_relative_to(PACKAGE) or not installed)
+
+
+def _is_code(path: Path) -> bool:
+    """Whether a file that a config names is code whose version no result records: a user's, installed or not."""
+    if path.suffix != ".py" or not path.is_file():
+        return False
+    installed = _PACKAGES.intersection(path.parts)
+    pythons = path.is_relative_to(sysconfig.get_path("stdlib")) and not installed
+    recorded = installed and any(f"{os.sep}{name}{os.sep}" in str(path) for name in _RECORDED)
+    return path.is_relative_to(PACKAGE) or not (pythons or recorded)
+
+
+def _package_of(path: Path) -> Path:
+    """The folder of the topmost package that a file is in, or of the file itself."""
+    top = path.parent
+    while (top / "__init__.py").is_file() and (top.parent / "__init__.py").is_file():
+        top = top.parent
+    return top
 
 
 @cache
@@ -114,11 +153,13 @@ def _imports(path: Path, stamp: str) -> list[Path]:
     bases = [PACKAGE.joinpath(*name[1:]) for name in names if name[0] == _NAME]
     if path.is_relative_to(PACKAGE):
         return _modules([*bases, *inside])
+    siblings = _package_of(path)  # an installed method of a user's: what it imports of its own package
     foreign = {name[:end] for name in names if name[0] != _NAME for end in range(1, len(name) + 1)}
     roots = (path.parent, *(Path(entry).absolute() for entry in sys.path))
-    found = _modules([*bases, *inside, *(root.joinpath(*name) for root in roots for name in foreign)])
+    found = _modules([*bases, *inside, *(root.joinpath(*name) for root in roots for name in foreign)], siblings)
     loaded = (getattr(sys.modules.get(".".join(name)), "__file__", None) for name in foreign)
-    return [*found, *(Path(file).absolute() for file in loaded if file and _is_own(Path(file).absolute()))]
+    files = [Path(file).absolute() for file in loaded if file]
+    return [*found, *(file for file in files if _is_own(file) or _is_beside(file, siblings))]
 
 
 def _stamp(path: Path) -> str:
@@ -126,9 +167,16 @@ def _stamp(path: Path) -> str:
     return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
 
 
-def _modules(bases: Iterable[Path]) -> list[Path]:
+def _modules(bases: Iterable[Path], siblings: Path | None = None) -> list[Path]:
     """Files that modules or packages of these names would be in, as far as there are such files."""
-    return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if _is_own(file)]
+    files = (file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py"))
+    return [file for file in files if _is_own(file) or _is_beside(file, siblings)]
+
+
+def _is_beside(file: Path, package: Path | None) -> bool:
+    return (
+        package is not None and (package / "__init__.py").is_file() and file.is_relative_to(package) and _is_code(file)
+    )
 
 
 def _parse(path: Path) -> ast.AST:

@@ -77,7 +77,7 @@ def unwrapped(model: Any) -> Any:  # noqa: ANN401
 
 
 def named_files(config: Config) -> list[Path]:
-    """Existing files that a config names for its model, its transforms and its metric, and folders of its model.
+    """Existing files and folders that a config names for its model, its transforms and its metric.
 
     A folder that a dataset of the user's own is given holds its images, which are looked at one by one.
     """
@@ -87,7 +87,9 @@ def named_files(config: Config) -> list[Path]:
         "evaluator": config.get("test_evaluator", {}),
     }
     model, rest = (input_files(Config({"model": part})) for part in (config.get("model", {}), around))
-    return [*model, *(path for path in rest if path.is_file())]
+    around = {"pipeline": dataset.get("pipeline", ()), "evaluator": config.get("test_evaluator", {})}
+    folders = [path for path in input_files(Config({"model": around})) if path.is_dir()]
+    return [*model, *(path for path in rest if path.is_file()), *folders]
 
 
 def networks_of(model: Any) -> list[Any]:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -193,7 +194,10 @@ class ResumableTestLoop(TestLoop):
             self.total = self._total(self._peers)
             if by_itself:
                 share_first(self.state.forget)
-            return self._evaluate()
+            metrics = self._evaluate()
+            if by_itself and is_main_process():  # MMEngine's loggers are off here
+                sys.stdout.write(", ".join(f"{name} {value:.2f}" for name, value in metrics.items()) + "\n")
+            return metrics
 
     def _evaluate(self) -> dict[str, float]:
         metrics: dict[str, float] = self.evaluator.evaluate(len(self.dataloader.dataset))

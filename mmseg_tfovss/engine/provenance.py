@@ -16,7 +16,18 @@ import torch
 from mmseg_tfovss._version import __version__
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_PACKAGES = ("torch", "torchvision", "numpy", "open_clip_torch", "opencv-python")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "open_clip_torch",
+    "opencv-python",
+    "transformers",
+    "diffusers",
+)
 # Either the maintained forks or the originals are installed, never both.
 _OPENMMLAB = {name: (f"onedl-{name}", name) for name in ("mmengine", "mmcv", "mmsegmentation")}
 _GIT_SECONDS = 30.0  # a file server may be slow

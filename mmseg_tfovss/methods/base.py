@@ -328,7 +328,7 @@ def _sized(preprocessor: Any, short_side: int | None, *, centre_square: bool) ->
     """The preprocessor's config with the size of the images; what exists already, a plug-in's base has made."""
     if isinstance(preprocessor, nn.Module):
         return preprocessor
-    settings = dict(preprocessor or {"type": CLIPPreprocessor})
+    settings = {"type": CLIPPreprocessor, **(preprocessor or {})}
     size = {"short_side": short_side, "centre_square": centre_square}
     for name in size.keys() & settings.keys():
         raise ValueError(f"model.data_preprocessor.{name} has no effect: set model.{name}.")

@@ -73,7 +73,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     def cfg(self, config: Any) -> None:  # noqa: ANN401
         """Keep it, and take up what stands in it outside of ``model`` for the model: ``short_side``."""
         self.__dict__["_cfg"] = config
-        if config is not None and config.get("short_side") is not None:
+        if config is not None and "short_side" in config:
             self.data_preprocessor.short_side = config.short_side
 
     @property

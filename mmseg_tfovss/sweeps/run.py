@@ -162,6 +162,8 @@ class _Results:
     """What inference finds in a dataset, batch by batch as tools/test.py has them, kept as far as memory is allowed."""
 
     def __init__(self, config: Config, device: str, limit: int) -> None:
+        if config.get("custom_hooks"):
+            raise ValueError("custom_hooks do not act in a sweep, which runs no hooks: use tools/test.py.")
         self.model: OpenVocabSegmentor = build_method(config, device)
         if "env_cfg" in config:
             set_multi_processing(**config.env_cfg.get("mp_cfg", {}))

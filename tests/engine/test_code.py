@@ -227,3 +227,26 @@ def test_unknown_types_are_left_to_the_check_of_settings(kind):
     config = load_config(CONFIG)
     config.model.type = kind
     assert PACKAGE / "engine/run.py" in code_files(config)
+
+
+def test_code_of_a_users_counts_installed_or_not_and_what_a_config_imports(tmp_path, monkeypatch):
+    """An installed method has a version that no result records, and an imported module may change other classes."""
+    site = tmp_path / "lib" / "site-packages"
+    lab = site / "their_lab"
+    lab.mkdir(parents=True)
+    (lab / "__init__.py").write_text("")
+    (lab / "gain.py").write_text("GAIN = 1\n")
+    (lab / "method.py").write_text(
+        "from mmseg_tfovss.methods.sclip import SCLIP\nfrom their_lab.gain import GAIN\n\n\nclass Theirs(SCLIP):\n"
+        "    gain = GAIN\n"
+    )
+    (tmp_path / "their_patch.py").write_text("PATCHED = True\n")
+    for folder in (site, tmp_path):
+        monkeypatch.syspath_prepend(str(folder))
+    config = load_config(CONFIG)
+    config.custom_imports = {"imports": ["their_patch"]}
+    config.model.type = importlib.import_module("their_lab.method").Theirs
+    importlib.import_module("their_patch")
+    found = {path.name for path in code_files(config)}
+    assert {"method.py", "gain.py", "their_patch.py", "sclip.py"} <= found
+    assert not any("torch" in path.parts or "mmengine" in path.parts for path in code_files(config))

@@ -1,4 +1,10 @@
 # What all datasets share. Images come as they are in their files: their size is a setting of the model.
+# Under MMSegmentation's names of the transforms, and once more at the top, because its functions look for them there.
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs", meta_keys=("img_path", "seg_map_path", "ori_shape", "img_shape")),
+]
 # The unified protocol: it takes the place of the authors' settings under protocol = "unified", for every method.
 # Each dataset adds its vocabulary, and 0.1 as background threshold where class 0 is the background. Leaves that have
 # this protocol only write it into their model: model = dict(_base_.unified.model, ...).
@@ -17,13 +23,9 @@ unified = dict(
         ),
         test_cfg=dict(mode="slide", crop_size=224, stride=112),
     ),
+    test_dataloader=dict(dataset=dict(pipeline=test_pipeline)),
+    test_evaluator=dict(_delete_=True, type="SegmentationMetric"),
 )
-# Under MMSegmentation's names of the transforms, and once more at the top, because its functions look for them there.
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs", meta_keys=("img_path", "seg_map_path", "ori_shape", "img_shape")),
-]
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,

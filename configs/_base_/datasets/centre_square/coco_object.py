@@ -14,6 +14,5 @@ test_dataloader = dict(dataset=dict(seg_map_suffix="_labelTrainIds.png", pipelin
 test_evaluator = dict(type="CLIPtraseMetric", relabel={255: 0}, unlabelled=[255], ignore_index=254)
 unified = dict(
     prepared_by="coco_object",
-    test_dataloader=dict(dataset=dict(seg_map_suffix="_instanceTrainIds.png", pipeline=_base_.test_pipeline)),
-    test_evaluator=dict(_delete_=True, type="SegmentationMetric"),
+    test_dataloader=dict(dataset=dict(seg_map_suffix="_instanceTrainIds.png")),
 )

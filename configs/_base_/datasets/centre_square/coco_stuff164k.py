@@ -2,4 +2,3 @@
 # left out.
 _base_ = "../coco_stuff164k.py"
 test_evaluator = dict(type="CLIPtraseMetric", unlabelled=[255])
-unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))

@@ -2,4 +2,3 @@
 # left out.
 _base_ = "../context59.py"
 test_evaluator = dict(type="CLIPtraseMetric", unlabelled=[255])
-unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))

@@ -1,4 +1,3 @@
 # As leaves162/CLIPtrase @ 2b7de61 evaluates the centre square (model.centre_square).
 _base_ = "../pc459.py"
 test_evaluator = dict(type="CLIPtraseMetric")
-unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))

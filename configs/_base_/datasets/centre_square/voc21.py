@@ -3,4 +3,3 @@
 # Void pixels around objects count as background.
 _base_ = "../voc21.py"
 test_evaluator = dict(type="CLIPtraseMetric", relabel={255: 0}, unlabelled=[0, 255])
-unified = dict(test_evaluator=dict(_delete_=True, type="SegmentationMetric"))
