@@ -70,6 +70,7 @@ _NO_EFFECT_IN_FILES = {
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Settings of the loader that the test loop makes itself.
 _LOOPS_OWN = ("sampler", "batch_sampler", "shuffle", "drop_last")
+_LABEL_STEPS = ("LoadAnnotations", "LoadLabels", "Relabel")
 # Transforms that change an image's size, ours of earlier versions included.
 _RESIZING = {"ResizeShortSide", "CentreSquare", "Resize", "RandomResize", "ResizeToMultiple", "ResizeShortestEdge"}
 # Overrides that leave the protocol as it is: where things are, how they run, and what a result records by itself.
@@ -242,12 +243,23 @@ def _check_file(config: Config, path: Path) -> None:
             raise ValueError(f"{key} in config {path} has no effect: {remedy}.")
     _adopt_size(config, path)
     dataset = config.get("test_dataloader", {}).get("dataset")
-    if "test_pipeline" in config and isinstance(dataset, Mapping) and config.test_pipeline != dataset.get("pipeline"):
+    if "test_pipeline" not in config or not isinstance(dataset, Mapping) or "pipeline" not in dataset:
+        return
+    if _image_steps(config.test_pipeline) != _image_steps(dataset["pipeline"]):
         raise ValueError(
             f"test_pipeline and test_dataloader.dataset.pipeline differ in config {path}, so that MMSegmentation's"
             " functions would see other images than the test: write test_pipeline = [...] and"
             " test_dataloader = dict(dataset=dict(pipeline=test_pipeline))."
         )
+
+
+def _image_steps(pipeline: object) -> object:
+    """What a pipeline does to images, whichever of its two names a loader has; labels are for tests only."""
+    steps = pipeline if isinstance(pipeline, list | tuple) else ()
+    if not all(isinstance(step, Mapping) and isinstance(step.get("type"), str) for step in steps):
+        return pipeline
+    plain = [{**step, "type": step["type"].replace("LoadImageFromFile", "LoadImage")} for step in steps]
+    return [_without(step, {"meta_keys"}) for step in plain if step["type"] not in _LABEL_STEPS]
 
 
 def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

@@ -202,12 +202,20 @@ def test_a_paper_file_that_calls_itself_unified_says_how_it_differs(tmp_path):
         ("relabel = dict(mapping={1: 2})", "relabel in config .* has no effect"),
         ("test_pipeline = []", r"test_pipeline and test_dataloader\.dataset\.pipeline differ"),
         ("test_dataloader = dict(dataset=dict(pipeline=[]))", "differ in config"),
+        ("test_pipeline = [dict(type='LoadImage'), dict(type='Flip'), dict(type='PackSegInputs')]", "differ in config"),
         ("model = dict(_delete_=True)", r"has no settings model\.backbone"),
     ],
 )
 def test_what_would_not_act_in_a_file_is_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         load_config(own_file(tmp_path, text))
+
+
+def test_a_pipeline_that_reads_alike_may_be_written_otherwise(tmp_path):
+    steps = "[dict(type='LoadImage'), dict(type='LoadLabels'), dict(type='PackSegInputs')]"
+    config = load_config(own_file(tmp_path, f"test_dataloader = dict(dataset=dict(pipeline={steps}))"))
+    check_config(config)
+    assert config.test_pipeline == config.test_dataloader.dataset.pipeline
 
 
 def test_a_unified_file_without_its_settings_is_told_how_to_get_them(tmp_path):
