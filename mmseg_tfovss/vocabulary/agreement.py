@@ -190,9 +190,7 @@ def _fit_there(found: int, name: str, words: Sequence[Sequence[str]], names: Seq
     return own[found]
 
 
-def _misplaced_background(
-    words: Sequence[Sequence[str]], names: Sequence[str], own: Sequence[int]
-) -> Misplaced | None:
+def _misplaced_background(words: Sequence[Sequence[str]], names: Sequence[str], own: Sequence[int]) -> Misplaced | None:
     """A background whose place has words of no background, while those of a class are nearly all such words."""
     for number, name in enumerate(names):
         if own[number] or not is_background(name) or _are_of_background(words[number], _BACKGROUND_WORDS / 2):

@@ -1,6 +1,7 @@
 """Marks that other programs put beside words: numbers, columns and quotes, which CLIP would read as words."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import regex
 
@@ -82,7 +83,7 @@ def _runs(rows: Sequence[str], pattern: "regex.Pattern[str]", follows: Callable[
     """Whether numbers before different words run; ``1 apple``, ``2 apples`` ... count the same thing."""
     matches = [match for match in map(pattern.fullmatch, rows) if match]
     numbers = [int(match[1][:9]) for match in matches]
-    steps = [follows(after - before) for before, after in zip(numbers, numbers[1:], strict=False)]
+    steps = [follows(after - before) for before, after in pairwise(numbers)]
     things = {match[2].casefold().rstrip("s") for match in matches}
     return _nearly_all(len(matches), rows) and 2 * len(things) > len(matches) and sum(steps) >= 0.9 * len(steps)
 
