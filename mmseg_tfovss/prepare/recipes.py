@@ -289,8 +289,8 @@ def _read_context(path: Path) -> dict[str, Any]:
             raise ValueError("two of its images have the same name")
     except MemoryError:
         raise ValueError(
-            f"{path} cannot be read within {decimal(memory)} of memory, of which the official file takes less: delete"
-            " it and download it again, or, if it is the official one, free some memory."
+            f"{path} cannot be read within {decimal(memory)} of memory, so it is not the official file: delete it"
+            " and download it again."
         ) from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(

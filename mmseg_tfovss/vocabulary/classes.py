@@ -31,6 +31,7 @@ from mmseg_tfovss.vocabulary.words import check_text, quoted, read_lines, spoken
 DATA = Path(__file__).parent / "data"
 BACKGROUND = "background"  # how class 0 is shown where it is one, whatever its words are
 _BACKGROUND_PREFIX = "background_"
+_READING = ("synonyms", "background", "duplicates")  # comments that say how lines are read
 _MOST_WORDS = 50_000  # ImageNet-21k has fewer
 
 
@@ -202,7 +203,7 @@ def _bundled_headers() -> dict[tuple[str, ...], dict[str, str]]:
     for name in available_vocabularies():
         lines = read_lines(DATA / f"{name}.txt", "vocabulary")
         said = {"background": "none", **read_headers(lines, name)}
-        found[_rows(lines)] = {name: said[name] for name in ("synonyms", "background", "duplicates") if name in said}
+        found[_rows(lines)] = {key: value for key, value in said.items() if key in _READING}
     found.pop((), None)  # of second names for other lists
     return found
 

@@ -331,7 +331,7 @@ def test_context_file_of_many_small_lists_is_refused(archives, tmp_path, monkeyp
     (archives / CONTEXT).write_text('{"images": [' + "[[]]," * 5_000_000 + "0]}")
     monkeypatch.setattr(recipes, "_SPARE_MEMORY", 50_000_000)
     before = resource.getrlimit(resource.RLIMIT_AS)
-    with pytest.raises(ValueError, match=r"trainval_merged\.json cannot be read within 250\.0 MB of memory, of which"):
+    with pytest.raises(ValueError, match=r"trainval_merged\.json cannot be read within 250\.0 MB of memory, so it is"):
         prepare("context60", tmp_path, archives)
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
