@@ -141,7 +141,8 @@ class CLIPImageEncoder(nn.Module):
     Attributes:
         name: architecture and weights, e.g. ``ViT-B-16/openai``.
         weights_hash: sha256 over all tensors of both towers.
-        mean: per channel, RGB, of the images that the weights were trained on, of values in [0, 1].
+        mean: per channel, RGB, of the images that the weights were trained on, of values in [0, 1]; OpenAI's, with a
+            note in the result, where no config beside a local file says it.
         std: likewise.
         assumptions: what a local file does not say and was assumed, each in a few words.
         input_files: configs beside a local file, read or looked for.

@@ -19,6 +19,7 @@ Colour = tuple[float, float, float]
 
 OPENAI_MEAN: Colour = OPENAI_DATASET_MEAN
 OPENAI_STD: Colour = OPENAI_DATASET_STD
+_STATISTICS = ("mean", "std")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Facts:
         quick_gelu: whether the activation is QuickGELU.
         head_width: of the image tower.
         text_heads: number of heads of the text tower.
+        unsaid: which of mean and std no config says, so that they are OpenAI's by assumption.
         files: where this was looked for, there or not: a config that appears later makes a result out of date.
     """
 
@@ -39,6 +41,7 @@ class Facts:
     quick_gelu: bool | None = None
     head_width: int | None = None
     text_heads: int | None = None
+    unsaid: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
 
 
@@ -55,7 +58,7 @@ def facts_beside(path: Path, layout: str, shapes: Shapes) -> Facts:
     """
     names = ("open_clip_config.json", "config.json", "preprocessor_config.json")
     whole, towers, images = (path.with_name(name) for name in names)
-    facts = _of_open_clip(_read(whole), whole, path, shapes) if whole.is_file() else Facts()
+    facts = _of_open_clip(_read(whole), whole, path, shapes) if whole.is_file() else Facts(unsaid=_STATISTICS)
     if layout != "transformers":
         return replace(facts, files=(whole,))
     if towers.is_file() and _read(towers).get("model_type") == "clip":
@@ -64,7 +67,8 @@ def facts_beside(path: Path, layout: str, shapes: Shapes) -> Facts:
         content = _read(images)
         said = {"mean": content.get("image_mean", facts.mean), "std": content.get("image_std", facts.std)}
         mean, std = statistics_of(said, images)
-        facts = replace(facts, mean=mean, std=std)
+        unsaid = tuple(name for name in facts.unsaid if f"image_{name}" not in content)
+        facts = replace(facts, mean=mean, std=std, unsaid=unsaid)
     return replace(facts, files=(whole, towers, images))
 
 
@@ -83,7 +87,8 @@ def statistics_of(settings: Mapping[str, Any], source: str | Path) -> tuple[Colo
 
 
 def _of_open_clip(content: Mapping[str, Any], config: Path, path: Path, shapes: Shapes) -> Facts:
-    mean, std = statistics_of(_section(content, "preprocess_cfg", config), config)
+    images = _section(content, "preprocess_cfg", config)
+    mean, std = statistics_of(images, config)
     model = _section(content, "model_cfg", config)
     vision, text = _section(model, "vision_cfg", config), _section(model, "text_cfg", config)
     said = {
@@ -107,6 +112,7 @@ def _of_open_clip(content: Mapping[str, Any], config: Path, path: Path, shapes: 
         quick_gelu=quick_gelu,
         head_width=head_width,
         text_heads=heads,
+        unsaid=tuple(name for name in _STATISTICS if name not in images),
     )
 
 

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from mmseg_tfovss.encoders.weight_files import as_float32, hash_tensors, read_we
 
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
+_TEXT_KEYS = ("token_embedding.weight", "positional_embedding", "ln_final.weight", "text_projection")
 _VOCABULARY = 49408  # tokens of CLIP's tokenizer
 _SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
 POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "pocket_clip.safetensors"
@@ -189,17 +190,18 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
     found = find_clip(read_weights(path), path)
     state = as_float32(found.state, path)
     with _fitting(path, arch):
+        _check_text_tower(state)
         shapes = shapes_of(state)
     original = _find_original(arch, path)
     if original:
         facts = _facts_of_tag(*original)
     else:
         facts = Facts() if path == POCKET_WEIGHTS else facts_beside(path, found.layout, shapes)
-    assumptions: tuple[str, ...] = ()
+    assumed = [f"OpenAI's {' and '.join(facts.unsaid)}"] if facts.unsaid else []
     if quick_gelu is None:
         quick_gelu = _has_quick_gelu(arch) or facts.quick_gelu
-    if quick_gelu is None:
-        quick_gelu, assumptions = True, (f"QuickGELU for {path.name}",)
+    if is_activation_assumed := quick_gelu is None:
+        quick_gelu, assumed = True, ["QuickGELU", *assumed]
     if arch == "auto":
         _check_vocabulary(path, state)
         head_width = _choose_head_width(path, shapes, head_width or facts.head_width)
@@ -213,8 +215,10 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
             f"The weights in {path} do not fit model.backbone.arch={arch!r}: {len(missing)} keys are missing"
             f" ({', '.join(missing[:3])}), {len(unexpected)} are unknown ({', '.join(unexpected[:3])})."
         )
-    if assumptions:
-        _warn_once(path)
+    # Nearly every CLIP has OpenAI's mean and std, so these alone stand in the result without a warning.
+    if is_activation_assumed:
+        _warn_once(path, facts.unsaid)
+    assumptions = tuple(f"{what} for {path.name}" for what in assumed)
     return _Filled(model, facts, "/".join(original) if original else None, assumptions)
 
 
@@ -226,6 +230,8 @@ def _fitting(path: Path, arch: str) -> Iterator[None]:
     # Wrong ranks, absent keys, zero heads, sizes that do not divide.
     except (RuntimeError, ValueError, KeyError, IndexError, TypeError, AssertionError, ArithmeticError) as error:
         detail = (str(error).splitlines() or [type(error).__name__])[-1].strip()
+        if isinstance(error, KeyError):
+            detail += " is missing."
         raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
 
 
@@ -233,6 +239,15 @@ def _facts_of_tag(arch: str, tag: str) -> Facts:
     settings = get_pretrained_cfg(arch, tag)
     mean, std = statistics_of(settings, f"open_clip's tag {arch}/{tag}")
     return Facts(mean, std, quick_gelu=settings.get("quick_gelu", False))
+
+
+def _check_text_tower(state: Mapping[str, Tensor]) -> None:
+    """Refuse an image tower alone."""
+    if not any(name in _TEXT_KEYS or name.startswith("transformer.") for name in state):
+        raise ValueError(
+            f"they are an image tower alone, and the text tower ({', '.join(_TEXT_KEYS)} and so on) is missing: set"
+            " model.backbone.pretrained to a file with both towers."
+        )
 
 
 def _check_vocabulary(path: Path, state: dict[str, Tensor]) -> None:
@@ -266,12 +281,17 @@ def _choose_text_heads(path: Path, shapes: Shapes) -> int:
         raise ValueError(f"{path}: {error}.") from error
 
 
-def _warn_once(path: Path) -> None:
+def _warn_once(path: Path, unsaid: Sequence[str]) -> None:
     if path.resolve() not in _warned and is_main_process():
+        remedy = "set model.backbone.quick_gelu to True or False"
+        if unsaid:
+            remedy += f", and say {' and '.join(unsaid)} in an open_clip_config.json beside the file"
         _logger.warning(
-            "warning: %s does not say its activation: QuickGELU assumed, as in OpenAI's models (set"
-            " model.backbone.quick_gelu to True or False).",
+            "warning: %s does not say its %s: %s assumed, as in OpenAI's models (%s).",
             path,
+            " and ".join(("activation", *unsaid)) if len(unsaid) < 2 else "activation, mean and std",
+            " and ".join(("QuickGELU", *(f"OpenAI's {' and '.join(unsaid)}" for _ in unsaid[:1]))),
+            remedy,
         )
     _warned.add(path.resolve())
 

@@ -25,6 +25,7 @@ from mmseg_tfovss.vocabulary.agreement import check_background
 
 # torch's options; MMEngine's num_batch_per_epoch would leave images out.
 _LOADER_OPTIONS = {*inspect.signature(DataLoader.__init__).parameters} - {"self"}
+_ENDINGS = {"img_path": "img_suffix", "seg_map_path": "seg_map_suffix"}  # MMSeg's options
 _NAMED = 3  # missing files named in a message
 _logger = logging.getLogger(__name__)
 
@@ -109,7 +110,8 @@ def check_files(dataset: BaseDataset, key: str) -> None:
             check_lines(dataset)  # which may say why
             raise FileNotFoundError(
                 f"{len(missing)} of {len(samples)} samples lack their {kind}: {', '.join(missing[:_NAMED])}"
-                f"{' ...' if len(missing) > _NAMED else ''}{_remedy(key)}"
+                f"{' ...' if len(missing) > _NAMED else ''}"
+                f"{(len(missing) == len(samples) and _wrong_ending(dataset, field)) or _remedy(key)}"
             )
     check_samples(dataset, samples)
 
@@ -176,14 +178,23 @@ def _no_image(dataset: BaseDataset, key: str) -> str:
     start = f"No image found for {type(dataset).__name__} in {folder}"
     if dataset.ann_file:
         return f"{start}: {dataset.ann_file} names none."
-    found = sorted(entry.name for entry in walk(Path(folder))) if folder and Path(folder).is_dir() else []
-    if found:
-        return (
-            f"{start}: none of its {len(found)} files ({', '.join(found[:_NAMED])}"
-            f"{' ...' if len(found) > _NAMED else ''}) ends in {getattr(dataset, 'img_suffix', None)!r}; set"
-            " test_dataloader.dataset.img_suffix."
-        )
+    if hint := _wrong_ending(dataset, "img_path"):
+        return f"{start}{hint}."
     return f"{start}{_remedy(key)}."
+
+
+def _wrong_ending(dataset: BaseDataset, field: str) -> str:
+    """That no file in a folder of the dataset ends as the dataset says, if so; the end of a sentence about it."""
+    folder, name = (getattr(dataset, "data_prefix", None) or {}).get(field), _ENDINGS[field]
+    ending = getattr(dataset, name, None)
+    found = sorted(entry.name for entry in walk(Path(folder))) if folder and Path(folder).is_dir() else []
+    if not found or (isinstance(ending, str) and any(file.endswith(ending) for file in found)):
+        return ""
+    which = f"its {len(found)} files" if field == "img_path" else f"the {len(found)} files in {folder}"
+    return (
+        f": none of {which} ({', '.join(found[:_NAMED])}{' ...' if len(found) > _NAMED else ''}) ends in {ending!r};"
+        f" set test_dataloader.dataset.{name}"
+    )
 
 
 def _prepared_by(config: Config) -> str:

@@ -1,6 +1,7 @@
 """The images of a dataset: each one is counted once, or the odd file is named."""
 
 import io
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
 from PIL import Image
 
 from mmseg_tfovss.datasets.files import formats
 from mmseg_tfovss.datasets.framework import BaseSegDataset
 from mmseg_tfovss.whole_file import SCRATCH_NAME
 
+_logger = logging.getLogger(__name__)
 _NAMED = 3  # files named in a message
 _WAY_OUT = "name the images that count in an ann_file (test_dataloader.dataset.ann_file, one a line, without ending)"
 # fmt: off
@@ -51,6 +54,8 @@ def check_samples(dataset: BaseDataset, samples: Sequence[Mapping[str, Any]]) ->
                 f"The dataset takes the images in {folder} that end in {dataset.img_suffix!r} (img_suffix), and would"
                 f" leave out {_listed(odd)}: remove or rename them, or {_WAY_OUT}."
             )
+        if indices is None:
+            _warn_of_spare_annotations(Path(dataset.data_prefix["seg_map_path"]), dataset.seg_map_suffix, samples)
 
 
 def check_lines(dataset: BaseDataset) -> None:
@@ -88,7 +93,7 @@ def check_lines(dataset: BaseDataset) -> None:
 
 
 def left_out(folder: Path, suffix: str, annotations: Path, ending: str) -> list[Path]:
-    """Images in a dataset's folder, and links to nothing, that MMSeg's listing does not take.
+    """What MMSeg's listing does not take: other images, links to nothing, and folders named like images.
 
     Args:
         folder: of the images, with folders in it.
@@ -101,7 +106,7 @@ def left_out(folder: Path, suffix: str, annotations: Path, ending: str) -> list[
     """
     taken: list[os.DirEntry[str]] = []
     others: list[os.DirEntry[str]] = []
-    for entry in walk(folder, skip=annotations):
+    for entry in walk(folder, skip=annotations, folders=True):
         usual = not entry.name.startswith(".") and entry.is_file() and entry.path.endswith(suffix)
         (taken if usual else others).append(entry)
     roots = [os.path.relpath(entry.path[: -len(suffix)], folder) for entry in taken]
@@ -111,12 +116,13 @@ def left_out(folder: Path, suffix: str, annotations: Path, ending: str) -> list[
     )
 
 
-def walk(folder: Path, skip: Path | None = None) -> Iterator["os.DirEntry[str]"]:
+def walk(folder: Path, skip: Path | None = None, *, folders: bool = False) -> Iterator["os.DirEntry[str]"]:
     """Everything in a folder and the folders in it that is no folder, through links too.
 
     Args:
         folder: where to begin.
         skip: a folder in it that is left out.
+        folders: the folders too.
 
     Raises:
         ValueError: a link leads to a folder that is seen elsewhere, so that its files would be there twice.
@@ -139,6 +145,8 @@ def walk(folder: Path, skip: Path | None = None) -> Iterator["os.DirEntry[str]"]
                     f"{entry.path} and {seen[real]} are one folder, so its images would be counted twice: remove the"
                     " link."
                 )
+            if folders:
+                yield entry
             seen[real] = entry.path
             waiting.append(entry.path)
 
@@ -154,14 +162,15 @@ def _check_twice(samples: Sequence[Mapping[str, Any]]) -> None:
     for field, kind in (("img_path", "image"), ("seg_map_path", "annotation")):
         users = defaultdict(list)
         for sample in samples:
-            users[_real(os.fspath(sample[field]), folders)].append(sample)
+            users[_identity(_real(os.fspath(sample[field]), folders))].append(sample)
         twice = next((file for file, found in users.items() if len(found) > 1), None)
         if twice is not None:
+            file = _real(os.fspath(users[twice][0][field]), folders)
             paths = sorted({os.fspath(sample["img_path"]) for sample in users[twice]})
             what = "is counted more than once" if kind == "image" else f"belongs to {len(users[twice])} images"
-            raise ValueError(f"The {kind} {twice} {what} ({', '.join(paths[:_NAMED])}): each must be there once.")
-        real[kind] = {*users}
-    both = sorted(real["image"] & real["annotation"])
+            raise ValueError(f"The {kind} {file} {what} ({', '.join(paths[:_NAMED])}): each must be there once.")
+        real[kind] = {one: os.fspath(found[0][field]) for one, found in users.items()}
+    both = sorted(real["image"][one] for one in real["image"].keys() & real["annotation"].keys())
     if both:
         raise ValueError(f"{both[0]} is an image and an annotation at once: set img_suffix and seg_map_suffix apart.")
 
@@ -172,6 +181,31 @@ def _real(path: str, folders: dict[str, str]) -> str:
     if above not in folders:
         folders[above] = os.path.realpath(above)
     return os.path.realpath(path) if Path(path).is_symlink() else f"{folders[above]}/{name}"
+
+
+def _identity(path: str) -> str:
+    """What tells a file from all others, under whatever name: hard links are the same file too."""
+    try:
+        found = Path(path).stat()
+    except OSError:  # whoever reads it says so
+        return path
+    return f"{found.st_dev}:{found.st_ino}" if found.st_nlink > 1 and found.st_ino else path
+
+
+def _warn_of_spare_annotations(folder: Path, ending: str, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Say which annotations have no image: it may be gone by accident."""
+    if not folder.is_dir() or not is_main_process():
+        return
+    used = {os.path.normpath(sample[field]) for sample in samples for field in ("img_path", "seg_map_path")}
+    files = [entry for entry in walk(folder) if entry.name.endswith(ending) and not entry.name.startswith(".")]
+    spare = sorted(Path(entry.path) for entry in files if os.path.normpath(entry.path) not in used)
+    if spare:
+        _logger.warning(
+            "warning: %d of %d annotations have no image, so that they do not count: %s.",
+            len(spare),
+            len(files),
+            _listed(spare),
+        )
 
 
 def _is_picture(entry: "os.DirEntry[str]") -> bool:
@@ -201,4 +235,6 @@ def _listed(files: Sequence[Path]) -> str:
 
 
 def _nowhere(file: Path) -> str:
+    if file.is_dir():
+        return " (a folder)"
     return "" if file.exists() or not file.is_symlink() else f" (a link to {file.readlink()}, which does not exist)"

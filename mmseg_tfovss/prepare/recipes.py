@@ -16,9 +16,12 @@ from mmseg_tfovss.prepare.archives import folder_file, member_names, read_member
 from mmseg_tfovss.prepare.download import Archive
 from mmseg_tfovss.prepare.jobs import Job
 from mmseg_tfovss.prepare.layout import LAYOUTS, Layout
+from mmseg_tfovss.prepare.workers import bounded
 from mmseg_tfovss.whole_file import whole_file
 
-_LARGEST_JSON = 4 << 30  # bytes; what is read of it takes several times as many
+_LARGEST_JSON = 1_000_000_000  # bytes; the official file has less
+# What is read of the official file takes a few times its bytes; lists in lists would take 45 times as many.
+_MEMORY_PER_BYTE, _SPARE_MEMORY = 8, 1_000_000_000
 
 VOC2012 = Archive(
     "VOCtrainval_11-May-2012.tar",
@@ -261,13 +264,16 @@ def _context(layout: Layout, root: Path, find: Find) -> Iterator[Step]:
 
 def _read_context(path: Path) -> dict[str, Any]:
     """The validation images' sizes and segments, by stem."""
-    if path.stat().st_size > _LARGEST_JSON:
+    size = path.stat().st_size
+    if size > _LARGEST_JSON:
         raise ValueError(
             f"{path} has more than {decimal(_LARGEST_JSON)}, so it is not the official file: delete it and download it"
             " again."
         )
+    memory = _MEMORY_PER_BYTE * size + _SPARE_MEMORY
     try:
-        content = json.loads(path.read_bytes())
+        with bounded(memory):
+            content = json.loads(path.read_bytes())
         records: dict[int, Any] = {
             image["image_id"]: {key: image[key] for key in ("file_name", "height", "width")} | {"segments": {}}
             for image in content["images"]
@@ -281,6 +287,11 @@ def _read_context(path: Path) -> dict[str, Any]:
         by_stem = {_context_stem(record.pop("file_name")): record for record in records.values()}
         if len(by_stem) < len(records):
             raise ValueError("two of its images have the same name")
+    except MemoryError:
+        raise ValueError(
+            f"{path} cannot be read within {decimal(memory)} of memory, so it is not the official file: delete it"
+            " and download it again."
+        ) from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged, or not the official file ({type(error).__name__}: {error}): delete it and download it"

@@ -201,11 +201,33 @@ def prepare_process() -> None:
     warnings.simplefilter("ignore")  # what matters of damaged files is said in a sentence
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory(MEMORY)
+
+
+@contextmanager
+def bounded(memory: int) -> Iterator[None]:
+    """Let this process take so much more memory within the block, where the system can tell how much it has.
+
+    Args:
+        memory: bytes.
+
+    Raises:
+        MemoryError: the block needs more.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    _limit_memory(memory)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _limit_memory(memory: int) -> None:
     if _PAGE_COUNTS.is_file():
         begun = int(_PAGE_COUNTS.read_text().split()[0]) * resource.getpagesize()
+        limits = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
         _, most = resource.getrlimit(resource.RLIMIT_AS)
-        limit = begun + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+        resource.setrlimit(resource.RLIMIT_AS, (min([begun + memory, *limits]), most))
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,9 @@ say its name better than its own words, and better than they say j's name. How w
     1  some part is shared                                brick wall ~ wall tile
 
 Only 3 and more are evidence by themselves; 2 is, where nothing else fits and the class's own words say another's name.
+A word that is not the first of its class is none where less than half of the names are said anywhere: in a list of
+another language it may mean something else ("autobus, car" is French for a bus). Words of the bundled backgrounds at
+the place of a class, while there are none at the place of the background, are evidence too.
 """
 
 import unicodedata
@@ -22,7 +25,7 @@ from typing import NamedTuple
 
 import regex
 
-from mmseg_tfovss.vocabulary.classes import Vocabulary, available_backgrounds
+from mmseg_tfovss.vocabulary.classes import Vocabulary, available_backgrounds, load_vocabulary
 from mmseg_tfovss.vocabulary.words import count_of, cut, quoted
 
 # Names of "everything else", as datasets have them.
@@ -32,7 +35,10 @@ _EVERYTHING_ELSE = regex.compile(
 )
 _QUALIFIERS = frozenset(("other", "others", "stuff", "thing", "things", "merged", "general"))
 _SAME, _PART, _CONTAINED, _SHARED = 4, 3, 2, 1
+_FEWEST = 4  # words by which a background is known
+_BACKGROUND_WORDS = 0.7  # of its words are those of bundled backgrounds
 _SHORTEST = 4  # letters that are no accident when two words share them
+_BEFORE_ES = ("se", "xe", "ze", "che", "she", "oe")  # whose e may be the plural's
 _Forms = Mapping[str, int]  # ways to write a name -> how well they stand for it
 
 
@@ -151,12 +157,16 @@ def find_misplaced(words: Sequence[Sequence[str]], names: Sequence[str]) -> Misp
     """
     own = [_best(queries, name) for queries, name in zip(words, names, strict=True)]
     places = _places(words)
+    said = sum(fit > 0 or bool(_strong(places, name)) for fit, name in zip(own, names, strict=True))
+    is_foreign = 2 * said < len(names)
     for number, name in enumerate(names):
         scored = _strong(places, name) if own[number] < _SAME + 1 else {}
         for found in sorted(scored, key=lambda place: (-scored[place], place)):
+            if is_foreign and _strength(words[found][0], name) < _PART:
+                continue
             if found != number and scored[found] > max(own[number], _fit_there(found, name, words, names, own)):
                 return Misplaced(number, found)
-    return _weakly_misplaced(words, names, own)
+    return _misplaced_background(words, names, own) or _weakly_misplaced(words, names, own)
 
 
 def is_background(name: str) -> bool:
@@ -178,6 +188,33 @@ def _fit_there(found: int, name: str, words: Sequence[Sequence[str]], names: Seq
     if is_background(names[found]) and _strength(words[found][0], name) < _PART:
         return _SAME + 2
     return own[found]
+
+
+def _misplaced_background(words: Sequence[Sequence[str]], names: Sequence[str], own: Sequence[int]) -> Misplaced | None:
+    """A background whose place has words of no background, while those of a class are nearly all such words."""
+    for number, name in enumerate(names):
+        if own[number] or not is_background(name) or _are_of_background(words[number], _BACKGROUND_WORDS / 2):
+            continue
+        for found, queries in enumerate(words):
+            fits = is_background(names[found]) or _strength(queries[0], names[found]) >= _PART
+            if not fits and _are_of_background(queries, _BACKGROUND_WORDS):
+                return Misplaced(number, found)
+    return None
+
+
+def _are_of_background(queries: Sequence[str], share: float) -> bool:
+    """Whether words are several, and so many of them as are asked for are those of bundled backgrounds."""
+    if len(queries) < _FEWEST:
+        return False
+    known = _background_words()
+    return sum(_flat(query) in known for query in queries) >= share * len(queries)
+
+
+@cache
+def _background_words() -> frozenset[str]:
+    """The words of all bundled backgrounds."""
+    lists = (load_vocabulary(["class"], background=name).classes[0] for name in available_backgrounds())
+    return frozenset(_flat(word) for queries in lists for word in queries)
 
 
 def _weakly_misplaced(words: Sequence[Sequence[str]], names: Sequence[str], own: Sequence[int]) -> Misplaced | None:
@@ -265,8 +302,19 @@ def _singulars(text: str) -> frozenset[str]:
     return frozenset(_singular(word) for word in _split(text))
 
 
+@cache
 def _singular(word: str) -> str:
-    return min(_stems(word), key=lambda stem: (len(stem), stem))
+    """What a word and its English plural have in common: ``buses`` and ``bus``, ``bottles`` and ``bottle``.
+
+    No word is known by heart, so this may lack the last letters of either: ``hors`` of ``horse`` and ``horses``.
+    """
+    if len(word) > _SHORTEST - 1 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    if word.endswith(("ve", "fe")) and len(word) > _SHORTEST - 1:
+        return f"{word[:-2]}f"
+    if word.endswith("ie"):
+        return f"{word[:-2]}y"
+    return word[:-1] if word.endswith(_BEFORE_ES) else word
 
 
 @cache

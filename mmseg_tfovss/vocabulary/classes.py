@@ -12,6 +12,8 @@ A list is a text file, one class a line. Lines that start with ``#`` are comment
 Without ``synonyms`` a file that holds a semicolon anywhere is split at semicolons, any other at commas; blanks around
 words do not count. (SCLIP's files use ", ", ClearCLIP's ",", ProxyCLIP's "; ": all can be used as they are.)
 Without ``background`` a bundled list has none, and of any other it is not known.
+Lines that are exactly those of a bundled list are read as that list is: what its comments say holds for them too, save
+where the file's own comments say otherwise.
 """
 
 import difflib
@@ -23,11 +25,13 @@ from functools import cache
 from pathlib import Path
 
 from mmseg_tfovss.vocabulary.comments import ALLOWED, BACKGROUNDS, SEPARATORS, is_comment, read_headers
+from mmseg_tfovss.vocabulary.marks import check_marks
 from mmseg_tfovss.vocabulary.words import check_text, quoted, read_lines, spoken, tidy
 
 DATA = Path(__file__).parent / "data"
 BACKGROUND = "background"  # how class 0 is shown where it is one, whatever its words are
 _BACKGROUND_PREFIX = "background_"
+_READING = ("synonyms", "background", "duplicates")  # comments that say how lines are read
 _MOST_WORDS = 50_000  # ImageNet-21k has fewer
 
 
@@ -112,14 +116,15 @@ def parse_classes(lines: Sequence[str], source: str, *, numbered: bool = True) -
         numbered: they are lines of a file, and named so in messages; else entries of a list.
 
     Raises:
-        ValueError: no class, an empty synonym, a word that cannot be read, or an unknown value of a comment that says
-            something.
+        ValueError: no class, an empty synonym, a word that cannot be read, lines with numbers or quotes beside the
+            words, or an unknown value of a comment that says something.
     """
-    headers = read_headers(lines, source)
+    headers = _headers(lines, source)
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not is_comment(line)]
     places = [f"line {number} of {source}" if numbered else f"entry {number} of the {source}" for number, _ in rows]
     for place, (_, row) in zip(places, rows, strict=True):
         check_text(row, place)
+    check_marks([row for _, row in rows], source, split="synonyms" in headers)
     default = "semicolon" if any(";" in row for _, row in rows) else "comma"
     separator = SEPARATORS[headers.get("synonyms", default)]
     split = [row.split(separator) if separator else [row] for _, row in rows]
@@ -183,7 +188,30 @@ def _texts(entries: object, what: str) -> Sequence[str]:
 
 def _parse(lines: Sequence[str], source: str, *, numbered: bool = True) -> _List:
     vocabulary = parse_classes(lines, source, numbered=numbered)
-    return _List(vocabulary, read_headers(lines, source).get("duplicates") == ALLOWED)
+    return _List(vocabulary, _headers(lines, source).get("duplicates") == ALLOWED)
+
+
+def _headers(lines: Sequence[str], source: str) -> dict[str, str]:
+    """What comments say; of the very lines of a bundled list, what its own say too."""
+    return {**_bundled_headers().get(_rows(lines), {}), **read_headers(lines, source)}
+
+
+@cache
+def _bundled_headers() -> dict[tuple[str, ...], dict[str, str]]:
+    """Lines of each bundled list -> what its comments say of how they are read."""
+    found = {}
+    for name in available_vocabularies():
+        lines = read_lines(DATA / f"{name}.txt", "vocabulary")
+        said = {"background": "none", **read_headers(lines, name)}
+        found[_rows(lines)] = {key: value for key, value in said.items() if key in _READING}
+    found.pop((), None)  # of second names for other lists
+    return found
+
+
+def _rows(lines: Sequence[str]) -> tuple[str, ...]:
+    """The lines that are classes, however they are spaced."""
+    rows = (" ".join(line.split()) for line in lines if not is_comment(line))
+    return tuple(row for row in rows if row)
 
 
 def _load(name: str) -> _List:
@@ -236,6 +264,7 @@ def _put_in_front(listed: _List, background: str | Sequence[str]) -> _List:
 
 def _words(lines: Sequence[str], source: str) -> tuple[str, ...]:
     """Words of one class, on any number of lines, separated by commas or semicolons."""
+    check_marks([line for line in lines if line.strip() and not is_comment(line)], source)
     words = []
     for number, line in enumerate(lines, 1):
         if not is_comment(line):

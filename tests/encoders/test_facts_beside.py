@@ -36,7 +36,7 @@ def test_openais_statistics_where_nothing_says_others(mini_clip):
     assert OPENAI_STD == (0.26862954, 0.26130258, 0.27577711)
     assert encoder.input_files == (mini_clip.with_name("open_clip_config.json"),)  # not there, which is recorded too
     assert CLIPImageEncoder("auto", "pocket").input_files == ()
-    assert encoder.assumptions == ("QuickGELU for mini.pt",)
+    assert encoder.assumptions == ("QuickGELU for mini.pt", "OpenAI's mean and std for mini.pt")
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,15 @@ def test_a_config_beside_the_file_says_statistics_and_activation(beside):
 def test_what_a_config_does_not_say_is_openais(beside):
     loaded = beside({"preprocess_cfg": {"std": HALF}})
     assert (loaded.mean, loaded.std) == (OPENAI_MEAN, HALF)
-    assert loaded.assumptions == ("QuickGELU for clip.pt",)
+    assert loaded.assumptions == ("QuickGELU for clip.pt", "OpenAI's mean for clip.pt")
     loaded = beside({})
+    assert loaded.assumptions == ("QuickGELU for clip.pt", "OpenAI's mean and std for clip.pt")
     assert (loaded.mean, loaded.std) == (OPENAI_MEAN, OPENAI_STD)
 
 
 def test_a_whole_model_config_without_quick_gelu_means_gelu(beside):
     loaded = beside({"model_cfg": mini.CONFIG})
-    assert loaded.assumptions == ()
+    assert loaded.assumptions == ("OpenAI's mean and std for clip.pt",)
     assert not isinstance(loaded.model.transformer.resblocks[0].mlp.gelu, QuickGELU)
 
 

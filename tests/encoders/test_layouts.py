@@ -139,7 +139,7 @@ def test_equals_transformers_own_model(transformers_clip):
 
     model, folder = transformers_clip
     loaded = load_clip("auto", str(folder / "model.safetensors"))
-    assert loaded.assumptions == ()  # config.json says it all
+    assert loaded.assumptions == ("OpenAI's mean and std for model.safetensors",)  # config.json says the rest
     assert folder / "config.json" in loaded.input_files
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     prompts = ["a photo of a cat.", "two dogs, seen from far away"]
@@ -174,6 +174,11 @@ def test_without_its_config_the_same_rules_hold_as_for_other_files(transformers_
     model, _ = transformers_clip
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, tmp_path / "x.safetensors")
     loaded = load_clip("auto", str(tmp_path / "x.safetensors"))
+    assert loaded.assumptions == ("QuickGELU for x.safetensors", "OpenAI's mean and std for x.safetensors")
+    statistics = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.1, 0.2, 0.3]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(statistics))
+    loaded = load_clip("auto", str(tmp_path / "x.safetensors"))
+    assert (loaded.mean, loaded.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
     assert loaded.assumptions == ("QuickGELU for x.safetensors",)
     assert loaded.model.visual.transformer.resblocks[0].attn.num_heads == 2
 

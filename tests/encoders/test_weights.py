@@ -153,15 +153,20 @@ def nothing_said_yet(monkeypatch):
 @pytest.mark.parametrize("arch", ["auto", "mini-ViT"])
 def test_assumed_quick_gelu_is_said_once_and_kept(arch, mini_clip, mini_arch, caplog):
     loaded = [load_clip(arch, str(mini_clip)) for _ in range(2)]
-    assert [one.assumptions for one in loaded] == [("QuickGELU for mini.pt",)] * 2
+    assert [one.assumptions for one in loaded] == [("QuickGELU for mini.pt", "OpenAI's mean and std for mini.pt")] * 2
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"warning: {mini_clip} does not say its activation: QuickGELU assumed")
+    assert record.getMessage().startswith(
+        f"warning: {mini_clip} does not say its activation, mean and std: QuickGELU and OpenAI's mean and std assumed"
+    )
+    assert "open_clip_config.json beside the file" in record.getMessage()
 
 
 @pytest.mark.parametrize("quick_gelu", [True, False])
 def test_a_stated_activation_is_no_assumption(quick_gelu, mini_clip, caplog):
-    assert load_clip("auto", str(mini_clip), quick_gelu=quick_gelu).assumptions == ()
+    assert load_clip("auto", str(mini_clip), quick_gelu=quick_gelu).assumptions == (
+        "OpenAI's mean and std for mini.pt",
+    )
     assert not caplog.records
 
 
@@ -170,7 +175,7 @@ def test_bundled_random_and_quick_architectures_assume_nothing(mini_clip, mini_a
     assert load_clip(mini_arch, None).assumptions == ()
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "mini-ViT-quickgelu", mini.CONFIG | {"quick_gelu": True})
     loaded = load_clip("mini-ViT-quickgelu", str(mini_clip))
-    assert loaded.assumptions == ()
+    assert loaded.assumptions == ("OpenAI's mean and std for mini.pt",)
     assert isinstance(loaded.model.transformer.resblocks[0].mlp.gelu, QuickGELU)
     with pytest.raises(ValueError, match=r"quick_gelu=False contradicts .*-quickgelu': take .* 'mini-ViT', or leave"):
         load_clip("mini-ViT-quickgelu", str(mini_clip), quick_gelu=False)
@@ -311,6 +316,12 @@ def test_missing_and_unknown_keys_are_counted(mini_state, tmp_path):
 def test_missing_key_that_defines_the_architecture_is_named(key, mini_state, tmp_path):
     torch.save({name: value for name, value in mini_state.items() if name != key}, tmp_path / "clip.pt")
     with pytest.raises(ValueError, match=rf"do not fit model\.backbone\.arch='auto': .*{key}"):
+        load_clip("auto", str(tmp_path / "clip.pt"))
+
+
+def test_an_image_tower_alone_lacks_its_text_tower(mini_state, tmp_path):
+    torch.save({name: value for name, value in mini_state.items() if name.startswith("visual.")}, tmp_path / "clip.pt")
+    with pytest.raises(ValueError, match=r"an image tower alone, and the text tower \(token_embedding\.weight, .* is"):
         load_clip("auto", str(tmp_path / "clip.pt"))
 
 

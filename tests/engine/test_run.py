@@ -70,7 +70,7 @@ def test_result_has_every_key_and_right_counts(config):
     assert 0 < result["metrics"]["mIoU"] < 100
     assert result["seconds_per_image"] > 0
     assert result["backbone"].endswith("/mini.pt")
-    assert result["assumptions"] == ["QuickGELU for mini.pt"]
+    assert result["assumptions"] == ["QuickGELU for mini.pt", "OpenAI's mean and std for mini.pt"]
     assert result["overrides"] == {
         "model.decode_head.templates": "photo",
         "model.test_cfg.crop_size": "32",

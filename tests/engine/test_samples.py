@@ -102,6 +102,61 @@ def test_links_to_another_ones_file_are_refused(kind, root):
         checked(root)
 
 
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_hard_links_to_another_ones_file_are_refused(kind, root):
+    pair(root, "d")
+    name = "jpg" if kind == "images" else "png"
+    (root / f"{kind}/d.{name}").unlink()
+    os.link(root / f"{kind}/a.{name}", root / f"{kind}/d.{name}")
+    what = "image .*is counted more than once" if kind == "images" else "annotation .*belongs to 2 images"
+    with pytest.raises(ValueError, match=rf"The {what} \(.*a\.jpg, .*d\.jpg\)"):
+        checked(root)
+
+
+def test_a_dataset_of_hard_links_to_another_one_is_a_dataset(root):
+    for file in [*root.rglob("*.jpg"), *root.rglob("*.png")]:
+        copy = root / "copy" / file.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        os.link(file, copy)
+    assert checked(root / "copy") == ["a.jpg", "b.jpg", "sub/c.jpg"]
+    os.link(root / "images/a.jpg", root / "images/d.jpg.link")
+    (root / "labels/a.png").unlink()
+    os.link(root / "images/a.jpg", root / "labels/a.png")
+    (root / "list.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"images/a\.jpg is an image and an annotation at once"):
+        checked(root, ann_file="list.txt")
+
+
+@pytest.mark.parametrize("name", ["d.jpg", "sub/d.JPG"])
+def test_a_folder_named_like_an_image_is_named(name, root):
+    (root / "images" / name).mkdir()
+    with pytest.raises(ValueError, match=rf"would leave out .*/{name} \(a folder\): remove or rename them"):
+        checked(root)
+
+
+def test_annotations_without_an_image_are_told(root, caplog):
+    for name in ("d.png", "e.png", "sub/f.png", "g.png", ".h.png", "notes.txt", "i.tif"):
+        write(root / "labels" / name)
+    assert checked(root) == ["a.jpg", "b.jpg", "sub/c.jpg"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("warning: 4 of 7 annotations have no image, so that they do not count: ")
+    assert message.endswith("/labels/d.png, {0}/e.png, {0}/g.png and 1 more.".format(root / "labels"))
+    caplog.clear()
+    (root / "list.txt").write_text("a")
+    checked(root, ann_file="list.txt")
+    checked(root, indices=[0])
+    assert not caplog.records
+
+
+def test_a_wrong_ending_of_annotations_is_named(root):
+    message = (
+        r"3 of 3 samples lack their annotation: .*: none of the 3 files in .*/labels \(a\.png, b\.png, c\.png\) ends in"
+        r" '\.gif'; set test_dataloader\.dataset\.seg_map_suffix"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        checked(root, seg_map_suffix=".gif")
+
+
 @pytest.mark.parametrize("target", [".", "..", "sub"])
 def test_folders_that_are_there_twice_are_refused(target, root):
     """Two links to the folder they lie in would be followed for ever."""

@@ -3,6 +3,8 @@
 import json
 import random
 import re
+import resource
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -322,6 +324,16 @@ def test_context_file_that_is_nested_without_end_or_huge_is_refused(archives, tm
     monkeypatch.setattr(recipes, "_LARGEST_JSON", 999)
     with pytest.raises(ValueError, match=r"trainval_merged\.json has more than 999 bytes, so it is not the official"):
         prepare("context60", tmp_path, archives)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell how much memory a process has")
+def test_context_file_of_many_small_lists_is_refused(archives, tmp_path, monkeypatch):
+    (archives / CONTEXT).write_text('{"images": [' + "[[]]," * 5_000_000 + "0]}")
+    monkeypatch.setattr(recipes, "_SPARE_MEMORY", 50_000_000)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(ValueError, match=r"trainval_merged\.json cannot be read within 250\.0 MB of memory, so it is"):
+        prepare("context60", tmp_path, archives)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 @pytest.mark.parametrize("rounds", [30, pytest.param(2_000, marks=pytest.mark.slow)])

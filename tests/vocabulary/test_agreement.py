@@ -139,6 +139,47 @@ def test_near_names_are_found_where_they_do_not_belong(name, word):
     assert find_misplaced([(word,), ("ship",)], ["boat", name]) is not None or name == "dining table"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("bottle", "wine bottles"), ("bicycle", "racing bicycles")),
+        (("tree", "tall trees"), ("roof", "red roofs")),
+        (("bus", "city buses"), ("knife", "sharp knives")),
+        (("glass", "wine glasses"), ("house", "old houses")),
+        (("cherry", "red cherries"), ("cookie", "sweet cookies")),
+        (("box", "large boxes"), ("horse", "riding horses")),
+        (("bench", "park benches"), ("tomato", "ripe tomatoes")),
+        (("shoe", "old shoes"), ("dish", "dirty dishes")),
+        (("wall tile", "tiles"), ("bridge", "long bridges")),
+    ],
+)
+def test_plurals_of_qualified_words_are_found(first, second):
+    names, phrases = zip(first, second, strict=True)
+    for words in (phrases, [phrase.replace("-", " ").title() for phrase in phrases]):
+        assert find_misplaced([(word,) for word in words], names) is None
+        assert find_misplaced([(word,) for word in words[::-1]], names) is not None
+
+
+@pytest.mark.parametrize("name", ["voc21", "coco_object"])
+def test_a_bundled_background_at_a_class_is_found(name):
+    names = names_by_dataset()[name]
+    for words in (load_vocabulary(f"{name}{ending}").classes for ending in ("", "_cliptrase", "_proxyclip")):
+        for number in range(1, len(words), 1 if name == "voc21" else 7):
+            order = list(range(len(words)))
+            order[0], order[number] = number, 0
+            assert find_misplaced([words[index] for index in order], names) is not None, number
+
+
+def test_a_synonym_in_another_language_is_no_evidence():
+    names = ("road", "sky", "person", "car", "truck", "bus", "train")
+    french = [("route",), ("ciel",), ("personne",), ("voiture",), ("camion",), ("autobus", "car"), ("train",)]
+    assert find_misplaced(french, names) is None
+    english = [(name,) for name in names[:3]] + french[3:]
+    assert find_misplaced(english, names) == (3, 5)
+    swapped = [*french[:3], ("autobus",), ("camion",), ("car", "voiture"), ("train",)]
+    assert find_misplaced(swapped, names) == (3, 5)
+
+
 def test_words_that_fit_nowhere_prove_nothing():
     german = ["Apfel", "Banane", "Geschenk", "Baum", "Seestern", "Krapfen", "Fisch", "Kugel", "Gras", "Wasser"]
     assert refusal([*german, "Ziegel", "Himmel"], POCKET) is None

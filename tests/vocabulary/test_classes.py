@@ -4,6 +4,7 @@ import pytest
 
 from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.vocabulary.classes import (
+    DATA,
     Vocabulary,
     available_backgrounds,
     available_vocabularies,
@@ -285,6 +286,25 @@ def test_authors_files_with_a_word_twice_can_be_used_as_they_are(name, tmp_path)
     assert load_vocabulary(write(tmp_path, "\n".join(lines))).hash == load_vocabulary(name).hash
     with pytest.raises(ValueError, match="occurs twice"):  # not those of a changed list
         load_vocabulary(write(tmp_path, "\n".join([*lines, "one more"])))
+
+
+@pytest.mark.parametrize("name", available_vocabularies())
+def test_the_lines_of_a_bundled_list_are_read_as_it_is(name, tmp_path):
+    lines = [line for line in (DATA / f"{name}.txt").read_text().splitlines() if not line.startswith("#")]
+    bundled = load_vocabulary(name)
+    if not lines:  # a second name
+        return
+    for text in ("\n".join(lines), "# official\r\n\r\n" + "\r\n".join(f"{line}  " for line in lines)):
+        own = load_vocabulary(write(tmp_path, text))
+        assert (own.classes, own.background) == (bundled.classes, bundled.background)
+    assert load_vocabulary(lines).classes == bundled.classes
+    assert load_vocabulary(write(tmp_path, "\n".join(["# duplicates: allowed", *lines]))).classes == bundled.classes
+
+
+def test_a_files_own_comments_come_first(tmp_path):
+    lines = [line for line in (DATA / "ade847.txt").read_text().splitlines() if not line.startswith("#")]
+    own = load_vocabulary(write(tmp_path, "\n".join(["# synonyms: comma", "# duplicates: allowed", *lines])))
+    assert len(own.queries) == 1281
 
 
 def test_only_three_bundled_lists_have_a_word_twice():
