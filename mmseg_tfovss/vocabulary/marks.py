@@ -7,6 +7,7 @@ import regex
 
 from mmseg_tfovss.vocabulary.words import quoted
 
+_LONGEST = 1000  # characters of a line that is looked at: a longer one is a text, and would cost time
 _FEWEST = 3  # lines with a mark that are no accident
 _BRACKETS = regex.compile(r"[\[\](){},;\s]*")  # lines of a list in Python or JSON that hold no word
 _QUOTED = regex.compile(r"(?:u|b)?([\"'`“”„‘’‚«»])\s*[^\s].*[\"'`“”‘’«»]\s*[,;]?")
@@ -37,7 +38,7 @@ def check_marks(rows: Sequence[str], source: str, *, split: bool = False) -> Non
             with a bullet.
     """
     rows = [row.strip() for row in rows]
-    rows = [row for row in rows if not _BRACKETS.fullmatch(row)]
+    rows = [row for row in rows if len(row) <= _LONGEST and not _BRACKETS.fullmatch(row)]
     for is_marked, what, remedy in (
         (_has_columns, "has columns of numbers between tabulators", "keep the column of the words alone"),
         (_is_numbered, "begins with a running number", "strip the numbers"),

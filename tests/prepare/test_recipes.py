@@ -326,6 +326,7 @@ def test_context_file_that_is_nested_without_end_or_huge_is_refused(archives, tm
         prepare("context60", tmp_path, archives)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell how much memory a process has")
 def test_context_file_of_many_small_lists_is_refused(archives, tmp_path, monkeypatch):
     (archives / CONTEXT).write_text('{"images": [' + "[[]]," * 5_000_000 + "0]}")
