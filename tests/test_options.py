@@ -131,6 +131,13 @@ def test_options_of_mmsegmentation_that_nothing_reads_are_refused(option, build_
         build_method("SCLIP", **{option: {"a": 1}})
 
 
+def test_a_preprocessor_that_cannot_resize_is_refused(build_method):
+    with pytest.raises(
+        ValueError, match=r"data_preprocessor must be a CLIPPreprocessor .* but got SegDataPreProcessor"
+    ):
+        build_method("SCLIP", data_preprocessor={"type": "SegDataPreProcessor"})
+
+
 def own_file(folder, text, base=SCLIP):
     path = folder / "own.py"
     path.write_text(f"_base_ = {str(base)!r}\n{text}\n")

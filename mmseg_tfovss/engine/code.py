@@ -56,8 +56,9 @@ def code_hash(config: Config) -> str:
 def code_files(config: Config) -> set[Path]:
     """Sources of the test, of every class that a config names, of their base classes, and of what these import.
 
-    Of code outside this package, which may be a user's own method: the file of the class, and what it imports that is
-    not installed; what is installed has a version instead.
+    Of code outside this package, which may be a user's own method, installed or not: the file of the class, the modules
+    in ``custom_imports``, and what these import of their own package or of what is not installed. Packages of others
+    have a version instead.
     """
     settings = config.to_dict()
     named = [path for path in map(_file, _components(settings)) if path and _is_code(path)]

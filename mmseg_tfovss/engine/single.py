@@ -73,8 +73,7 @@ def load_image(model: OpenVocabSegmentor, path: Path) -> tuple[np.ndarray, torch
     sample = SegDataSample(metainfo={"img_path": str(path), "ori_shape": original.shape[:2]})
     inputs = torch.from_numpy(np.ascontiguousarray(original)).permute(2, 0, 1)
     data = model.data_preprocessor({"inputs": [inputs], "data_samples": [sample]})
-    cut = tuple(data["data_samples"][0].ori_shape) != original.shape[:2]
-    return model.data_preprocessor.labelled(original) if cut else original, data["inputs"][0]
+    return model.data_preprocessor.labelled(original), data["inputs"][0]
 
 
 @torch.inference_mode()

@@ -125,8 +125,12 @@ class OpenVocabSegmentor(StagedSegmentor):
                 test_cfg=dict(test_cfg),
                 data_preprocessor=_sized(data_preprocessor, short_side, centre_square=centre_square),
             )
-        if isinstance(self.data_preprocessor, CLIPPreprocessor):
-            self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
+        if not isinstance(self.data_preprocessor, CLIPPreprocessor):
+            raise ValueError(
+                "model.data_preprocessor must be a CLIPPreprocessor or a class made from it, which resizes images and"
+                f" knows their statistics, but got {type(self.data_preprocessor).__name__}."
+            )
+        self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         check_mode(self.mode, self.modes, type(self).__name__)
