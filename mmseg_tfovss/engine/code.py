@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import inspect
-import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_tfovss.engine.contents import read_contents
+from mmseg_tfovss.engine.provenance import RECORDED
 from mmseg_tfovss.registry import DATASETS, LOOPS, METRICS, MODELS, TRANSFORMS
 
 PACKAGE = Path(__file__).parents[1]
@@ -22,22 +22,6 @@ _NAME = PACKAGE.name
 _START = PACKAGE / "engine" / "run.py"
 _DATA = ("pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-# Installed packages whose versions are in every result.
-_RECORDED = (
-    "scipy",
-    "sklearn",
-    "PIL",
-    "torch",
-    "torchvision",
-    "numpy",
-    "open_clip",
-    "cv2",
-    "mmengine",
-    "mmcv",
-    "mmseg",
-    "transformers",
-    "diffusers",
-)
 _PACKAGES = frozenset({"site-packages", "dist-packages"})  # also those of the user or the system
 Component = type | FunctionType
 
@@ -121,7 +105,7 @@ def _is_code(path: Path) -> bool:
         return False
     installed = _PACKAGES.intersection(path.parts)
     pythons = path.is_relative_to(sysconfig.get_path("stdlib")) and not installed
-    recorded = installed and any(f"{os.sep}{name}{os.sep}" in str(path) for name in _RECORDED)
+    recorded = installed and RECORDED.intersection(path.parts)
     return path.is_relative_to(PACKAGE) or not (pythons or recorded)
 
 

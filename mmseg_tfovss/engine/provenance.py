@@ -16,20 +16,23 @@ import torch
 from mmseg_tfovss._version import __version__
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pillow",
-    "open_clip_torch",
-    "opencv-python",
-    "transformers",
-    "diffusers",
-)
+# What packages that numbers depend on are called when they are installed, and when they are imported.
+_PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "scikit-learn": "sklearn",
+    "pillow": "PIL",
+    "open_clip_torch": "open_clip",
+    "opencv-python": "cv2",
+    "transformers": "transformers",
+    "diffusers": "diffusers",
+}
+_FRAMEWORK = {"mmengine": "mmengine", "mmcv": "mmcv", "mmsegmentation": "mmseg"}
+RECORDED = frozenset({*_PACKAGES.values(), *_FRAMEWORK.values()})  # packages whose versions are in every result
 # Either the maintained forks or the originals are installed, never both.
-_OPENMMLAB = {name: (f"onedl-{name}", name) for name in ("mmengine", "mmcv", "mmsegmentation")}
+_OPENMMLAB = {name: (f"onedl-{name}", name) for name in _FRAMEWORK}
 _GIT_SECONDS = 30.0  # a file server may be slow
 _NO_BYTECODE = ":(exclude,glob)**/__pycache__/**"
 # What sends git to another repository than the one that a file lies in; hooks of git set some of them.

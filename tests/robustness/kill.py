@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.evaluation import metric
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 
@@ -59,3 +60,17 @@ class Fate:
             return value
 
         monkeypatch.setattr(owner, name, wrapped)
+
+
+def interrupt(monkeypatch, after, also=lambda: None):
+    """End the run when so many images were counted; ``also`` happens at the beginning."""
+    iterate, begin, left = ResumableTestLoop.run_iter, ResumableTestLoop.begin, [after]
+
+    def interrupted(*arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        iterate(*arguments)
+
+    monkeypatch.setattr(ResumableTestLoop, "run_iter", interrupted)
+    monkeypatch.setattr(ResumableTestLoop, "begin", lambda *given: (begin(*given), also()))

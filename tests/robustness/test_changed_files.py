@@ -17,6 +17,7 @@ from mmseg_tfovss.evaluation.result import read_result
 from mmseg_tfovss.registry import DATASETS
 from mmseg_tfovss.vocabulary import load_vocabulary
 from tests.engine.test_run import CONFIG, SIZES, make_voc, small_options
+from tests.robustness.kill import interrupt
 
 
 def write_labels(folder, number, seed):
@@ -45,20 +46,6 @@ def elsewhere(config, tmp_path, name):
     config = config.copy()
     config.work_dir = str(tmp_path / name)
     return run_test(config)["metrics"]
-
-
-def interrupt(monkeypatch, after, also=lambda: None):
-    """End the run when so many images were counted; ``also`` happens at the beginning."""
-    iterate, begin, left = run.ResumableTestLoop.run_iter, run.ResumableTestLoop.begin, [after]
-
-    def interrupted(*arguments):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        iterate(*arguments)
-
-    monkeypatch.setattr(run.ResumableTestLoop, "run_iter", interrupted)
-    monkeypatch.setattr(run.ResumableTestLoop, "begin", lambda *given: (begin(*given), also()))
 
 
 def test_labels_changed_in_place_after_the_run(config, tmp_path, caplog):

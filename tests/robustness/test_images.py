@@ -12,6 +12,7 @@ from mmseg_tfovss.engine import run
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.engine.state import StateFolder
 from tests.engine.test_run import CONFIG, SIZES, make_voc, small_options
+from tests.robustness.kill import interrupt
 
 
 @pytest.fixture
@@ -61,15 +62,7 @@ def test_unlabelled_images_and_another_formula_are_resumed_too(mini_clip, tmp_pa
     path = CONFIG.parents[1] / "cliptrase" / "cliptrase_vit-b16_voc21.py"
     whole = run_test(load_config(path, options))
     config = load_config(path, {**options, "work_dir": str(tmp_path / "run")})
-    iterate, left = run.ResumableTestLoop.run_iter, [2]
-
-    def interrupted(*arguments):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        iterate(*arguments)
-
-    monkeypatch.setattr(run.ResumableTestLoop, "run_iter", interrupted)
+    interrupt(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         run_test(config)
     monkeypatch.undo()
