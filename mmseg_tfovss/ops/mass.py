@@ -52,10 +52,30 @@ def normalise(
     return mass.masked_fill(~kept, 0)  # nan where a whole column is -inf
 
 
-def winners(mass: Tensor, top_k: int) -> Tensor:
-    """The queries (K,), ascending, that are among the ``top_k`` heaviest at some patch; those without mass are not."""
-    values, queries = mass.topk(min(top_k, mass.shape[1]), dim=1)
-    return queries[values > 0].unique()
+def winners(mass: Tensor, confidence: Tensor, top_k: int) -> Tensor:
+    """The queries that early rejection keeps: those among the ``top_k`` heaviest at some patch.
+
+    Queries tie at a patch that is the only one that each has kept: all of their mass is there. Then the most confident
+    comes first.
+
+    Args:
+        mass: f, (N, C).
+        confidence: (N, C), see :func:`confidences`.
+        top_k: how many queries win at a patch; 0: all of them.
+
+    Returns:
+        (K,), ascending; a query without mass is never among them.
+    """
+    has_mass = mass > 0
+    if not 0 < top_k < mass.shape[1]:
+        return has_mass.any(dim=0).nonzero().flatten()
+    left, won = mass.masked_fill(~has_mass, -1), torch.zeros_like(has_mass)
+    for _ in range(top_k):
+        heaviest = left == left.amax(dim=1, keepdim=True)
+        first = confidence.masked_fill(~heaviest, -1).argmax(dim=1, keepdim=True)  # (N, 1)
+        won.scatter_(1, first, value=True)
+        left.scatter_(1, first, -1)
+    return (won & has_mass).any(dim=0).nonzero().flatten()
 
 
 def rescale(maps: Tensor) -> Tensor:
@@ -108,5 +128,5 @@ class MassSettings:
         if not bool(kept.any()):
             kept = torch.ones_like(kept)
         mass = normalise(logits, kept, self.mass_scale, self.normalisation, confident)
-        queries = winners(mass, self.top_k or mass.shape[1])
+        queries = winners(mass, confident, self.top_k)
         return mass[:, queries], queries

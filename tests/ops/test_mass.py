@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg_tfovss.ops.mass import confidences, normalise, rescale, winners
+from mmseg_tfovss.ops.mass import MassSettings, confidences, normalise, rescale, winners
 from mmseg_tfovss.solvers import iterative_proportional_fitting, kl_discrepancy, max_velocity, optimal_path
 from tests.solvers.planted import random_affinity
 
@@ -37,10 +37,34 @@ def test_masses_sum_to_one_and_rejected_ones_to_zero():
 
 def test_winners_are_the_heaviest_queries_of_some_patch():
     mass = torch.tensor([[0.9, 0.0, 0.2, 0.0], [0.1, 0.0, 0.8, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    assert winners(mass, 1).tolist() == [0, 2, 3]
+    even = torch.full_like(mass, 0.25)
+    assert winners(mass, even, 1).tolist() == [0, 2, 3]
     mass[2, 0] = 0.5
-    assert winners(mass, 2).tolist() == [0, 2, 3]  # query 1 has no mass at all
-    assert winners(mass, 99).tolist() == [0, 2, 3]
+    for top_k in (2, 99, 0):
+        assert winners(mass, even, top_k).tolist() == [0, 2, 3]  # query 1 has no mass at all
+
+
+@pytest.mark.parametrize(("more", "less"), [(0, 1), (1, 0)])
+def test_of_queries_that_keep_one_patch_alone_the_more_confident_wins(more, less):
+    """Both have the mass 1 there, whatever their confidence was."""
+    logits = torch.full((4, 9), 0.2)
+    logits[0, more], logits[0, less] = 0.304, 0.3
+    logits[1:, 2] = 0.3
+    kept = {k: MassSettings(theta=0.3, top_k=k).masses(logits, torch.arange(9))[1].tolist() for k in (1, 2, 0)}
+    assert kept == {1: [more, 2], 2: [0, 1, 2], 0: [0, 1, 2]}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_winner_is_beaten_by_fewer_than_k_somewhere(seed):
+    """Against a sort of the pairs (mass, confidence) of every patch; masses with many ties."""
+    generator = torch.Generator().manual_seed(seed)
+    mass = torch.randint(0, 3, (6, 8), generator=generator) / 2
+    confidence = torch.rand(6, 8, generator=generator)
+    for top_k in (1, 2, 3, 7):
+        pairs = zip(mass.tolist(), confidence.tolist(), strict=True)
+        best = [sorted(zip(*patch, range(8), strict=True), reverse=True)[:top_k] for patch in pairs]
+        expected = sorted({query for patch in best for value, _, query in patch if value > 0})
+        assert winners(mass, confidence, top_k).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -49,7 +73,7 @@ def test_early_rejection_does_not_change_what_is_kept(seed, solver):
     """The prediction over the kept queries is the same whether the others are solved for or not."""
     logits = cosines(36, 60, seed)  # 60 queries cannot all win at 36 patches
     mass = normalise(logits, confidences(logits, torch.arange(60), 40) > 0.01, 20)
-    kept = winners(mass, 1)
+    kept = winners(mass, confidences(logits, torch.arange(60), 40), 1)
     assert 1 < len(kept) <= 36
     affinity = random_affinity(36, seed)
     transition = iterative_proportional_fitting(affinity)
