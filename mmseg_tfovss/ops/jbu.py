@@ -2,8 +2,11 @@
 
     out_p = 1/k_p sum over cells q near p of  D_q exp(-|p' - q|^2 / (2 s_d^2)) exp(-|I_p - I_q|^2 / (2 s_r^2))
 
-p' is pixel p in units of cells, I_q the image at the centre of cell q, k_p the sum of the weights. All pixels of a cell
-look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
+p' is pixel p in units of cells, I_q the image at the centre of cell q (bilinear: where a cell has an even number of
+pixels, its centre lies between them), k_p the sum of the weights. Along each axis q is near p if |p' - q| is at most
+radius + 1/2: no more than ``radius`` cells from the cell that p lies in. A pixel on the border between two cells lies
+in both, and sees one cell more. So mirroring or transposing both inputs does the same to the result. All pixels of a
+cell look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
 """
 
 from collections.abc import Iterator
@@ -27,7 +30,7 @@ def joint_bilateral_upsample(
         guide: (B, 3, H, W), RGB in [0, 1] (any number of channels will do).
         sigma_space: s_d above, in cells of the maps, > 0.
         sigma_range: s_r above, in units of the guide, > 0.
-        radius: cells looked at beyond the nearest one, >= 0; those outside of the grid are left out.
+        radius: cells looked at beyond the one that a pixel lies in, >= 0; those outside of the grid are left out.
 
     Returns:
         (B, C, H, W), float32 (float64 for float64).
@@ -65,10 +68,11 @@ def upsampled_strips(
     channels, *grid = maps.shape
     size = (guide.shape[-2], guide.shape[-1])
     tops, lefts = (_Axis(grid[axis], size[axis], radius, maps) for axis in (0, 1))
-    colours = guide[:, tops.centres][:, :, lefts.centres]  # (3, h, w)
-    neighbours = (2 * radius + 1) ** 2
-    values = _neighbourhood(maps, radius)  # (h, w, K, C)
-    colours = _neighbourhood(colours, radius).movedim(-1, 0).contiguous()  # (3, h, w, K)
+    colours = lefts.at_centres(tops.at_centres(guide, 1), 2)  # (3, h, w)
+    reach = (tops.reach, lefts.reach)
+    neighbours = sum(tops.reach, 1) * sum(lefts.reach, 1)
+    values = _neighbourhood(maps, *reach)  # (h, w, K, C)
+    colours = _neighbourhood(colours, *reach).movedim(-1, 0).contiguous()  # (3, h, w, K)
     cells = max(1, _ELEMENTS // (neighbours * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
     across = lefts.log_weights(sigma_space)  # (w, v, k)
     for start in range(0, grid[0], cells):
@@ -91,24 +95,48 @@ def upsampled_strips(
 
 
 class _Axis:
-    """Which pixels lie in which cell along one axis, and how far from the cells around."""
+    """Which pixels lie in which cell along one axis, and how far from the cells around.
+
+    Attributes:
+        reach: cells looked at before and behind the own one.
+        pixels: (cells, width), indices of every cell's pixels; where a cell has fewer, some pixel that is left out
+            afterwards.
+        squared: (cells, width, k), squared distance from the pixels to the k cells around; inf to those that do not
+            count.
+    """
 
     def __init__(self, cells: int, pixels: int, radius: int, like: Tensor) -> None:
-        position = (torch.arange(pixels, dtype=torch.float64) + 0.5) * cells / pixels - 0.5  # p', in cells
-        cell = position.round().long().clamp(0, cells - 1)
+        # In whole numbers, where a border is a border: p' = ((2 p + 1) cells - pixels) / (2 pixels).
+        numerators = (2 * torch.arange(pixels) + 1) * cells - pixels
+        nearest = -((pixels - numerators) // (2 * pixels))  # of two, the first one
+        on_border = (numerators - pixels) % (2 * pixels) == 0
+        cell = nearest.clamp(0, cells - 1)
+        self.reach = (radius, radius + int(bool(on_border.any())))
         counts = torch.bincount(cell, minlength=cells)
         starts = counts.cumsum(0) - counts
         width = max(int(counts.max()), 1)
         within = torch.arange(width).expand(cells, width)
-        # (cells, width): pixels of every cell; where a cell has fewer, some pixel that is left out afterwards.
-        self.pixels = (starts[:, None] + within).clamp_max(pixels - 1).to(like.device)
+        pixel = (starts[:, None] + within).clamp_max(pixels - 1)
+        self.pixels = pixel.to(like.device)
         self.kept = (within < counts[:, None]).to(like.device)
         self.starts, self.counts = starts.tolist(), counts.tolist()
-        self.centres = ((torch.arange(cells) + 0.5) * pixels / cells).long().clamp_max(pixels - 1).to(like.device)
-        near = torch.arange(cells)[:, None] + torch.arange(-radius, radius + 1)  # (cells, k)
-        distance = position[self.pixels.cpu()][..., None] - near[:, None]  # (cells, width, k)
-        outside = ((near < 0) | (near >= cells))[:, None].expand_as(distance)
-        self.squared = distance.square().masked_fill(outside, torch.inf).to(like.device, like.dtype)
+        near = torch.arange(cells)[:, None] + torch.arange(-self.reach[0], self.reach[1] + 1)  # (cells, k)
+        distance = numerators[pixel][..., None] - 2 * pixels * near[:, None]  # (cells, width, k), 2 pixels to a cell
+        far = (distance.abs() > (2 * radius + 1) * pixels) & self.kept.cpu()[..., None]
+        outside = ((near < 0) | (near >= cells))[:, None]
+        squared = (distance.double() / (2 * pixels)).square()
+        self.squared = squared.masked_fill(far | outside, torch.inf).to(like.device, like.dtype)
+        centres = ((torch.arange(cells, dtype=torch.float64) + 0.5) * pixels / cells - 0.5).clamp(0, pixels - 1)
+        self._below = centres.long().to(like.device)
+        self._above = centres.ceil().long().to(like.device)
+        self._part = (centres - centres.floor()).to(like.device, like.dtype)
+
+    def at_centres(self, guide: Tensor, axis: int) -> Tensor:
+        """The guide at the cells' centres along one of its axes."""
+        shape = [1] * guide.ndim
+        shape[axis] = -1
+        below, above = guide.index_select(axis, self._below), guide.index_select(axis, self._above)
+        return torch.lerp(below, above, self._part.view(shape))
 
     def log_weights(self, sigma: float) -> Tensor:
         """Logarithm of the spatial weights (cells, width, k); -inf outside of the grid."""
@@ -123,11 +151,11 @@ class _Axis:
         return slice(self.starts[cells.start], self.starts[cells.stop - 1] + self.counts[cells.stop - 1])
 
 
-def _neighbourhood(maps: Tensor, radius: int) -> Tensor:
+def _neighbourhood(maps: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
     """The cells around every cell: (C, h, w) -> (h, w, K, C), zeros outside of the grid."""
-    channels, *grid = maps.shape
-    patches = F.unfold(maps[None], 2 * radius + 1, padding=radius)[0]  # (C K, h w)
-    return patches.view(channels, -1, *grid).permute(2, 3, 1, 0).contiguous()
+    padded = F.pad(maps, (*columns, *rows))
+    patches = padded.unfold(1, sum(rows) + 1, 1).unfold(2, sum(columns) + 1, 1)  # (C, h, w, k, k)
+    return patches.flatten(3).permute(1, 2, 3, 0).contiguous()
 
 
 def _check(maps: Tensor, guide: Tensor, sigma_space: float, sigma_range: float, radius: int) -> None:
