@@ -38,6 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     patches.set_defaults(run=run_global_patches)
 
     discriminability, dslo = add_discriminability(kinds), add_dslo(kinds)
+    add_headroom(kinds)
     for kind in (methods, patches, discriminability, *dslo):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     for kind in (patches, discriminability, *dslo):
@@ -92,6 +93,27 @@ def add_dslo(kinds: argparse._SubParsersAction) -> tuple[argparse.ArgumentParser
     hypothesis.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/<config name>_hypothesis")
     hypothesis.set_defaults(run=run_hypothesis)
     return maps, hypothesis
+
+
+def add_headroom(kinds: argparse._SubParsersAction) -> None:
+    """The comparison of DSLO's readings where there is something to gain."""
+    headroom = kinds.add_parser(
+        "headroom", help="which reading of DSLO's equations scores best on planted logits and graphs"
+    )
+    headroom.add_argument("--scenes", type=int, default=100, metavar="N", help="pocket scenes; default: 100")
+    headroom.add_argument(
+        "--auc", type=float, action="extend", nargs="+", metavar="A", help="of the planted graphs; default: 0.86 0.96"
+    )
+    headroom.add_argument(
+        "--theta", type=float, default=0.5, metavar="T", help="smallest class probability that counts; default: 0.5"
+    )
+    headroom.add_argument(
+        "--logit-noise", type=float, default=0.015, metavar="S", help="standard deviation on cosines; default: 0.015"
+    )
+    headroom.add_argument("--seed", type=int, default=0, help="of all draws; default: 0")
+    headroom.add_argument("--no-diffusion", action="store_true", help="leave the bundled Stable Diffusion's graph out")
+    headroom.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/headroom")
+    headroom.set_defaults(run=run_headroom, device="cpu")
 
 
 def run_methods(arguments: argparse.Namespace) -> None:
@@ -215,6 +237,26 @@ def run_hypothesis(arguments: argparse.Namespace) -> None:
     result = analyse(config, folder, arguments.device, options, command_line())
     for name, label in SCENARIOS.items():
         say(f"{label}: {result['scenarios'][name]['mIoU']:.2f} mIoU")
+    for name in NAMES:
+        say(f"Written: {folder / name}")
+
+
+def run_headroom(arguments: argparse.Namespace) -> None:
+    """The comparison of DSLO's readings."""
+    from mmseg_tfovss.cli import say
+    from mmseg_tfovss.studies.headroom.report import NAMES, summary_lines
+    from mmseg_tfovss.studies.headroom.study import Options, analyse
+
+    options = Options(
+        scenes=arguments.scenes,
+        aucs=tuple(arguments.auc or Options.aucs),
+        theta=arguments.theta,
+        logit_noise=arguments.logit_noise,
+        seed=arguments.seed,
+        diffusion=not arguments.no_diffusion,
+    )
+    folder = arguments.out or Path("work_dirs/analysis/headroom")
+    say(*summary_lines(analyse(folder, options, command_line())))
     for name in NAMES:
         say(f"Written: {folder / name}")
 
