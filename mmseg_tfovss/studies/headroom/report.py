@@ -17,7 +17,8 @@ Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 DEFAULT_MARK = "default"
 _OPTIONS = tuple(dict.fromkeys(name for axes in AXES.values() for name in axes))
-_HEADER = ("graph", "mode", *_OPTIONS, "is_default", "mIoU", "gain", "pAcc")
+_SCORES = ("mIoU", "gain", "pAcc")
+_HEADER = ("graph", "mode", *_OPTIONS, "is_default", *_SCORES)
 
 
 def write_report(result: Result, folder: Path) -> None:
@@ -64,17 +65,14 @@ def mode_table(result: Result, mode: str, most: int | None = None) -> list[str]:
         mode: which.
         most: show this many of the best, and besides them the default and the worst only; ``None``: all.
     """
-    names = list(dict.fromkeys(row["graph"] for row in result["readings"] if row["mode"] == mode))
-    groups: dict[tuple[str, ...], dict[str, Row]] = {}
-    for row in result["readings"]:
-        if row["mode"] == mode:
-            groups.setdefault(tuple(str(row[name]) for name in AXES[mode]), {})[row["graph"]] = row
-    ranked = sorted(groups.items(), key=lambda item: -mean(row["mIoU"] for row in item[1].values()))
+    ranked = _ranked(result, mode)
+    names = list(ranked[0][1])
     best = {name: max(found[name]["mIoU"] for _, found in ranked) for name in names}
-    columns = [column for name in names for column in (name or "mIoU", "gain")]
-    columns += ["mean gain"] * (len(names) > 1)
-    lines = [[*map(escape_markdown, (*AXES[mode], *columns)), ""], ["---"] * len(AXES[mode]) + ["---:"] * len(columns)]
-    lines[1].append("---")
+    scores = [column for name in names for column in (name or "mIoU", "gain")] + ["mean gain"] * (len(names) > 1)
+    lines = [
+        [*map(escape_markdown, (*AXES[mode], *scores)), ""],
+        [*("---" for _ in AXES[mode]), *("---:" for _ in scores), "---"],
+    ]
     for place, (values, found) in enumerate(ranked, start=1):
         is_default = found[names[0]]["is_default"]
         if most is not None and most < place < len(ranked) and not is_default:
@@ -90,15 +88,20 @@ def summary_lines(result: Result, most: int = 8) -> list[str]:
     """The report for a terminal: of many readings the best, the default and the worst."""
     lines = _aligned([["", "mIoU"], ["---", "---:"], *_references(result)])
     for mode in AXES:
-        count = len({tuple(row.get(name) for name in AXES[mode]) for row in result["readings"] if row["mode"] == mode})
-        left_out = most + 2 < count
-        lines += [
-            "",
-            f"{mode}, {count} reading{'s' * (count > 1)}"
-            + (": the best, the default and the worst" if left_out else ""),
-        ]
-        lines += mode_table(result, mode, most if left_out else None)
+        count = len(_ranked(result, mode))
+        shown = most if count > most + 2 else None
+        what = ": the best, the default and the worst" if shown else ""
+        lines += ["", f"{mode}, {count} reading{'s' * (count > 1)}{what}", *mode_table(result, mode, shown)]
     return lines
+
+
+def _ranked(result: Result, mode: str) -> list[tuple[tuple[str, ...], dict[str, Row]]]:
+    """The readings of a mode, the largest mean over its graphs first: values of its options, and rows by graph."""
+    found: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in result["readings"]:
+        if row["mode"] == mode:
+            found.setdefault(tuple(str(row[name]) for name in AXES[mode]), {})[row["graph"]] = row
+    return sorted(found.items(), key=lambda item: -mean(row["mIoU"] for row in item[1].values()))
 
 
 def _references(result: Result) -> list[list[str]]:
@@ -131,8 +134,8 @@ def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 
 def _csv_lines(result: Result) -> list[list[str]]:
     rows = sorted(result["readings"], key=lambda row: (row["mode"] != LOGITS, row["graph"], row["mode"], -row["mIoU"]))
-    return [list(_HEADER), *([csv_cell(_csv_text(row.get(name, ""))) for name in _HEADER] for row in rows)]
+    return [list(_HEADER), *(list(map(csv_cell, _csv_texts(row))) for row in rows)]
 
 
-def _csv_text(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _csv_texts(row: Row) -> list[str]:
+    return [f"{row[name]:.4f}" if name in _SCORES else str(row.get(name, "")) for name in _HEADER]
