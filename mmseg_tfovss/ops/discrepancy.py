@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmseg_tfovss.ops.graph import COSTS, transport_cost, without_self_attention
+from mmseg_tfovss.ops.graph import COSTS, DISTANCES, transport_cost, without_self_attention
 from mmseg_tfovss.ops.mass import rescale
 from mmseg_tfovss.solvers import (
     CRITERIA,
+    FIRST_STEPS,
     KL_DIRECTIONS,
     MARGINALS,
     iterative_proportional_fitting,
@@ -35,17 +36,19 @@ class Discrepancy:
 
     Attributes:
         mode: ``max_velocity``, ``optimal_path``, ``fusion``, or, without a graph, ``kl`` and ``logits`` (none at all).
-        cost: C from A: ``neg_log``, ``one_minus`` or ``attention``, see :func:`mmseg_tfovss.ops.graph.transport_cost`.
+        cost: C from A: ``neg_log``, ``one_minus``, ``attention`` or, to the letter of Eq. 5, ``raw``; see
+            :func:`mmseg_tfovss.ops.graph.transport_cost`.
         self_attention: let C see how much a patch attends to itself. Without, that counts as its largest affinity to
-            another one, so that staying is never dearer than leaving, nor much cheaper.
+            another one, so that staying is never dearer than leaving, nor much cheaper. ``raw`` always sees it.
         cost_range: largest cost; the default is 80 times the default ``epsilon``. Above that ratio the solver takes
-            float64 and twice the time, above 600 logarithms and more than a hundred times as long.
+            float64 and twice the time, above 600 logarithms and more than a hundred times as long. Not with ``raw``.
         marginal: which patch D belongs to: the ``target`` or the ``source`` of a path.
         epsilon: entropy of the plan.
         iterations: Sinkhorn's.
         tau: threshold of convergence.
         criterion: of convergence, see :func:`mmseg_tfovss.solvers.convergence_steps`.
         max_steps: of the Markov chain.
+        first_step: what counts for patches that converge within it, ``capped`` or ``interpolated``, see the same.
         ipf_iterations: rounds that make A doubly stochastic.
         kl_direction: see :func:`mmseg_tfovss.solvers.kl_discrepancy`.
     """
@@ -60,6 +63,7 @@ class Discrepancy:
     tau: float = 0.3
     criterion: str = "relative_mass"
     max_steps: int = 50
+    first_step: str = "capped"
     ipf_iterations: int = 15
     kl_direction: str = "mass_to_uniform"
 
@@ -69,6 +73,7 @@ class Discrepancy:
             "cost": COSTS,
             "marginal": MARGINALS,
             "criterion": CRITERIA,
+            "first_step": FIRST_STEPS,
             "kl_direction": KL_DIRECTIONS,
             "self_attention": (True, False),
         }
@@ -78,6 +83,11 @@ class Discrepancy:
             check_range(f"model.{name}", getattr(self, name), low, high)
         for name in ("iterations", "max_steps", "ipf_iterations"):
             check_range(f"model.{name}", getattr(self, name), 1, 1e6, whole=True)
+        if self.cost == "raw" and self.cost_range != type(self).cost_range:
+            raise ValueError(
+                f"model.cost_range={self.cost_range!r} has no effect beside model.cost='raw', which is the attention as"
+                " it is: leave one of them out, or take model.cost='attention'."
+            )
 
     @property
     def needs_graph(self) -> bool:
@@ -100,15 +110,24 @@ class Discrepancy:
         """Length of the path from the mass to every patch; its negative where ``cost`` is a distance."""
         cost = self.path_cost(graph)
         path = optimal_path(mass, cost, epsilon=self.epsilon, iterations=self.iterations, marginal=self.marginal)
-        nearest_wins = self.cost != "attention" and self.marginal == "target"
+        nearest_wins = self.cost in DISTANCES and self.marginal == "target"
         return -path if nearest_wins else path
 
     def path_cost(self, graph: Tensor) -> Tensor:
         """C (N, N) of a graph (N, N)."""
+        if self.cost == "raw":
+            return graph
         graph = graph if self.self_attention else without_self_attention(graph)
         return self.cost_range * transport_cost(graph, self.cost)
 
     def max_velocity(self, mass: Tensor, graph: Tensor) -> Tensor:
         """Velocity at which the mass reaches every patch."""
         transition = iterative_proportional_fitting(graph, iterations=self.ipf_iterations)
-        return max_velocity(mass, transition, tau=self.tau, criterion=self.criterion, max_steps=self.max_steps)
+        return max_velocity(
+            mass,
+            transition,
+            tau=self.tau,
+            criterion=self.criterion,
+            max_steps=self.max_steps,
+            first_step=self.first_step,
+        )

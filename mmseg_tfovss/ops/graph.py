@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Size
 
-COSTS = ("neg_log", "one_minus", "attention")
+COSTS = ("neg_log", "one_minus", "attention", "raw")
+DISTANCES = COSTS[:2]  # with the others, near patches are dear
 _SMALLEST_AFFINITY = 1e-6  # of the largest
 
 
@@ -101,22 +102,24 @@ def without_self_attention(graph: Tensor) -> Tensor:
 
 
 def transport_cost(graph: Tensor, kind: str) -> Tensor:
-    """What it costs to move mass between two patches, in [0, 1].
+    """What it costs to move mass between two patches.
 
     Args:
         graph: A, (..., N, N), >= 0.
-        kind: ``attention``: A / max A, to the letter of DSLO's Eq. 5, in which near patches are dear;
-            ``one_minus``: 1 - A / max A; ``neg_log``: -log A, from 0 at max A to 1 at the smallest affinity (affinities
-            below a millionth of max A count as that).
+        kind: ``raw``: A as it is, to the letter of DSLO's Eq. 5; ``attention``: A / max A; in both, near patches are
+            dear. ``one_minus``: 1 - A / max A; ``neg_log``: -log A, from 0 at max A to 1 at the smallest affinity
+            (affinities below a millionth of max A count as that).
 
     Returns:
-        (..., N, N) of the graph's dtype.
+        (..., N, N) of the graph's dtype, in [0, 1] but for ``raw``.
 
     Raises:
         ValueError: an unknown kind.
     """
     if kind not in COSTS:
         raise ValueError(f"cost must be one of {list(COSTS)}, but got {kind!r}.")
+    if kind == "raw":
+        return graph
     relative = graph / graph.amax(dim=(-2, -1), keepdim=True).clamp_min(torch.finfo(graph.dtype).tiny)
     if kind == "attention":
         return relative

@@ -2,7 +2,8 @@
 
     T = A made doubly stochastic;   f^(l) = f^(l-1) T;   l_i = first step at which patch i converges;   v_i = 1 / l_i
 
-The paper builds on M2N2 (Karmann and Urfalioglu, CVPR 2025, arXiv:2411.10411).
+Steps are interpolated, so that they are continuous in the mass. The paper builds on
+M2N2 (Karmann and Urfalioglu, CVPR 2025, arXiv:2411.10411).
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from mmseg_tfovss.solvers.checks import (
     check_square,
     divide,
 )
+
+FIRST_STEPS = ("capped", "interpolated")
 
 
 def iterative_proportional_fitting(affinity: Tensor, *, iterations: int = 15) -> Tensor:
@@ -55,6 +58,7 @@ def max_velocity(
     tau: float = 0.3,
     criterion: str = "relative_mass",
     max_steps: int = 50,
+    first_step: str = "capped",
 ) -> Tensor:
     """Velocity of every patch: 1 / the step at which it converges (Eq. 12).
 
@@ -64,15 +68,18 @@ def max_velocity(
         tau: threshold of the criterion, > 0.
         criterion: see :func:`convergence_steps`.
         max_steps: patches that have not converged by then count as if they did at this step.
+        first_step: see :func:`convergence_steps`.
 
     Returns:
-        v, (..., N, C), float32 (float64 for float64), >= 1 / max_steps, and above 1 where a patch converges within the
+        v, (..., N, C), float32 (float64 for float64), from 1 / max_steps to 1, or to more with an ``interpolated``
         first step; 0 for rejected classes.
 
     Raises:
         ValueError: wrong shapes or ranges, or an unknown criterion.
     """
-    steps, _ = convergence_steps(mass, transition, tau=tau, criterion=criterion, max_steps=max_steps)
+    steps, _ = convergence_steps(
+        mass, transition, tau=tau, criterion=criterion, max_steps=max_steps, first_step=first_step
+    )
     return steps.reciprocal_() * (mass.sum(dim=-2, keepdim=True) > 0)
 
 
@@ -83,6 +90,7 @@ def convergence_steps(
     tau: float = 0.3,
     criterion: str = "relative_mass",
     max_steps: int = 50,
+    first_step: str = "capped",
 ) -> tuple[Tensor, Tensor]:
     """Step at which every patch converges, interpolated between two steps so that it is continuous in the mass.
 
@@ -92,16 +100,19 @@ def convergence_steps(
         tau: threshold, > 0.
         criterion: a patch i has converged once
 
-            * ``relative_mass``: f_i / max_j f_j >= tau (M2N2's rule). The mass itself arrives in step 1, from nothing
-              at step 0, so that the patches that have enough of it at once are told apart: f^(l-1) is tested at step l,
-              and the heaviest patch converges at step tau, so that velocities go up to 1 / tau;
-            * ``relative_change``: |f_i^(l) - f_i^(l-1)| / f_i^(l-1) <= tau, never while f_i^(l-1) = 0. At step 0, all
-              of the mass (1) is change;
+            * ``relative_mass``: f_i / max_j f_j >= tau (M2N2's rule). f^(l-1) is tested at step l, so that the mass
+              itself arrives in step 1;
+            * ``relative_change``: |f_i^(l) - f_i^(l-1)| / f_i^(l-1) <= tau, never while f_i^(l-1) = 0;
             * ``absolute``: |f_i^(l) - f_i^(l-1)| <= tau (Eq. 12 to the letter: with masses that sum to 1, at step 1).
         max_steps: cap.
+        first_step: what counts for patches that have converged by step 1: ``capped``: 1, as l >= 1 in Eq. 12;
+            ``interpolated``: they are told apart as if the mass came to be between step 0 (no mass, all of it change)
+            and step 1. With ``relative_mass`` the heaviest patch then converges at step tau, and velocities go up to
+            1 / tau. Eq. 12 has no such steps.
 
     Returns:
-        steps (..., N, C), in (0, max_steps], and which patches hit the cap, bool of the same shape.
+        steps (..., N, C), in [1, max_steps], or (0, max_steps] with an ``interpolated`` first step, and which patches
+        hit the cap, bool of the same shape.
 
     Raises:
         ValueError: wrong shapes or ranges, or an unknown criterion.
@@ -110,6 +121,8 @@ def convergence_steps(
     check_count(max_steps=max_steps)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {list(CRITERIA)}, but got {criterion!r}.")
+    if first_step not in FIRST_STEPS:
+        raise ValueError(f"first_step must be one of {list(FIRST_STEPS)}, but got {first_step!r}.")
     mass = check_mass(mass)
     transition = check_square("transition", transition, mass)
     batch = torch.broadcast_shapes(mass.shape[:-2], transition.shape[:-2])
@@ -127,7 +140,7 @@ def convergence_steps(
         if not bool(late.any()):
             break
         before = after
-    return steps, late
+    return (steps.clamp_min_(1) if first_step == "capped" else steps), late
 
 
 def _relative_mass(mass: Tensor, transition: Tensor, tau: float) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from mmseg_tfovss.ops.graph import (
     COSTS,
+    DISTANCES,
     GraphMean,
     mean_attention,
     resample_graph,
@@ -169,13 +170,14 @@ def test_costs_lie_between_0_and_1_and_the_graph_is_not_written_to(kind):
     assert float(cost.min()) >= 0
     assert float(cost.max()) <= 1
     near, far = (before[0].flatten().argsort()[[-1, 0]]).tolist()
-    dear, cheap = (far, near) if kind != "attention" else (near, far)
+    dear, cheap = (far, near) if kind in DISTANCES else (near, far)
     assert cost[0].flatten()[dear] == cost[0].max()
     assert cost[0].flatten()[cheap] == cost[0].min()
 
 
 def test_costs_of_a_graph_with_zeros():
     graph = torch.tensor([[0.5, 0.0], [0.25, 0.5]])
+    assert transport_cost(graph, "raw").tolist() == graph.tolist()
     assert transport_cost(graph, "attention").tolist() == [[1, 0], [0.5, 1]]
     assert transport_cost(graph, "one_minus").tolist() == [[0, 1], [0.5, 0]]
     found = transport_cost(graph, "neg_log")
@@ -185,7 +187,7 @@ def test_costs_of_a_graph_with_zeros():
 
 def test_an_unknown_cost_is_refused():
     with pytest.raises(
-        ValueError, match=r"^cost must be one of \['neg_log', 'one_minus', 'attention'\], but got 'log'"
+        ValueError, match=r"^cost must be one of \['neg_log', 'one_minus', 'attention', 'raw'\], but got 'log'"
     ):
         transport_cost(random_graph(1, (2, 2)), "log")
 

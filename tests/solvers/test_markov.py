@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg_tfovss.solvers import convergence_steps, iterative_proportional_fitting, max_velocity
+from mmseg_tfovss.solvers import FIRST_STEPS, convergence_steps, iterative_proportional_fitting, max_velocity
 from tests.solvers.planted import random_affinity, random_mass, two_islands
 
 CRITERIA = ("relative_mass", "relative_change", "absolute")
@@ -68,23 +68,29 @@ def steps_by_loop(mass, transition, tau, criterion, max_steps):
 def test_steps_round_up_to_those_of_a_loop(criterion, tau):
     mass = random_mass(30, 4)
     transition = iterative_proportional_fitting(0.6 * torch.eye(30) + 0.4 * random_affinity(30))
-    steps, late = convergence_steps(mass, transition, tau=tau, criterion=criterion, max_steps=12)
+    options = {"tau": tau, "criterion": criterion, "max_steps": 12}
+    capped, _ = convergence_steps(mass, transition, **options)
+    steps, late = convergence_steps(mass, transition, **options, first_step="interpolated")
+    assert torch.equal(capped, steps.clamp_min(1))
     expected, done = steps_by_loop(mass, transition, tau, criterion, 12)
     assert torch.equal(late, ~done)
     assert torch.equal(steps.ceil()[done], expected[done])
     assert (steps[late] == 12).all()
-    torch.testing.assert_close(max_velocity(mass, transition, tau=tau, criterion=criterion, max_steps=12), 1 / steps)
+    torch.testing.assert_close(max_velocity(mass, transition, **options), 1 / capped)
+    torch.testing.assert_close(max_velocity(mass, transition, **options, first_step="interpolated"), 1 / steps)
 
 
-def test_velocity_is_continuous_in_the_mass():
+@pytest.mark.parametrize("first_step", FIRST_STEPS)
+def test_velocity_is_continuous_in_the_mass(first_step):
     """Across the threshold, and across the step from one convergence step to the next."""
     transition = iterative_proportional_fitting(two_islands(4))
     shares = torch.linspace(0.01, 0.49, 2000, dtype=torch.float64)
     mass = torch.stack([1 - shares, shares, 0 * shares, 0 * shares])
-    velocity = max_velocity(mass, transition)
+    velocity = max_velocity(mass, transition, first_step=first_step)
     assert (velocity[1].diff() >= 0).all()
     assert velocity[1].diff().max() < 0.02
-    assert velocity[1].max() > 3 * velocity[1].min()
+    assert velocity[1].min() < 0.8
+    assert velocity[1].max() == 1 if first_step == "capped" else velocity[1].max() > 3
 
 
 def test_the_literal_criterion_is_met_by_everything_at_once():
@@ -132,10 +138,18 @@ def test_half_precision_comes_in_and_float32_goes_out():
     assert max_velocity(mass, transition).dtype == transition.dtype == torch.float32
 
 
-def test_the_heaviest_patch_converges_within_the_first_step():
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_no_patch_is_faster_than_one_step(criterion):
+    """Eq. 12: v = 1 / l with l >= 1."""
+    for seed in range(10):
+        mass, transition = random_mass(20, 5, seed), iterative_proportional_fitting(random_affinity(20, seed))
+        assert max_velocity(mass, transition, tau=0.3, criterion=criterion).max() <= 1
+
+
+def test_an_interpolated_first_step_tells_the_heaviest_patches_apart():
     """The mass itself is tested at step 1, and the crossing interpolated: velocities go up to 1 / tau."""
     mass, transition = random_mass(20, 5), iterative_proportional_fitting(random_affinity(20))
-    velocity = max_velocity(mass, transition, tau=0.3)
+    velocity = max_velocity(mass, transition, tau=0.3, first_step="interpolated")
     assert torch.equal(velocity.argmax(0), mass.argmax(0))
     torch.testing.assert_close(velocity.amax(0), torch.full((5,), 1 / 0.3, dtype=torch.float64))
 
@@ -159,6 +173,7 @@ def test_no_images_give_no_velocities(criterion):
         ({"max_steps": True}, "max_steps must be positive and a whole number, but got True"),
         ({"mass": torch.zeros(4, 0)}, r"mass must have the shape \(..., N, C\) with N, C >= 1"),
         ({"criterion": "speed"}, "relative_mass"),
+        ({"first_step": "skipped"}, r"first_step must be one of \['capped', 'interpolated'\], but got 'skipped'"),
         ({"transition": torch.ones(4, 5)}, "transition must have the shape"),
         ({"mass": torch.ones(4, 1)}, "sum to 1"),
     ],
