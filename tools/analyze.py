@@ -108,7 +108,7 @@ def add_headroom(kinds: argparse._SubParsersAction) -> None:
         "--theta", type=float, default=0.5, metavar="T", help="smallest class probability that counts; default: 0.5"
     )
     headroom.add_argument(
-        "--logit-noise", type=float, default=0.015, metavar="S", help="standard deviation on cosines; default: 0.015"
+        "--logit-noise", type=float, default=0.0135, metavar="S", help="standard deviation on cosines; default: 0.0135"
     )
     headroom.add_argument("--seed", type=int, default=0, help="of all draws; default: 0")
     headroom.add_argument("--no-diffusion", action="store_true", help="leave the bundled Stable Diffusion's graph out")

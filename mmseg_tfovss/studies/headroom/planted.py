@@ -42,10 +42,10 @@ class PlantedLogits:
         bias: standard deviation of what a class has more or less than others in all images.
     """
 
-    noise: float = 0.015
-    signal: float = 0.03
+    noise: float = 0.0135
+    signal: float = 0.025
     base: float = 0.2
-    bias: float = 0.008
+    bias: float = 0.005
 
 
 @dataclass(frozen=True)

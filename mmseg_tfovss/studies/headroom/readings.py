@@ -8,12 +8,12 @@ from torch import Tensor
 
 from mmseg_tfovss.ops.discrepancy import WITH_GRAPH, Discrepancy
 from mmseg_tfovss.ops.graph import COSTS
-from mmseg_tfovss.solvers import CRITERIA, KL_DIRECTIONS, MARGINALS
+from mmseg_tfovss.solvers import CRITERIA, FIRST_STEPS, KL_DIRECTIONS, MARGINALS
 
 LOGITS = "logits"  # the mode that solves nothing
 TAUS = (0.1, 0.3, 0.6)
 _PATH: dict[str, Sequence[object]] = {"cost": COSTS, "marginal": MARGINALS}
-_VELOCITY: dict[str, Sequence[object]] = {"criterion": tuple(CRITERIA), "tau": TAUS}
+_VELOCITY: dict[str, Sequence[object]] = {"criterion": tuple(CRITERIA), "tau": TAUS, "first_step": FIRST_STEPS}
 AXES: dict[str, Mapping[str, Sequence[object]]] = {
     LOGITS: {},
     "kl": {"kl_direction": KL_DIRECTIONS},
@@ -56,12 +56,19 @@ def all_readings(*, needs_graph: bool) -> list[Reading]:
     Args:
         needs_graph: those that are solved on a graph, or those that are not.
     """
-    return [
-        Reading(mode, tuple(zip(axes, values, strict=True)))
+    found = [
+        Reading(mode, _acting(dict(zip(axes, values, strict=True))))
         for mode, axes in AXES.items()
         if mode != LOGITS and (mode in WITH_GRAPH) == needs_graph
         for values in itertools.product(*axes.values())
     ]
+    return list(dict.fromkeys(found))
+
+
+def _acting(values: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    """The options that make a difference: by ``absolute``, no patch converges before step 1."""
+    idle = "first_step" if values.get("criterion") == "absolute" else None
+    return tuple((name, value) for name, value in values.items() if name != idle)
 
 
 def solve_readings(readings: Sequence[Reading], mass: Tensor, graph: Tensor | None) -> Iterator[tuple[Reading, Tensor]]:

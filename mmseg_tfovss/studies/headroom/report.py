@@ -100,7 +100,7 @@ def _ranked(result: Result, mode: str) -> list[tuple[tuple[str, ...], dict[str, 
     found: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in result["readings"]:
         if row["mode"] == mode:
-            found.setdefault(tuple(str(row[name]) for name in AXES[mode]), {})[row["graph"]] = row
+            found.setdefault(tuple(str(row.get(name, "-")) for name in AXES[mode]), {})[row["graph"]] = row
     return sorted(found.items(), key=lambda item: -mean(row["mIoU"] for row in item[1].values()))
 
 
