@@ -110,6 +110,9 @@ def add_headroom(kinds: argparse._SubParsersAction) -> None:
     headroom.add_argument(
         "--logit-noise", type=float, default=0.0135, metavar="S", help="standard deviation on cosines; default: 0.0135"
     )
+    headroom.add_argument(
+        "--upsampling", default="none", metavar="HOW", help="of the scores: none (default), bilinear or jbu"
+    )
     headroom.add_argument("--seed", type=int, default=0, help="of all draws; default: 0")
     headroom.add_argument("--no-diffusion", action="store_true", help="leave the bundled Stable Diffusion's graph out")
     headroom.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/headroom")
@@ -254,6 +257,7 @@ def run_headroom(arguments: argparse.Namespace) -> None:
         logit_noise=arguments.logit_noise,
         seed=arguments.seed,
         diffusion=not arguments.no_diffusion,
+        upsampling=arguments.upsampling,
     )
     folder = arguments.out or Path("work_dirs/analysis/headroom")
     say(*summary_lines(analyse(folder, options, command_line())))

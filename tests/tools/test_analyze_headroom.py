@@ -34,8 +34,9 @@ def test_defaults_of_the_command_are_those_of_the_study(analyze, monkeypatch):  
     assert analyze("headroom") == (1, "", "error: enough\n")
     assert asked == {**asdict(Options()), "folder": "work_dirs/analysis/headroom"}
     chosen = ("--scenes", 7, "--auc", 0.8, 0.9, "--auc", 0.95, "--theta", 0.2, "--logit-noise", 0.02, "--seed", 4)
-    analyze("headroom", *chosen, "--no-diffusion", "--out", "there")
-    expected = Options(scenes=7, aucs=(0.8, 0.9, 0.95), theta=0.2, logit_noise=0.02, seed=4, diffusion=False)
+    analyze("headroom", *chosen, "--no-diffusion", "--upsampling", "jbu", "--out", "there")
+    settings = {"scenes": 7, "aucs": (0.8, 0.9, 0.95), "theta": 0.2, "logit_noise": 0.02, "seed": 4}
+    expected = Options(**settings, diffusion=False, upsampling="jbu")
     assert asked == {**asdict(expected), "folder": "there"}
 
 

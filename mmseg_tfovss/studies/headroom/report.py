@@ -7,12 +7,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from mmseg_tfovss.ops.upsampling import UPSAMPLINGS
 from mmseg_tfovss.plain import csv_cell, escape_markdown
+from mmseg_tfovss.studies.headroom.cells import FINE_SIDE, NO_UPSAMPLING, SIDE
 from mmseg_tfovss.studies.headroom.readings import AXES, LOGITS
 from mmseg_tfovss.whole_file import whole_file
 
 RESULT_NAME, MARKDOWN_NAME, TABLE_NAME = "headroom.json", "headroom.md", "headroom.csv"
 NAMES = (RESULT_NAME, MARKDOWN_NAME, TABLE_NAME)
+_FINE = f"Labels are those of {FINE_SIDE} x {FINE_SIDE} cells, scores upsampled"
+_CELLS = {
+    NO_UPSAMPLING: f"Labels are those of {SIDE} x {SIDE} patches.",
+    **{kind: f"{_FINE} ({kind})." for kind in UPSAMPLINGS},
+}
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 DEFAULT_MARK = "default"
@@ -44,7 +51,7 @@ def to_markdown(result: Result) -> str:
         f"# DSLO's readings on planted logits and graphs, {result['scenes']} pocket scenes",
         "",
         "Logits and planted graphs are synthetic: this ranks readings in this setting, and no methods on real images."
-        f" Scores are of {result['patches_per_side']} x {result['patches_per_side']} patches, without upsampling.",
+        f" {_CELLS[result['upsampling']]}",
         "",
         f"Seed {result['seed']}; {rule}, and {right:.1f}% of these are right.",
         "",
@@ -80,7 +87,7 @@ def mode_table(result: Result, mode: str, most: int | None = None) -> list[str]:
         cells = [cell for name in names for cell in _cells(found[name], best[name])]
         if len(names) > 1:
             cells.append(f"{mean(row['gain'] for row in found.values()):+.2f}")
-        lines.append([*map(escape_markdown, values), *cells, DEFAULT_MARK if is_default else ""])
+        lines.append([*values, *cells, DEFAULT_MARK if is_default else ""])
     return _aligned(lines)
 
 
@@ -100,7 +107,7 @@ def _ranked(result: Result, mode: str) -> list[tuple[tuple[str, ...], dict[str, 
     found: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in result["readings"]:
         if row["mode"] == mode:
-            found.setdefault(tuple(str(row.get(name, "-")) for name in AXES[mode]), {})[row["graph"]] = row
+            found.setdefault(tuple(_value(row, name) for name in AXES[mode]), {})[row["graph"]] = row
     return sorted(found.items(), key=lambda item: -mean(row["mIoU"] for row in item[1].values()))
 
 
@@ -113,6 +120,10 @@ def _references(result: Result) -> list[list[str]]:
 
 def _graphs(result: Result) -> list[list[str]]:
     return [[escape_markdown(name), f"{auc:.3f}"] for name, auc in result["graph_auc"].items()]
+
+
+def _value(row: Row, option: str) -> str:
+    return escape_markdown(row[option]) if option in row else "-"
 
 
 def _cells(row: Row, best: float) -> tuple[str, str]:

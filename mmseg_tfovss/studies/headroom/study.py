@@ -5,8 +5,7 @@ which patches belong together hardly helps. Here logits are wrong patch by patch
 well as one asks for, see :mod:`.planted`; the bundled Stable Diffusion's attention on the same scenes stands beside
 them. All readings label the same masses.
 
-Logits and graphs are synthetic: the table ranks readings in this setting, and says nothing about real networks. Labels
-and scores are those of patches; nothing is upsampled.
+Logits and graphs are synthetic: the table ranks readings in this setting, and says nothing about real networks.
 """
 
 from collections import Counter
@@ -25,9 +24,10 @@ from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.ops.mass import MassSettings, confidences
 from mmseg_tfovss.pocket.classes import CLASSES
-from mmseg_tfovss.pocket.scenes import NUM_VALIDATION, VALIDATION_SIZE, Scene, draw_validation
-from mmseg_tfovss.studies.discriminability.patch_pairs import find_patch_classes
+from mmseg_tfovss.pocket.scenes import NUM_VALIDATION, Scene, draw_validation
+from mmseg_tfovss.solvers.checks import check_option
 from mmseg_tfovss.studies.discriminability.state import count_down
+from mmseg_tfovss.studies.headroom.cells import CELLS, NO_UPSAMPLING, SIDE, Cells, find_truth, make_cells, pixels
 from mmseg_tfovss.studies.headroom.planted import (
     PLANTABLE,
     PlantedAttention,
@@ -43,7 +43,6 @@ from mmseg_tfovss.studies.headroom.tally import NO_GRAPH, Tally
 from mmseg_tfovss.whole_file import check_target
 
 SCHEMA_VERSION = 1
-SIDE = 16  # patches
 DIFFUSION = "pocket diffusion"
 _DIFFUSION_BLOCKS = ("up_blocks.2", "up_blocks.3")  # those of the pocket configs
 _DIFFUSION_SIDE = 128  # pixels at which the scenes look like those that it was trained on
@@ -67,6 +66,7 @@ class Options:
         logit_noise: see :class:`PlantedLogits`.
         seed: of all draws.
         diffusion: take the attention of the bundled Stable Diffusion as a graph too.
+        upsampling: of the scores before the argmax, see :mod:`.cells`: ``none``, ``bilinear`` or ``jbu``.
     """
 
     scenes: int = 100
@@ -75,10 +75,12 @@ class Options:
     logit_noise: float = PlantedLogits.noise
     seed: int = 0
     diffusion: bool = True
+    upsampling: str = NO_UPSAMPLING
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             _check(name, getattr(self, name), low, high)
+        check_option("--upsampling", self.upsampling, CELLS)
         if not self.aucs:
             raise ValueError("--auc must name one value or more.")
         for auc in self.aucs:
@@ -126,7 +128,6 @@ def analyse(folder: Path, options: Options | None = None, command: str = "") -> 
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_report(result, folder)
-
     return result
 
 
@@ -141,36 +142,41 @@ def measure_scenes(options: Options) -> dict[str, Any]:
     drawn: Any = islice(draw_validation(), options.scenes)
     scenes: Iterator[Any] = count_down(drawn, options.scenes, "headroom")
     for number, scene in enumerate(scenes):
-        labels = torch.from_numpy(scene.labels)
-        truth = find_patch_classes(labels, (VALIDATION_SIZE,) * 2, VALIDATION_SIZE // SIDE, len(CLASSES))
+        truth = find_truth(scene, SIDE)
         logits = plant_logits(truth, SIDE, len(CLASSES), options.seed, number, options.logits)
-        add_scene(tally, logits, truth, {name: make(number, scene, truth) for name, make in graphs.items()}, options)
+        made = {name: make(number, scene, truth) for name, make in graphs.items()}
+        for name, graph in made.items():
+            tally.add_graph(name, graph_auc(graph, truth))
+        tally.add_confidence(*_confidence(logits, truth), options.theta)
+        add_labels(tally, logits, make_cells(scene, options.upsampling), made, options.theta)
     return tally.summary()
 
 
-def add_scene(tally: Tally, logits: Tensor, truth: Tensor, graphs: Mapping[str, Tensor], options: Options) -> None:
+def add_labels(tally: Tally, logits: Tensor, cells: Cells, graphs: Mapping[str, Tensor], theta: float) -> None:
     """Label one scene by every reading.
 
     Args:
         tally: takes in what is found.
-        logits: cosines (N, C).
-        truth: class of each patch (N,).
+        logits: cosines of the patches (N, C).
+        cells: what is labelled.
         graphs: (N, N), by name.
-        options: of the study.
+        theta: of the noise suppression.
     """
-    suppression, query_class = MassSettings(theta=options.theta), torch.arange(logits.shape[1])
-    own = logits.argmax(dim=1)
-    confidence = confidences(logits, query_class, suppression.nms_scale)
-    tally.add_confidence(confidence.gather(1, own[:, None])[:, 0], own == truth, options.theta)
-    tally.add_labels(None, NO_GRAPH, label_true_regions(own, truth, SIDE), truth)
-    tally.add_labels(Reading(LOGITS), NO_GRAPH, own, truth)
-    mass, queries = suppression.masses(logits, query_class)
-    for reading, scores in solve_readings(all_readings(needs_graph=False), mass, None):
-        tally.add_labels(reading, NO_GRAPH, queries[scores.argmax(dim=1)], truth)
-    for name, graph in graphs.items():
-        tally.add_graph(name, graph_auc(graph, truth))
-        for reading, scores in solve_readings(all_readings(needs_graph=True), mass, graph):
-            tally.add_labels(reading, name, queries[scores.argmax(dim=1)], truth)
+    query_class = torch.arange(logits.shape[1])
+    own = cells.labels(logits, query_class)
+    tally.add_labels(None, NO_GRAPH, label_true_regions(own, cells.truth, cells.side), cells.truth)
+    tally.add_labels(Reading(LOGITS), NO_GRAPH, own, cells.truth)
+    mass, queries = MassSettings(theta=theta).masses(logits, query_class)
+    for name, graph in {NO_GRAPH: None, **graphs}.items():
+        readings = all_readings(needs_graph=graph is not None)
+        for reading, scores in solve_readings(readings, mass, graph):
+            tally.add_labels(reading, name, cells.labels(scores, queries), cells.truth)
+
+
+def _confidence(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability of the likeliest class of each patch (N,), and whether that is the true one."""
+    most, found = confidences(logits, torch.arange(logits.shape[1]), MassSettings.nms_scale).max(dim=1)
+    return most, found == truth
 
 
 def make_graphs(options: Options) -> dict[str, MakeGraph]:
@@ -182,13 +188,8 @@ def make_graphs(options: Options) -> dict[str, MakeGraph]:
     makers = {_planted(auc): plant(auc) for auc in options.aucs}
     if options.diffusion:
         network = StableDiffusion("pocket", _DIFFUSION_BLOCKS, short_side=_DIFFUSION_SIDE)
-        makers[DIFFUSION] = lambda _, scene, __: network.graph(_pixels(scene), (SIDE, SIDE))[0]
+        makers[DIFFUSION] = lambda _, scene, __: network.graph(pixels(scene), (SIDE, SIDE))[0]
     return makers
-
-
-def _pixels(scene: Scene) -> Tensor:
-    """Grey levels (1, 3, S, S)."""
-    return torch.from_numpy(scene.image).permute(2, 0, 1)[None].float()
 
 
 def _planted(auc: float) -> str:

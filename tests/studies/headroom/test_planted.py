@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.pocket.scenes import draw_validation
-from mmseg_tfovss.studies.discriminability.patch_pairs import find_patch_classes
+from mmseg_tfovss.studies.headroom.cells import find_truth
 from mmseg_tfovss.studies.headroom.planted import (
     CLOSE,
     PLANTABLE,
@@ -23,8 +23,7 @@ SIDE, CLASSES = 16, 14
 
 @pytest.fixture(scope="module")
 def truths():
-    labels = [torch.from_numpy(scene.labels) for scene in islice(draw_validation(), 4)]
-    return [find_patch_classes(one, (256, 256), 16, CLASSES) for one in labels]
+    return [find_truth(scene, SIDE) for scene in islice(draw_validation(), 4)]
 
 
 @pytest.mark.parametrize("auc", [PLANTABLE[0], 0.86, 0.96, PLANTABLE[1]])

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -10,12 +11,13 @@ import torch
 
 from mmseg_tfovss.ops.mass import MassSettings
 from mmseg_tfovss.pocket.scenes import draw_validation
-from mmseg_tfovss.studies.discriminability.patch_pairs import find_patch_classes
+from mmseg_tfovss.solvers import FIRST_STEPS
 from mmseg_tfovss.studies.headroom import study
+from mmseg_tfovss.studies.headroom.cells import find_truth, make_cells
 from mmseg_tfovss.studies.headroom.planted import PlantedLogits, plant_logits
 from mmseg_tfovss.studies.headroom.readings import AXES, LOGITS, all_readings
 from mmseg_tfovss.studies.headroom.report import NAMES, mode_table, summary_lines, to_markdown
-from mmseg_tfovss.studies.headroom.study import Options, analyse
+from mmseg_tfovss.studies.headroom.study import Options, add_labels, analyse
 from mmseg_tfovss.studies.headroom.tally import NO_GRAPH, Tally
 
 SMALL = Options(scenes=3, aucs=(0.75, 0.96), diffusion=False)
@@ -96,6 +98,7 @@ def test_the_report_is_sorted_and_says_what_ran(measured):
     text = (folder / "headroom.md").read_text()
     assert text == to_markdown(result)
     assert "synthetic" in text
+    assert "Labels are those of 16 x 16 patches." in text
     assert f"{100 * result['confident_share']:.1f}% of the patches count" in text
     for mode in AXES:
         lines = mode_table(result, mode)
@@ -154,6 +157,16 @@ def test_the_diffusion_model_sees_the_scenes(tmp_path, monkeypatch):
     assert torch.equal(seen[0], torch.from_numpy(scene.image).permute(2, 0, 1)[None].float())
 
 
+def test_upsampled_scores_tell_first_steps_apart(result, tmp_path):
+    """At theta 0.5 one class at most has mass in a patch, so that nothing else can converge there in step 1."""
+    upsampled = analyse(tmp_path, replace(SMALL, scenes=2, aucs=(0.96,), upsampling="bilinear"))
+    assert "64 x 64 cells, scores upsampled (bilinear)" in to_markdown(upsampled)
+    for found, differ in ((result, False), (upsampled, True)):
+        options = {"criterion": "relative_mass", "tau": 0.3}
+        scores = [score(found, "planted 0.96", "max_velocity", first_step=one, **options) for one in FIRST_STEPS]
+        assert (scores[0] != scores[1]) == differ
+
+
 @pytest.mark.slow
 def test_the_bundled_diffusion_model_knows_more_than_chance(tmp_path):
     result = analyse(tmp_path, Options(scenes=2, aucs=(0.9,)))
@@ -163,16 +176,26 @@ def test_the_bundled_diffusion_model_knows_more_than_chance(tmp_path):
 
 def test_labels_are_those_of_the_methods_own_masses():
     scene = next(islice(draw_validation(), 1, None))
-    truth = find_patch_classes(torch.from_numpy(scene.labels), (256, 256), 16, 14)
-    logits = plant_logits(truth, 16, 14, 0, 1, PlantedLogits())
+    cells = make_cells(scene, "none")
+    logits = plant_logits(cells.truth, 16, 14, 0, 1, PlantedLogits())
     tally = Tally(14)
-    study.add_scene(tally, logits, truth, {}, Options(theta=0.3))
+    add_labels(tally, logits, cells, {}, 0.3)
+    tally.add_confidence(torch.tensor([0.3, 0.2, 0.9, 0.3]), torch.tensor([True, True, False, True]), 0.3)
+    summary = tally.summary()
     mass, queries = MassSettings(theta=0.3).masses(logits, torch.arange(14))
     found = queries[all_readings(needs_graph=False)[0].discrepancy().solve(mass, None).argmax(dim=1)]
-    right = 100 * float((found == truth).double().mean())
-    assert tally.summary()["readings"][1]["pAcc"] == pytest.approx(right)
-    confident = (100 * logits).softmax(dim=1).amax(dim=1) >= 0.3
-    assert tally.summary()["confident_share"] == pytest.approx(float(confident.double().mean()))
+    right = 100 * float((found == cells.truth).double().mean())
+    assert summary["readings"][1]["pAcc"] == pytest.approx(right)
+    assert (summary["confident_share"], summary["confident_and_right_share"]) == (0.75, 0.5)
+
+
+def test_patches_that_count_are_those_that_keep_mass(result):
+    kept = total = 0
+    for number, scene in enumerate(islice(draw_validation(), 3)):
+        logits = plant_logits(find_truth(scene, 16), 16, 14, 0, number, PlantedLogits())
+        mass, _ = MassSettings(theta=0.5).masses(logits, torch.arange(14))
+        kept, total = kept + int((mass > 0).any(dim=1).sum()), total + len(mass)
+    assert result["confident_share"] == pytest.approx(kept / total)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +212,7 @@ def test_labels_are_those_of_the_methods_own_masses():
         ({"theta": float("nan")}, r"--theta must lie in \[0, 1\], but got nan\."),
         ({"logit_noise": 0.0}, r"--logit-noise must lie in \[0\.0001, 1\], but got 0\.0\."),
         ({"logit_noise": float("inf")}, r"--logit-noise must lie in \[0\.0001, 1\], but got inf\."),
+        ({"upsampling": "near"}, r"--upsampling must be one of \['none', 'jbu', 'bilinear'\], but got 'near'\."),
         ({"seed": -1}, r"--seed must lie in \[0, 4294967295\], but got -1\."),
     ],
 )
