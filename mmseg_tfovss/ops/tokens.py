@@ -38,6 +38,8 @@ def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], si
     Returns:
         (B, N, D); normal tokens are what they were, as are all tokens of an image in which none is normal.
     """
+    if not bool(abnormal.any()):
+        return tokens
     squared, steps = _distances(grid, tokens.device)  # each (N, N)
     nearest = steps.expand(len(tokens), -1, -1).masked_fill(abnormal[:, None], max(grid)).amin(dim=-1)  # (B, N)
     window = (steps <= nearest.clamp_min(1)[..., None]) & ~abnormal[:, None]  # (B, N, N)
