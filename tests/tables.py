@@ -297,6 +297,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="run nothing; compare rows and columns with the commands")
     arguments = parser.parse_args()
     with user_errors():
+        if arguments.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, but got {arguments.jobs}.")
         os.chdir(ROOT)
         tasks = choose_tasks(arguments.files, arguments.only)
         return not (check_tables(tasks) if arguments.check else make_tables(tasks, arguments.jobs))

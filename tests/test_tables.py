@@ -145,6 +145,13 @@ def test_what_cannot_be_meant_is_refused(toy, text, only, message):
         tables.choose_tasks([toy], only)
 
 
+def test_no_jobs_are_refused_under_their_own_name(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--jobs", "0"])
+    with pytest.raises(SystemExit):
+        tables.main()
+    assert capsys.readouterr().err == "error: --jobs must be at least 1, but got 0.\n"
+
+
 def test_sweeps_run_and_one_that_fails_takes_no_other_down(toy, monkeypatch, capsys):
     """With another program in Python's place, which starts sooner."""
     program = Path("program").absolute()
