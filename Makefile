@@ -9,7 +9,7 @@ POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vi
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
-.PHONY: benchmark test lint picture unmoved clean
+.PHONY: benchmark test lint picture tables unmoved clean
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -23,6 +23,10 @@ test: $(STAMP)
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,clip maskclip sclip clearclip naclip cliptrase,configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
 		--samples 1 2 3 --out docs/pocket.png
+
+# After a change of numbers: make the tables of README.md and docs/ again, by the commands above them.
+tables: benchmark
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.tables --jobs $(JOBS)
 
 # After a change of shape: are labels and metrics still those of a commit? make unmoved SINCE=COMMIT
 unmoved: $(STAMP)

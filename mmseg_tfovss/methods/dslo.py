@@ -8,7 +8,7 @@ Normalisation, Eq. 2:       f^c = softmax over patches i of L_ic;   a class of w
 Early rejection:            only classes that are heaviest at some patch are solved for
 Graph, Eq. 5:               A = mean over heads and layers of a frozen network's self-attention, N x N
 Optimal path, Eqs. 3-8:     D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps) diag(nu) from f^c to 1 / N
-Maximum velocity, 10-12:    D_i = 1 / l_i,  l_i = step at which f^c T^l has converged at patch i,  T from A by IPF
+Maximum velocity, 10-12:    D_i = 1 / l_i,  l_i >= 1: step at which f^c T^l has converged at patch i, T from A by IPF
 Label, Eq. 9:               argmax_c JBU(D^c)
 
 [open] and chosen, with the evidence in docs/dslo.md: confidence = class probability at logit scale ``nms_scale``;
@@ -16,10 +16,10 @@ Label, Eq. 9:               argmax_c JBU(D^c)
 the patch that receives (``marginal``), for which the nearest class wins (argmin); ``criterion`` of convergence: share
 of the largest mass; fusion: mean of both maps, each scaled to [0, 1] over the patches of all kept classes, so that it
 alone depends on which are kept; JBU's widths.
-Deviations: l_i is interpolated between steps, and ``relative_mass`` tests f^c T^(l-1) at step l, so the mass itself at
-step 1: velocities go up to 1 / tau instead of 1. Masses belong to queries, whose synonyms share their class's
-confidence. An image in which no patch is confident keeps all of them. JBU is guided by the resized image at the
-original size.
+Deviations: l_i is interpolated between steps; ``relative_mass`` tests f^c T^(l-1) at step l, so the mass itself at step
+1. Classes that tie there at D = 1 are decided by their confidence (``first_step``). Masses belong to queries, whose
+synonyms share their class's confidence. An image in which no patch is confident keeps all of them. JBU is guided by
+the resized image at the original size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -156,8 +156,8 @@ class DSLO(AroundMethod):
 
     # -- steps of refine --------------------------------------------------------------------------------------------
 
-    def masses(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised logits f (N, K), and which queries (K,) they belong to, after NMS and early rejection."""
+    def masses(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised logits f (N, K), their queries (K,), and confidences (N, K), after NMS and early rejection."""
         return self.suppression.masses(logits, self.decode_head.query_class)
 
     def distribution(self, logits: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -165,9 +165,9 @@ class DSLO(AroundMethod):
         if self.discrepancy.mode == "logits":
             return logits, torch.arange(len(logits), device=logits.device)
         # Contiguous, because the layout decides how sums round: one layout, whatever the base.
-        mass, queries = self.masses(logits.contiguous().flatten(1).T)
+        mass, queries, confidence = self.masses(logits.contiguous().flatten(1).T)
         graph = None if graph is None else graph.to(mass.dtype)
-        return self.discrepancy.solve(mass, graph).T.unflatten(1, logits.shape[-2:]), queries
+        return self.discrepancy.solve(mass, graph, confidence).T.unflatten(1, logits.shape[-2:]), queries
 
     def upsample(self, scores: Tensor, scene: Scene, base: Canvas) -> Canvas:
         """Scores (K, h, w) on the pixels of the original image."""

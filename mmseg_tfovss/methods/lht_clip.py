@@ -16,10 +16,10 @@ Last block: the base's attention, without residual connection and feed-forward, 
 The ranking is made once per CLIP, with the labels of training images: ``tools/analyze.py discriminability``, then
 ``rank-heads``.
 
-[open] and chosen: sigma = 1; where all of the 3x3 patches are abnormal, the window grows until one is normal; A of the
-head outputs is that of x^{L-1} (``abnormal_set``); beta = 0.4; Norm makes the rows of S sum to 1, so that a refined
-token is a convex combination (``normalisation``: the text says column-wise); ``layers`` for other depths than 12 and
-24. CLIPtrase is not in the paper: its recovery block keeps residual and feed-forward (``remove_residual``), and its
+Norm makes the columns of S sum to 1, and every head's output has an A of its own, as the text says; ``normalisation``
+and ``abnormal_set`` have the other readings.
+[open] and chosen: sigma = 1; where all of the 3x3 patches are abnormal, the window grows until one is normal; beta =
+0.4; ``layers`` for other depths than 12 and 24. CLIPtrase is not in the paper: its recovery block keeps residual and feed-forward (``remove_residual``), and its
 correlation, from the projections of block L-1, sees what SSR does, but not ATR and SHE, which come after that block.
 Deviations: none known. The class token takes part in SSR only. With all three off, the base is what it was.
 """
@@ -40,7 +40,7 @@ from mmseg_tfovss.ops.tokens import NORMALISATIONS, hoyer, refine, replace_abnor
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_range
 
-ABNORMAL_SETS = ("stream", "per_head")
+ABNORMAL_SETS = ("per_head", "stream")
 _HEADS = "LHT-CLIP: outputs of the selected heads"  # notes of a stream
 
 
@@ -128,9 +128,10 @@ class LHTCLIP(AroundMethod):
         k: heads of SHE; 0 switches it off.
         ranking: file with the ranked heads; ``None``: the one that comes with this package for these weights.
         beta: smallest cosine for which tokens are mixed, in [0, 1].
-        normalisation: of the mixture's weights: ``row`` or ``column``, see :func:`mmseg_tfovss.ops.tokens.refine`.
-        abnormal_set: tokens that are replaced in the heads' outputs: those of the ``stream``, or of every head its own
-            (``per_head``).
+        normalisation: of the mixture's weights: ``column``, as the text says, or ``row``, which makes a refined token a
+            convex combination; see :func:`mmseg_tfovss.ops.tokens.refine`.
+        abnormal_set: tokens that are replaced in the heads' outputs: of every head its own (``per_head``), as the text
+            says, or those of the ``stream``.
         sigma: of ATR's Gaussian, in patches, > 0.
         remove_residual: leave residual and feed-forward out of the last block; ``None``: if any plug-in is on, unless
             they are the base's idea (CLIPtrase), or it runs its last block in its own way.
@@ -151,8 +152,8 @@ class LHTCLIP(AroundMethod):
         k: int = 10,
         ranking: str | None = None,
         beta: float = 0.4,
-        normalisation: str = "row",
-        abnormal_set: str = "stream",
+        normalisation: str = "column",
+        abnormal_set: str = "per_head",
         sigma: float = 1.0,
         remove_residual: bool | None = None,
         **kwargs: Any,  # noqa: ANN401

@@ -1,7 +1,8 @@
 """How far a class's mass lies from the uniform distribution, patch by patch, over a graph. DSLO, Eqs. 3-12.
 
     optimal path       D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps) diag(nu) from f to 1 / N      (Eqs. 3-8)
-    maximum velocity   D_i = 1 / l_i,  l_i = step at which f T^l has converged at patch i, T from A by IPF (10-12)
+    maximum velocity   D_i = 1 / l_i,  l_i = step at which f T^l has converged at patch i, T from A by IPF (10-12);
+                       where classes tie at l = 1, the more confident one wins
     fusion             mean of both, each scaled to [0, 1] over the patches of all classes
     kl                 terms of the divergence; no graph
 
@@ -28,6 +29,9 @@ from mmseg_tfovss.solvers.checks import check_option, check_range
 
 MODES = ("max_velocity", "optimal_path", "fusion", "kl", "logits")
 WITH_GRAPH = MODES[:3]
+# Capped velocities tie: all patches that have enough mass at once have v = 1. Of a confidence in [0, 1] this share is
+# added, which decides between equals and hardly anything else.
+TIE_BREAK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -94,17 +98,26 @@ class Discrepancy:
         """Whether the mode solves over a graph."""
         return self.mode in WITH_GRAPH
 
-    def solve(self, mass: Tensor, graph: Tensor | None) -> Tensor:
-        """The discrepancy D (N, K) of masses (N, K), of which the largest wins, over a graph (N, N)."""
+    def solve(self, mass: Tensor, graph: Tensor | None, confidence: Tensor) -> Tensor:
+        """The discrepancy D (N, K), of which the largest wins.
+
+        Args:
+            mass: f, (N, K).
+            graph: A, (N, N); ``None`` where the mode needs none.
+            confidence: (N, K) in [0, 1], for velocities that tie.
+        """
         if self.mode == "kl":
             terms = kl_discrepancy(mass, direction=self.kl_direction)
             return terms if self.kl_direction == "mass_to_uniform" else -terms  # u log(u / f) falls as f grows
         assert graph is not None
         if self.mode == "optimal_path":
             return self.optimal_path(mass, graph)
+        velocity = self.max_velocity(mass, graph)
+        if self.first_step == "capped":
+            velocity += TIE_BREAK * confidence
         if self.mode == "max_velocity":
-            return self.max_velocity(mass, graph)
-        return (rescale(self.optimal_path(mass, graph)) + rescale(self.max_velocity(mass, graph))) / 2
+            return velocity
+        return (rescale(self.optimal_path(mass, graph)) + rescale(velocity)) / 2
 
     def optimal_path(self, mass: Tensor, graph: Tensor) -> Tensor:
         """Length of the path from the mass to every patch; its negative where ``cost`` is a distance."""

@@ -113,7 +113,7 @@ class MassSettings:
         check_option("model.normalisation", self.normalisation, NORMALISATIONS)
         check_range("model.top_k", self.top_k, 0, math.inf, whole=True)
 
-    def masses(self, logits: Tensor, query_class: Tensor) -> tuple[Tensor, Tensor]:
+    def masses(self, logits: Tensor, query_class: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Noise suppression, Eq. 2 and early rejection.
 
         Args:
@@ -121,7 +121,8 @@ class MassSettings:
             query_class: (Q,).
 
         Returns:
-            Masses f (N, K), and the queries (K,) that they belong to. Where no patch is confident, all count.
+            Masses f (N, K), the queries (K,) that they belong to, and their confidences (N, K). Where no patch is
+            confident, all count.
         """
         confident = confidences(logits, query_class, self.nms_scale)
         kept = confident >= self.theta
@@ -129,4 +130,4 @@ class MassSettings:
             kept = torch.ones_like(kept)
         mass = normalise(logits, kept, self.mass_scale, self.normalisation, confident)
         queries = winners(mass, confident, self.top_k)
-        return mass[:, queries], queries
+        return mass[:, queries], queries, confident[:, queries]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NORMALISATIONS = ("row", "column")
+NORMALISATIONS = ("column", "row")
 
 
 def hoyer(tokens: Tensor) -> Tensor:
@@ -38,6 +38,8 @@ def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], si
     Returns:
         (B, N, D); normal tokens are what they were, as are all tokens of an image in which none is normal.
     """
+    if not bool(abnormal.any()):
+        return tokens
     squared, steps = _distances(grid, tokens.device)  # each (N, N)
     nearest = steps.expand(len(tokens), -1, -1).masked_fill(abnormal[:, None], max(grid)).amin(dim=-1)  # (B, N)
     window = (steps <= nearest.clamp_min(1)[..., None]) & ~abnormal[:, None]  # (B, N, N)
@@ -48,15 +50,15 @@ def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], si
     return torch.where(found[..., None], replaced, tokens)
 
 
-def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "row") -> Tensor:
+def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "column") -> Tensor:
     """Mix tokens that are alike elsewhere: Norm(S_beta) X, S_beta = cosines of the source's tokens, if >= beta, else 0.
 
     Args:
         tokens: X, (B, N, D).
         source: (B, N, C), whose cosines are taken.
         beta: smallest cosine that counts, in [0, 1].
-        normalisation: ``row``: every new token is a convex combination of the old ones; ``column``: every old token
-            gives the same amount in total.
+        normalisation: ``column``: every old token gives the same amount in total; ``row``: every new token is a convex
+            combination of the old ones.
 
     Returns:
         (B, N, D). A token whose source is zero is alike to none, not even itself, and stays.

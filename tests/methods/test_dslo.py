@@ -159,7 +159,9 @@ def test_the_discrepancy_equals_the_formulas(mode, build_method):
                 new = (before < 0) & (after >= 0) & (expected == 1 / 30)
                 expected[new] = 1 / (step - 1 + before[new] / (before[new] - after[new]))
                 before, chain = np.where(before >= 0, before, after), chain @ transition
-            expected = np.minimum(expected, 1)  # l >= 1
+            probabilities = (40 * logits.flatten(1)).softmax(0)
+            own = model.decode_head.query_class
+            expected = np.minimum(expected, 1) + 1e-3 * probabilities[own == own[query]].sum(0).numpy()  # l >= 1
         np.testing.assert_allclose(scores[row].flatten().numpy(), expected, rtol=1e-3, atol=1e-5)
 
 
@@ -200,6 +202,21 @@ def test_float32_and_float64_agree(mode, build_method):
     assert torch.equal(queries, same)
     assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
     torch.testing.assert_close(single.double(), double, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("more", "less"), [(2, 3), (3, 2)])
+def test_of_velocities_that_tie_the_more_confident_class_wins(more, less, build_method):
+    """Queries of two classes have enough mass at once, everywhere: all velocities are 1."""
+    model = build(build_method, theta=0.1, nms_scale=10, top_k=0)
+    logits, graph = torch.full((7, 8, 16), -1.0), torch.full((128, 128), 1 / 128)
+    logits[more], logits[less] = 0.22, 0.2
+    mass, queries, _ = model.masses(logits.flatten(1).T)
+    assert {2, 3} <= set(queries.tolist())
+    assert (model.discrepancy.max_velocity(mass, graph) == 1).all()
+    scores, _ = model.distribution(logits, graph)
+    own = model.decode_head.query_class
+    assert own[2] != own[3]
+    assert (own[queries[scores.argmax(0)]] == own[more]).all()
 
 
 def two_colours():

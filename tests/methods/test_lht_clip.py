@@ -192,7 +192,7 @@ def replace_by_hand(patches, abnormal, grid, sigma):
     return found
 
 
-def forward_by_hand(state, tokens, grid, heads, tau, alpha, layers, beta, sigma, per_head=False, columns=False):
+def forward_by_hand(state, tokens, grid, heads, tau, alpha, layers, beta, sigma, per_head=True, columns=True):
     """SCLIP with all three, from the embedded tokens (1, 1 + N, D) of one image to patch features in text space."""
     selected = []
     for number in range(1, BLOCKS):
@@ -237,7 +237,7 @@ def forward_by_hand(state, tokens, grid, heads, tau, alpha, layers, beta, sigma,
             {"alpha": 0.3, "layers": (1, 2), "sigma": 0.7, "beta": 0.1},
             {"alpha": 0.3, "layers": (1, 2), "sigma": 0.7},
         ),
-        (3, {"abnormal_set": "per_head", "normalisation": "column"}, {"per_head": True, "columns": True}),
+        (3, {"abnormal_set": "stream", "normalisation": "row"}, {"per_head": False, "columns": False}),
     ],
 )
 def test_the_whole_pass_equals_the_formulas(k, options, manual, build, mini_state):

@@ -84,7 +84,7 @@ def find_discrepancy_maps(
     labels, query_class = model.label(assembly.scene, refined), model.decode_head.query_class
     grid = model.backbone.grid(image)
     graph = _graph(model, assembly.scene, grid)
-    mass, queries = model.masses(base_logits(model, assembly).flatten(1).T)
+    mass, queries, _ = model.masses(base_logits(model, assembly).flatten(1).T)
     own = query_class[queries]
     classes = most_pixels_first(labels, own.unique())[:max_classes]
     capped, violation = capped_patches(model, mass, graph), marginal_violation(model, mass, graph)

@@ -127,7 +127,7 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
         if truth is None:
             tally.images += 1
             continue
-        mass, queries = model.masses(logits.flatten(1).T)
+        mass, queries, _ = model.masses(logits.flatten(1).T)
         classes = model.decode_head.query_class[queries]
         scenarios = score_scenarios(mass, classes, truth, smoothing)
         for name, scores in scenarios.items():

@@ -38,7 +38,7 @@ def parts_of(model, image):
     with torch.inference_mode():
         assembly = model.inference([image], [{"ori_shape": SIZE}])[0]
         graph = model.graph_attention(image[None], GRID)[0]
-        mass, queries = model.masses(assembly.canvases[LOGITS].patches.flatten(1).T)
+        mass, queries, _ = model.masses(assembly.canvases[LOGITS].patches.flatten(1).T)
     return assembly, graph, mass, model.decode_head.query_class[queries]
 
 
@@ -77,7 +77,7 @@ def test_maps_are_of_the_bases_refined_logits(mode, build, image):
     assembly, _, plain, _ = parts_of(model, image)
     with torch.inference_mode():
         pixels = model.base.dense_logits(assembly)
-        mass, queries = model.masses(F.adaptive_avg_pool2d(pixels, GRID).flatten(1).T)
+        mass, queries, _ = model.masses(F.adaptive_avg_pool2d(pixels, GRID).flatten(1).T)
     own = model.decode_head.query_class[queries]
     assert sorted(maps.classes) == own.unique().tolist()
     for row, index in zip(maps.mass, maps.classes, strict=True):
