@@ -56,35 +56,32 @@ def all_readings(*, needs_graph: bool) -> list[Reading]:
     Args:
         needs_graph: those that are solved on a graph, or those that are not.
     """
-    found = [
-        Reading(mode, _acting(dict(zip(axes, values, strict=True))))
+    return [
+        Reading(mode, tuple(zip(axes, values, strict=True)))
         for mode, axes in AXES.items()
         if mode != LOGITS and (mode in WITH_GRAPH) == needs_graph
         for values in itertools.product(*axes.values())
     ]
-    return list(dict.fromkeys(found))
 
 
-def _acting(values: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
-    """The options that make a difference: by ``absolute``, no patch converges before step 1."""
-    idle = "first_step" if values.get("criterion") == "absolute" else None
-    return tuple((name, value) for name, value in values.items() if name != idle)
-
-
-def solve_readings(readings: Sequence[Reading], mass: Tensor, graph: Tensor | None) -> Iterator[tuple[Reading, Tensor]]:
+def solve_readings(
+    readings: Sequence[Reading], mass: Tensor, graph: Tensor | None, confidence: Tensor
+) -> Iterator[tuple[Reading, Tensor]]:
     """The discrepancy of every reading; a path or a velocity that several share is solved once.
 
     Args:
         readings: any but that of the logits.
         mass: f, (N, K).
         graph: A, (N, N); ``None`` for readings that need none.
+        confidence: (N, K), see :meth:`Discrepancy.solve`.
 
     Yields:
         A reading, and what its labels are the argmax of, (N, K).
     """
     memory: dict[object, Tensor] = {}
     for reading in readings:
-        yield reading, _Remembering(**reading.options, memory=memory).solve(mass, graph)  # type: ignore[arg-type]
+        remembering = _Remembering(**reading.options, memory=memory)  # type: ignore[arg-type]
+        yield reading, remembering.solve(mass, graph, confidence)
 
 
 @dataclass(frozen=True)
@@ -106,4 +103,4 @@ class _Remembering(Discrepancy):
         key = (solve.__name__, *(getattr(self, name) for name in own))
         if key not in self.memory:
             self.memory[key] = solve(mass, graph)
-        return self.memory[key]
+        return self.memory[key].clone()  # whoever solves may write to it

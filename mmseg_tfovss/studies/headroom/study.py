@@ -166,10 +166,10 @@ def add_labels(tally: Tally, logits: Tensor, cells: Cells, graphs: Mapping[str, 
     own = cells.labels(logits, query_class)
     tally.add_labels(None, NO_GRAPH, label_true_regions(own, cells.truth, cells.side), cells.truth)
     tally.add_labels(Reading(LOGITS), NO_GRAPH, own, cells.truth)
-    mass, queries = MassSettings(theta=theta).masses(logits, query_class)
+    mass, queries, confidence = MassSettings(theta=theta).masses(logits, query_class)
     for name, graph in {NO_GRAPH: None, **graphs}.items():
         readings = all_readings(needs_graph=graph is not None)
-        for reading, scores in solve_readings(readings, mass, graph):
+        for reading, scores in solve_readings(readings, mass, graph, confidence):
             tally.add_labels(reading, name, cells.labels(scores, queries), cells.truth)
 
 
