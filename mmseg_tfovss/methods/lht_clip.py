@@ -19,8 +19,9 @@ The ranking is made once per CLIP, with the labels of training images: ``tools/a
 Norm makes the columns of S sum to 1, and every head's output has an A of its own, as the text says; ``normalisation``
 and ``abnormal_set`` have the other readings.
 [open] and chosen: sigma = 1; where all of the 3x3 patches are abnormal, the window grows until one is normal; beta =
-0.4; ``layers`` for other depths than 12 and 24. CLIPtrase is not in the paper: its recovery block keeps residual and feed-forward (``remove_residual``), and its
-correlation, from the projections of block L-1, sees what SSR does, but not ATR and SHE, which come after that block.
+0.4; ``layers`` for other depths than 12 and 24. CLIPtrase is not in the paper: its recovery block keeps residual and
+feed-forward (``remove_residual``), and its correlation, from the projections of block L-1, sees what SSR does, but not
+ATR and SHE, which come after that block.
 Deviations: none known. The class token takes part in SSR only. With all three off, the base is what it was.
 """
 

@@ -2,7 +2,7 @@
 
     optimal path       D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps) diag(nu) from f to 1 / N      (Eqs. 3-8)
     maximum velocity   D_i = 1 / l_i,  l_i = step at which f T^l has converged at patch i, T from A by IPF (10-12);
-                       where classes tie at l = 1, the more confident one wins
+                       where classes tie, at l = 1 or never reached, the more confident one wins
     fusion             mean of both, each scaled to [0, 1] over the patches of all classes
     kl                 terms of the divergence; no graph
 
@@ -29,8 +29,8 @@ from mmseg_tfovss.solvers.checks import check_option, check_range
 
 MODES = ("max_velocity", "optimal_path", "fusion", "kl", "logits")
 WITH_GRAPH = MODES[:3]
-# Capped velocities tie: all patches that have enough mass at once have v = 1. Of a confidence in [0, 1] this share is
-# added, which decides between equals and hardly anything else.
+# Velocities tie: at 1, where several classes have enough mass at once, and at 1 / max_steps, where none arrives. Of a
+# confidence in [0, 1] this share is added, which decides between equals and hardly anything else.
 TIE_BREAK = 1e-3
 
 
@@ -114,7 +114,7 @@ class Discrepancy:
             return self.optimal_path(mass, graph)
         velocity = self.max_velocity(mass, graph)
         if self.first_step == "capped":
-            velocity += TIE_BREAK * confidence
+            velocity = velocity + TIE_BREAK * confidence
         if self.mode == "max_velocity":
             return velocity
         return (rescale(self.optimal_path(mass, graph)) + rescale(velocity)) / 2

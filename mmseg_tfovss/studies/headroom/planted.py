@@ -146,27 +146,6 @@ def graph_auc(graph: Tensor, truth: Tensor) -> float:
     return float(roc_auc(graph[others], (truth[:, None] == truth)[others]))
 
 
-def label_true_regions(labels: Tensor, truth: Tensor, side: int) -> Tensor:
-    """Give every true region the label that most of its patches have: what could be reached without new knowledge.
-
-    Args:
-        labels: of the patches (N,), row by row.
-        truth: class of each patch (N,). A region are all patches of one class that hang together by their sides.
-        side: rows of the grid.
-
-    Returns:
-        (N,) int64; of equally frequent labels the lowest.
-    """
-    grid = truth.reshape(side, -1).numpy()
-    result = torch.empty_like(labels)
-    for owner in np.unique(grid):
-        parts, count = ndimage.label(grid == owner)
-        for part in range(1, count + 1):
-            inside = torch.from_numpy(parts == part).flatten()
-            result[inside] = labels[inside].bincount().argmax()
-    return result
-
-
 def _bisect(plant: Callable[[float], PlantedGraph], low: PlantedGraph, high: PlantedGraph, auc: float) -> PlantedGraph:
     """The graph between two levels that has the AUC, as nearly as some steps get."""
     found = low

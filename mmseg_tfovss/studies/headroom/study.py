@@ -33,13 +33,13 @@ from mmseg_tfovss.studies.headroom.planted import (
     PlantedAttention,
     PlantedLogits,
     graph_auc,
-    label_true_regions,
     plant_graph,
     plant_logits,
 )
 from mmseg_tfovss.studies.headroom.readings import LOGITS, Reading, all_readings, solve_readings
 from mmseg_tfovss.studies.headroom.report import NAMES, write_report
 from mmseg_tfovss.studies.headroom.tally import NO_GRAPH, Tally
+from mmseg_tfovss.studies.true_regions import label_true_regions
 from mmseg_tfovss.whole_file import check_target
 
 SCHEMA_VERSION = 1
@@ -164,7 +164,8 @@ def add_labels(tally: Tally, logits: Tensor, cells: Cells, graphs: Mapping[str, 
     """
     query_class = torch.arange(logits.shape[1])
     own = cells.labels(logits, query_class)
-    tally.add_labels(None, NO_GRAPH, label_true_regions(own, cells.truth, cells.side), cells.truth)
+    regions = label_true_regions(*(part.unflatten(0, (cells.side, -1)) for part in (own, cells.truth)))
+    tally.add_labels(None, NO_GRAPH, regions.flatten(), cells.truth)
     tally.add_labels(Reading(LOGITS), NO_GRAPH, own, cells.truth)
     mass, queries, confidence = MassSettings(theta=theta).masses(logits, query_class)
     for name, graph in {NO_GRAPH: None, **graphs}.items():

@@ -22,12 +22,16 @@ from mmseg_tfovss.solvers import kl_discrepancy
 
 LOGITS, LOGITS_PRESENT = "logits_to_uniform", "logits_to_uniform_present"
 TRUTH, UPPER_BOUND = "logits_to_ground_truth", "ground_truth_to_uniform"
-SCENARIOS = {
+DISCREPANCIES = {
     LOGITS: "logits -> uniform",
     LOGITS_PRESENT: "logits -> uniform, classes of the image",
     TRUTH: "logits -> ground truth, classes of the image",
     UPPER_BOUND: "ground truth -> uniform",
 }
+# Beside them: the logits themselves, and what they would score if each connected region had the label of most of it.
+# Where that is hardly more, there is no room in which discrepancies could differ.
+PLAIN, HEADROOM = "logits", "logits_in_true_regions"
+SCENARIOS = {PLAIN: "logits", HEADROOM: "logits, majority of each true region", **DISCREPANCIES}
 MEASURES = ("eta_squared", "within", "difference")
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmseg_tfovss.studies.hypothesis.maps import LOGITS, LOGITS_PRESENT, SCENARIOS
+from mmseg_tfovss.studies.hypothesis.maps import LOGITS, LOGITS_PRESENT, PLAIN, SCENARIOS
 from mmseg_tfovss.whole_file import whole_file
 
 RESULT_NAME, MARKDOWN_NAME, PICTURE_NAME = "hypothesis.json", "hypothesis.md", "hypothesis.png"
 NAMES = (RESULT_NAME, MARKDOWN_NAME, PICTURE_NAME)
 Result = Mapping[str, Any]
-_SEEN = {LOGITS: "nothing", LOGITS_PRESENT: "classes of the image"}
+_SEEN = {PLAIN: "nothing", LOGITS: "nothing", LOGITS_PRESENT: "classes of the image"}
 _CONSISTENCY = {
     "eta_squared": "variance between the class's patches and others / variance of all",
     "within": "standard deviation among the class's patches",

@@ -36,7 +36,9 @@ from mmseg_tfovss.studies.discriminability.state import count_down
 from mmseg_tfovss.studies.discriminability.study import choose_images
 from mmseg_tfovss.studies.discriminability.sums import Options as Sample
 from mmseg_tfovss.studies.hypothesis.maps import (
+    HEADROOM,
     LOGITS,
+    PLAIN,
     ClassScores,
     measure_consistency,
     patch_ground_truth,
@@ -44,6 +46,7 @@ from mmseg_tfovss.studies.hypothesis.maps import (
 )
 from mmseg_tfovss.studies.hypothesis.report import write_report
 from mmseg_tfovss.studies.hypothesis.tally import Tally
+from mmseg_tfovss.studies.true_regions import label_true_regions
 
 SCHEMA_VERSION = 1
 
@@ -130,8 +133,12 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
         mass, queries, _ = model.masses(logits.flatten(1).T)
         classes = model.decode_head.query_class[queries]
         scenarios = score_scenarios(mass, classes, truth, smoothing)
-        for name, scores in scenarios.items():
-            tally.add_labels(name, label_scores(model, scores, assembly), sample.to_dict())
+        found_labels = {name: label_scores(model, scores, assembly) for name, scores in scenarios.items()}
+        plain = ClassScores(logits.flatten(1).T, model.decode_head.query_class)
+        found_labels[PLAIN] = label_scores(model, plain, assembly)
+        found_labels[HEADROOM] = label_true_regions(found_labels[PLAIN], labels)
+        for name, one in found_labels.items():
+            tally.add_labels(name, one, sample.to_dict())
         tally.add_patches(mass, classes)
         tally.add_consistency(measure_consistency(scenarios[LOGITS], truth))
         tally.images += 1

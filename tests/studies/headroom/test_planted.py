@@ -13,7 +13,6 @@ from mmseg_tfovss.studies.headroom.planted import (
     PlantedAttention,
     PlantedLogits,
     graph_auc,
-    label_true_regions,
     plant_graph,
     plant_logits,
 )
@@ -95,11 +94,3 @@ def test_logits_are_what_they_are_said_to_be(truths):
     one, other = (plant_logits(truth, SIDE, CLASSES, 0, n, biased) for n, truth in enumerate(truths[:2]))
     wrong = next(c for c in range(CLASSES) if c not in {*truths[0].tolist(), *truths[1].tolist()})
     assert float(one[0, wrong]) == pytest.approx(float(other[0, wrong]), abs=1e-4)  # the bias is that of all images
-
-
-def test_regions_hang_together_and_take_their_majority():
-    truth = torch.tensor([[0, 0, 1], [1, 1, 0], [1, 1, 0]]).flatten()
-    labels = torch.tensor([[5, 5, 7], [2, 2, 4], [3, 3, 9]]).flatten()
-    found = label_true_regions(labels, truth, 3).unflatten(0, (3, 3))
-    # The two patches to the right are a region of class 0 of their own; so is the corner of class 1. 2 and 3 tie.
-    assert found.tolist() == [[5, 5, 7], [2, 2, 4], [2, 2, 4]]

@@ -16,8 +16,11 @@ from mmseg_tfovss.methods.stages import LOGITS as LOGIT_MAP
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.studies.hypothesis import study as hypothesis
 from mmseg_tfovss.studies.hypothesis.maps import (
+    DISCREPANCIES,
+    HEADROOM,
     LOGITS,
     LOGITS_PRESENT,
+    PLAIN,
     SCENARIOS,
     TRUTH,
     UPPER_BOUND,
@@ -66,9 +69,9 @@ test_dataloader = dict(
 
 @MODELS.register_module()
 class PlantedDSLO(DSLO):
-    """Logits that know the grey level of every patch; or, ``noise``, nothing."""
+    """Logits that know the grey level of every patch, but for the first, ``wrong``; or, ``noise``, nothing."""
 
-    noise = False
+    noise = wrong = False
 
     def encode(self, windows):
         inputs = windows.images
@@ -81,6 +84,8 @@ class PlantedDSLO(DSLO):
             return {LOGIT_MAP: logits + torch.rand(logits.shape[1:], generator=draw)}
         for query, level in zip(QUERIES, GREYS, strict=True):
             logits[:, query] = ((grey - level).abs() < 20).float()
+        if self.wrong:
+            logits[:, :, 0, 0] = logits[:, :, -1, -1]
         return {LOGIT_MAP: logits}
 
 
@@ -144,6 +149,13 @@ def test_noise_is_told_from_the_ground_truth(planted, measure, monkeypatch):
     assert found[LOGITS] < found[TRUTH]  # the ground truth helps
     assert result["consistency"]["eta_squared"] < 0.5
     assert result["patches_of_one_class"] < 1
+
+
+def test_a_wrong_patch_is_what_its_region_could_mend(planted, measure, monkeypatch):
+    monkeypatch.setattr(PlantedDSLO, "wrong", True)
+    found = scores_of(measure(planted))
+    assert found[PLAIN] < 90
+    assert found[HEADROOM] == 100
 
 
 def test_logits_to_uniform_is_the_methods_own_mode(planted, measure, monkeypatch):
@@ -221,7 +233,7 @@ def test_scenarios_by_hand():
     found = score_scenarios(mass, classes, truth, 0.3)
     g = {2: [2 / 3, 1 / 3, 0], 4: [0, 0.5, 0.5], 5: [0, 0, 1]}
     farthest = -math.log(3 / 0.3)
-    assert list(found) == list(SCENARIOS)
+    assert list(found) == list(DISCREPANCIES)
     assert found[LOGITS].classes.tolist() == [2, 2, 5, 9]
     assert found[LOGITS_PRESENT].classes.tolist() == found[TRUTH].classes.tolist() == [2, 2, 5]
     assert found[UPPER_BOUND].classes.tolist() == [2, 4, 5]
@@ -275,12 +287,14 @@ def test_report_shows_every_number(planted, tmp_path):
     result = analyse(planted, tmp_path / "out", "cpu")
     text = to_markdown(result)
     assert (tmp_path / "out" / NAMES[1]).read_text() == text
+    assert "| logits | nothing | 100.00 | 100.00 |" in text
+    assert "| logits, majority of each true region | the annotation | 100.00 | 100.00 |" in text
     assert "| logits -> uniform | nothing | 100.00 | 100.00 |" in text
     assert "| ground truth -> uniform | the annotation | 100.00 | 100.00 |" in text
     assert "NMS at theta = 0.5 leaves one class at most in 100.0% of the patches" in text
     assert "mean of 4 classes (10 maps)" in text
     bars, consistency = draw_bars(result).axes
-    assert [bar.get_height() for bar in bars.patches] == [100] * 4
+    assert [bar.get_height() for bar in bars.patches] == [100] * 6
     assert [bar.get_height() for bar in consistency.patches] == [
         result["consistency"][name] for name in ("eta_squared", "within", "difference")
     ]
