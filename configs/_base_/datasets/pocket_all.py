@@ -1,6 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "pocket_all"
-# The unified protocol at the scale of the pocket CLIP, whose training begins with scenes, and ends with crops, of 64 px.
+# The unified protocol at the scale of the pocket CLIP, which has learnt to read scenes and crops of 64 px.
 unified = dict(
     model=dict(short_side=192, decode_head=dict(vocabulary="pocket_all"), test_cfg=dict(crop_size=64, stride=32)),
 )
