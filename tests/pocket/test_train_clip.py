@@ -3,6 +3,7 @@
 import json
 from importlib.resources import files
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 from mmseg_tfovss.pocket import train_clip
 from mmseg_tfovss.pocket.classes import CLASSES, STUFF, THINGS
-from mmseg_tfovss.pocket.scenes import Dice
+from mmseg_tfovss.pocket.scenes import Dice, Scene
 from mmseg_tfovss.pocket.train_clip import (
     NOUNS,
     build_corpus,
@@ -19,8 +20,17 @@ from mmseg_tfovss.pocket.train_clip import (
     compose_caption,
     compute_weights_digest,
     contrastive_loss,
+    cut_crop,
+    divide,
     draw_training_scene,
+    drop_patches,
     encode_captions,
+    find_parts,
+    list_shown,
+    normalise_pixels,
+    read_last_block,
+    sharpen_last_block,
+    widen,
 )
 
 SHIPPED = files("mmseg_tfovss") / "pocket"
@@ -93,36 +103,154 @@ def test_first_and_last_block_always_take_part():
     assert train_clip.choose_blocks(12, 0, choose) == list(range(12))
 
 
-def test_command_trains_and_records(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train_clip, "BATCH_SIZE", 8)
-    monkeypatch.setattr(train_clip, "HELD_OUT_SCENES", 8)
-    before = torch.random.get_rng_state()
-    digests = []
-    for name in ("a.safetensors", "b.safetensors"):
-        out = tmp_path / "new" / name
-        train_clip.main(["--out", str(out), "--steps", "3", "--scenes", "16", "--seed", "2", "--device", "cpu"])
-        record = json.loads(out.with_suffix(".json").read_text())
-        weights = load_file(out)
+def test_captions_of_areas_without_thing_or_ground():
+    for things, stuff in (((0, 2), ()), ((), (8, 11))):
+        scene = Scene(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8), things, stuff)
+        caption = train_clip.compose_full_caption(scene, Dice(0))
+        assert {label for label in range(len(CLASSES)) if _names(caption, label)} == {*things, *stuff}
+
+
+def test_an_area_shows_the_classes_that_have_a_hundredth_of_it():
+    labels = np.full((20, 20), CLASSES.index("sand"), np.uint8)
+    labels[0, :4], labels[1, :3] = CLASSES.index("fish"), CLASSES.index("ball")
+    shown = list_shown(labels)
+    assert [CLASSES[k] for k in (*shown.things, *shown.stuff)] == ["fish", "sand"]
+
+
+def test_crops_keep_image_and_labels_together():
+    labels = np.random.default_rng(0).integers(len(CLASSES), size=(2, 256, 256), dtype=np.uint8)
+    canvases = train_clip.Canvases(torch.from_numpy(labels)[:, None].expand(-1, 3, -1, -1), labels)
+    crops = [cut_crop(canvases, (64, 64), 64, Dice(index)) for index in range(8)]
+    for image, area in crops:
+        assert np.array_equal(image.numpy(), np.broadcast_to(area, (3, 64, 64)))
+    mirrored = [area.strides[1] < 0 for _, area in crops]
+    assert any(mirrored)
+    assert not all(mirrored)
+    assert cut_crop(canvases, (100, 100), 64, Dice(0))[0].shape == (3, 64, 64)
+
+
+def test_the_tokens_of_a_part_are_those_whose_labels_it_has():
+    grid, cross = 8, (3, 5)
+    place = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    pixels = place.repeat(2, axis=0).repeat(2, axis=1)
+    read = find_parts(torch.arange(64)[None], torch.tensor([cross]), grid)
+    assert read[0, :, 0].all()
+    for part, labels in enumerate(divide(pixels, cross, grid)):
+        assert read[0, part, 1:].nonzero()[:, 0].tolist() == np.unique(labels).tolist()
+
+
+def test_patches_that_stay_are_told():
+    tokens = torch.arange(2 * 11, dtype=torch.float32).view(2, 11, 1)
+    left, places = drop_patches(tokens, 0.4, torch.Generator().manual_seed(0))
+    assert left.shape == (2, 7, 1)
+    assert torch.equal(left[:, 1:, 0], places + torch.tensor([[1], [12]]))
+    assert torch.equal(left[:, 0], tokens[:, 0])
+    assert all(len(set(row)) == 6 for row in places.tolist())
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """An untrained network, images, and the input of its last block."""
+    torch.manual_seed(0)
+    model = build_model().eval()
+    images = normalise_pixels(torch.randint(256, (2, 3, 64, 64)))
+    visual = model.visual
+    with torch.no_grad():
+        tokens = visual._embeds(images)
+        for block in list(visual.transformer.resblocks)[:-1]:
+            tokens = block(tokens)
+    return model, images, tokens
+
+
+def test_the_last_block_read_whole_is_the_network(inputs):
+    model, images, tokens = inputs
+    with torch.no_grad():
+        torch.testing.assert_close(read_last_block(model, tokens, None, bare=False), model.encode_image(images))
+        bare = read_last_block(model, tokens, None, bare=True)
+        block = model.visual.transformer.resblocks[-1]
+        read = block.attention(block.ln_1(tokens))[:, 0]
+        torch.testing.assert_close(bare, model.visual.ln_post(read) @ model.visual.proj)
+
+
+def test_a_part_is_read_as_if_there_were_nothing_else(inputs):
+    model, _, tokens = inputs
+    parts = find_parts(torch.arange(64).expand(2, -1), torch.tensor([(2, 3), (4, 6)]), 8)
+    with torch.no_grad():
+        read = read_last_block(model, tokens, parts, bare=True).unflatten(0, (2, 4))
+        for image in range(2):
+            for part in range(4):
+                only = tokens[image, parts[image, part]][None]
+                torch.testing.assert_close(read[image, part], read_last_block(model, only, None, bare=True)[0])
+
+
+def test_widening_and_sharpening(inputs):
+    model, _, _ = inputs
+    wider = widen(model)
+    assert wider.visual.positional_embedding.shape == (257, 128)
+    torch.testing.assert_close(wider.visual.positional_embedding[0], model.visual.positional_embedding[0])
+    before = model.visual.transformer.resblocks[-1].attn.in_proj_weight
+    sharpen_last_block(wider)
+    after = wider.visual.transformer.resblocks[-1].attn.in_proj_weight
+    torch.testing.assert_close(after[:256], train_clip.SHARPENING * before[:256])
+    torch.testing.assert_close(after[256:], before[256:])
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    for name in ("BATCH_SIZE", "PARTS_BATCH", "HELD_OUT_SCENES"):
+        monkeypatch.setattr(train_clip, name, 4)
+    monkeypatch.setattr(train_clip, "LAST_BLOCK_CROPS", {64: (4, (64, 128), 4, 5), 128: (4, (128, 256), 4, 5)})
+
+    def train(out, *arguments):
+        sizes = ["--steps", "2", "2", "2", "--scenes", "8", "--canvases", "4", "--seed", "2", "--device", "cpu"]
+        train_clip.main(["--out", str(out), *sizes, *map(str, arguments)])
+        record, weights = json.loads(out.with_suffix(".json").read_text()), load_file(out)
         assert record["tensors_sha256"] == compute_weights_digest(weights)
-        assert {record["seed"], record["steps"], record["scenes"]} == {2, 3, 16}
-        assert 0 <= record["retrieval_percent"] <= 100
-        digests.append(record["tensors_sha256"])
-    assert digests[0] == digests[1]
+        return record, weights
+
+    return train
+
+
+def test_command_trains_and_records(tiny, tmp_path, capsys):
+    before = torch.random.get_rng_state()
+    first, weights = tiny(tmp_path / "new" / "a.safetensors")
+    assert (first["seed"], first["stages"], first["steps"], first["scenes"]) == (2, [1, 2, 3], [2, 2, 2], 8)
+    assert 0 <= first["retrieval_percent"] <= 100
+    assert weights["visual.positional_embedding"].shape == (257, 128)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert sorted(path.suffix for path in (tmp_path / "new").iterdir()) == [
-        ".json",
-        ".json",
-        ".safetensors",
-        ".safetensors",
-    ]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.json", "a.safetensors"]
     assert "retrieval_percent" in capsys.readouterr().out
+
+    # The same in three calls; the last stage leaves the other blocks alone.
+    begun, _ = tiny(tmp_path / "1.safetensors", "--stages", 1)
+    between, before = tiny(tmp_path / "2.safetensors", "--stages", 2, "--start-from", tmp_path / "1.safetensors")
+    again, after = tiny(tmp_path / "3.safetensors", "--stages", 3, "--start-from", tmp_path / "2.safetensors")
+    assert again["tensors_sha256"] == first["tensors_sha256"]
+    assert (again["started_from"], between["started_from"]) == (between, begun)
+    assert "--stages 3" in again["command"]
+    assert "--start-from 2.safetensors" in again["command"]
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert all(name.startswith(train_clip._LAST_BLOCK) or not name.startswith("visual.") for name in changed)
+    assert "visual.transformer.resblocks.11.attn.in_proj_weight" in changed
+
+
+def test_a_record_of_other_weights_is_refused(tmp_path):
+    start = tmp_path / "start.safetensors"
+    train_clip.write_result(start, {"x": torch.zeros(2)}, {"tensors_sha256": "ab"})
+    with pytest.raises(ValueError, match=r"start\.json is not the record of .*start\.safetensors"):
+        train_clip.main(["--out", str(tmp_path / "b.safetensors"), "--stages", "2", "--start-from", str(start)])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--out", "clip.pt"], "must end in .safetensors"),
-        (["--out", "clip.safetensors", "--steps", "0"], "--steps must be at least 1"),
+        (["--out", "clip.safetensors", "--steps", "1", "0", "1"], "--steps must be at least 1, got 0"),
+        (["--out", "clip.safetensors", "--canvases", "0"], "--canvases must be at least 1"),
+        (["--out", "clip.safetensors", "--stages", "1", "3"], "that follow one another, got [1, 3]"),
+        (["--out", "clip.safetensors", "--stages", "2", "3"], "--start-from is needed where"),
+        (["--out", "clip.safetensors", "--start-from", "x.safetensors"], "--start-from is needed where"),
+        (["--out", "clip.safetensors", "--stages", "2", "--start-from", "x.safetensors"], "there is no x.safetensors"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, capsys):
@@ -139,7 +267,7 @@ def test_shipped_weights_are_the_recorded_ones(shipped):
 
 
 def test_shipped_weights_have_openai_layout(shipped):
-    assert build_model().load_state_dict(shipped).missing_keys == []
+    assert build_model(train_clip.PARTS_SIZE).load_state_dict(shipped).missing_keys == []
     assert shipped["visual.conv1.weight"].shape == (128, 3, 8, 8)
     assert shipped["visual.transformer.resblocks.11.attn.in_proj_weight"].shape == (384, 128)
     assert shipped["positional_embedding"].shape == (77, 64)
@@ -148,7 +276,7 @@ def test_shipped_weights_have_openai_layout(shipped):
 
 
 def test_shipped_clip_finds_the_captions_of_new_scenes(shipped):
-    model = build_model()
+    model = build_model(train_clip.PARTS_SIZE)
     model.load_state_dict(shipped)
     with Progress(disable=True) as progress:
         corpus = build_corpus(64, 123, progress, train_clip.compose_full_caption)

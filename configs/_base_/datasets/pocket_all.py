@@ -1,6 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "pocket_all"
-# The unified protocol at the scale of the pocket CLIP, which was trained on 64 px scenes.
+# The unified protocol at the scale of the pocket CLIP, which has learnt to read scenes and crops of 64 px.
 unified = dict(
     model=dict(short_side=192, decode_head=dict(vocabulary="pocket_all"), test_cfg=dict(crop_size=64, stride=32)),
 )

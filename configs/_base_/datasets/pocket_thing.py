@@ -1,6 +1,6 @@
 _base_ = "./_loader.py"
 dataset = "pocket_thing"
-# The unified protocol at the scale of the pocket CLIP, which was trained on 64 px scenes.
+# The unified protocol at the scale of the pocket CLIP, which has learnt to read scenes and crops of 64 px.
 unified = dict(
     model=dict(
         short_side=192,
