@@ -77,7 +77,7 @@ class CLIPSurgery(DualPath):
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """Patches of the second path behind the class token of CLIP's own."""
         query, key, value = block.qkv(tokens)
-        second = self._advance(block, tokens, (query, key, value), stream)
+        second = self.advance(block, tokens, (query, key, value), stream)
         cls = tokens[:, :1] + block.attend(query[:, :, :1], key, value)  # (B, 1, C)
         cls = cls + block.feed_forward(cls)
         return torch.cat([cls, second[:, 1:]], dim=1)

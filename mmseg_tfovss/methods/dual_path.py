@@ -35,14 +35,15 @@ class DualPath(OpenVocabSegmentor):
         """A block before the last one: both paths, if it is among the dual ones, with the same projections."""
         if self.chained and number > len(self.backbone.blocks) - self.dual_blocks:
             projections = projections or block.qkv(stream.tokens)
-            self._advance(block, stream.tokens, projections, stream)
+            self.advance(block, stream.tokens, projections, stream)
         return super().early_block(number, block, stream, projections)
 
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """The last block of the second path; CLIP's own ends before it."""
-        return self._advance(block, tokens, block.qkv(tokens), stream)
+        return self.advance(block, tokens, block.qkv(tokens), stream)
 
-    def _advance(self, block: CLIPBlock, tokens: Tensor, projections: Projections, stream: Stream) -> Tensor:
+    def advance(self, block: CLIPBlock, tokens: Tensor, projections: Projections, stream: Stream) -> Tensor:
+        """The second path through a block, of CLIP's tokens before it: (B, 1 + N, C)."""
         added = self.self_self(block, tokens, projections)
         if self.chained:
             added = (tokens if stream.second is None else stream.second) + added
