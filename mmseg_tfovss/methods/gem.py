@@ -10,8 +10,8 @@ In each of the last D - 1 blocks (D = 7), on CLIP's path x (1 + N tokens of widt
     x <- x + MSA(z);  x <- x + FFN(LN2(x))                  (CLIP's own; g only reads it)
 Then ln_post and the projection of g. ``normalize``: every query's map is stretched to [0, 1] over the image.
 
-Deviations: none in the numbers. The README's line for the background compares the probabilities of all classes with
-the threshold; what it says is meant, the largest, is done. A query whose map is the same everywhere is 0, not NaN.
+Deviations: none in the numbers. The README's line for the background selects with the probabilities of all classes; its
+comment says what is meant, the largest one. A query whose map is the same everywhere becomes 0, not NaN.
 [open] Thresholds are not published. After ``normalize`` a softmax without scale cannot reach the README's 0.85 with
 more than two classes: on sets with background the configs take the 100 cos of its batched_forward.
 """
@@ -59,6 +59,10 @@ class GEM(DualPath):
         if ss_attn_temp is not None and not (isinstance(ss_attn_temp, int | float) and ss_attn_temp > 0):
             raise ValueError(f"model.ss_attn_temp must be positive or None, but got {ss_attn_temp!r}.")
         check_choice("ignore_residual", ignore_residual, (True, False))
+        if ignore_residual and gem_depth is not None:
+            raise ValueError(
+                "model.gem_depth has no effect with model.ignore_residual=True: only the last block counts."
+            )
         check_choice("normalize", normalize, (True, False))
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.dual_blocks = read_dual_blocks("gem_depth", gem_depth, len(self.backbone.blocks), usual=6, beside=1)
@@ -84,5 +88,5 @@ class GEM(DualPath):
             seen = self.window_plan(scene.resized).stitch(maps[LOGITS], scene.resized, direct=False)
             low, high = (extreme.to(maps[LOGITS].dtype)[:, None, None] for extreme in seen.extremes())
             span = (high - low).where(high > low, 1)
-            maps = {LOGITS: (maps[LOGITS] - low) / span}  # stitching averages, so that it may come first
+            maps = {**maps, LOGITS: (maps[LOGITS] - low) / span}  # stitching averages, so that it may come first
         return super().assemble(scene, maps)

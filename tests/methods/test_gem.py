@@ -192,6 +192,7 @@ def test_probabilities_of_stretched_maps_meet_the_threshold(build_method):
         ({"ss_attn_iter": 1.5}, r"model\.ss_attn_iter must be a whole number, at least 0, but got 1\.5"),
         ({"ss_attn_temp": 0}, r"model\.ss_attn_temp must be positive or None, but got 0"),
         ({"ignore_residual": 2}, r"model\.ignore_residual must be one of \[True, False\], but got 2"),
+        ({"ignore_residual": True, "gem_depth": 3}, r"model\.gem_depth has no effect with model\.ignore_residual=True"),
         ({"normalize": "yes"}, r"model\.normalize must be one of \[True, False\], but got 'yes'"),
     ],
 )

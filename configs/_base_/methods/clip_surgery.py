@@ -1,5 +1,5 @@
 # Settings of the demo of xmed-lab/CLIP_Surgery @ d4696d4 at its higher resolution: images stretched to 512 x 512, 85
-# templates; the datasets' own names of classes.
+# templates. The demo's names of classes for Context59; for the other datasets, which it does not have, their own.
 # [open] On sets with background: scale and threshold of the unified protocol, as nothing is published.
 _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
