@@ -146,7 +146,7 @@ def test_every_door_of_every_pocket_leaf(leaf, tmp_path):
     ],
 )
 def test_every_door_of_paper_leaves_on_tiny_weights(leaf, tiny_clip, tmp_path):
-    """ClearCLIP: 448 pixels; CLIPtrase: the centre square; GEM: stretched to a square; SCLIP: thresholds on area and probability."""
+    """ClearCLIP: 448 pixels; CLIPtrase: the centre square; GEM: a stretched one; SCLIP: both thresholds."""
     root = make_voc(tmp_path)
     path = own_leaf(tmp_path, CONFIGS / leaf, data_root=str(root))
     with path.open("a") as file:
