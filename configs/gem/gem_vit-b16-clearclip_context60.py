@@ -1,5 +1,6 @@
-# GEM in the tables of mc-lan/ClearCLIP @ ad68a40, whose code has MaskCLIP's settings for it.
+# As mc-lan/ClearCLIP @ ad68a40 runs GEM: with the settings that it has for MaskCLIP.
+# [open] No threshold is stated for GEM: as for CLIP.
 _base_ = "../maskclip/maskclip_vit-b16_context60.py"
-setting = "ClearCLIP's code"
+setting = "sliding windows, 80 templates"
 model = dict(type="GEM", backbone=dict(position_mode="antialiased"))
 unified = "run the config without -clearclip in it, which would be the same run but for rounding"
