@@ -163,6 +163,7 @@ def test_unified_protocol_treats_every_method_alike(path):
     assert (head.logit_scale, head.area_threshold, head.background, head.templates) == (40, None, None, "imagenet80")
     assert config.model.pamr_steps == 0
     assert not config.model.centre_square
+    assert not config.model.stretch_to_square
     assert config.model.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
     windows = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
     slides = "slide" in MODELS.get(config.model.type).modes

@@ -198,7 +198,10 @@ def test_a_paper_file_that_calls_itself_unified_says_how_it_differs(tmp_path):
     assert config.overrides == {
         "model.decode_head.logit_scale": "65",
         "model.decode_head.area_threshold": "0.1",
-        **dict.fromkeys(("model.centre_square", "model.pamr_steps", "model.decode_head.templates"), "default"),
+        **dict.fromkeys(
+            ("model.centre_square", "model.stretch_to_square", "model.pamr_steps", "model.decode_head.templates"),
+            "default",
+        ),
     }
 
 

@@ -43,6 +43,8 @@ class Stream:
         grid: h and w of their N patches.
         tokens: (B, 1 + N, C), class token first.
         given: what the method hands to its own ``attend``, by name: features of a companion, say.
+        second: (B, 1 + N, C), of a second path beside this one (:mod:`mmseg_tfovss.methods.dual_path`); None before it
+            begins.
         kept_tokens: by block, of :class:`Keep`.
         projections: likewise.
         attention: likewise.
@@ -53,6 +55,7 @@ class Stream:
     grid: Grid
     tokens: Tensor
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    second: Tensor | None = None
     kept_tokens: dict[int, Tensor] = field(default_factory=dict)
     projections: dict[int, Projections] = field(default_factory=dict)
     attention: dict[int, Tensor] = field(default_factory=dict)

@@ -34,6 +34,8 @@ from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.registry import MODELS
 
+_SIZE_OPTIONS = ("short_side", "centre_square", "stretch_to_square")  # the preprocessor's
+
 
 class OpenVocabSegmentor(StagedSegmentor):
     """Training-free open-vocabulary segmentor: an MMSeg ``EncoderDecoder`` with nothing to train.
@@ -45,6 +47,8 @@ class OpenVocabSegmentor(StagedSegmentor):
             resized image; sizes are a number or (height, width).
         short_side: images are resized to it, in pixels; ``None``: they are taken as they come.
         centre_square: label the square in the middle of the resized image only, as CLIPtrase is evaluated.
+        stretch_to_square: resize images to a square of ``short_side`` pixels, whatever their aspect ratio, as GEM and
+            CLIP Surgery do; labels are those of the original image.
         data_preprocessor: config of the preprocessor; default: the normalisation that belongs to the weights.
         precision: ``fp32``, ``bf16`` or ``fp16`` for the linear layers of the image tower.
         window_batch: windows in one forward pass at most; bounds memory, changes nothing else.
@@ -86,6 +90,7 @@ class OpenVocabSegmentor(StagedSegmentor):
         test_cfg: dict[str, Any],
         short_side: int | None = None,
         centre_square: bool = False,
+        stretch_to_square: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
         precision: str = "fp32",
         window_batch: int = 16,
@@ -103,6 +108,7 @@ class OpenVocabSegmentor(StagedSegmentor):
         common = {
             "short_side": short_side,
             "centre_square": centre_square,
+            "stretch_to_square": stretch_to_square,
             "precision": precision,
             "window_batch": window_batch,
             "pad_to": pad_to,
@@ -123,7 +129,7 @@ class OpenVocabSegmentor(StagedSegmentor):
                 backbone=backbone,
                 decode_head=decode_head,
                 test_cfg=dict(test_cfg),
-                data_preprocessor=_sized(data_preprocessor, short_side, centre_square=centre_square),
+                data_preprocessor=_sized(data_preprocessor, {name: common[name] for name in _SIZE_OPTIONS}),
             )
         if not isinstance(self.data_preprocessor, CLIPPreprocessor):
             raise ValueError(
@@ -328,12 +334,11 @@ class OpenVocabSegmentor(StagedSegmentor):
         return stream
 
 
-def _sized(preprocessor: Any, short_side: int | None, *, centre_square: bool) -> Any:  # noqa: ANN401 - or the module
+def _sized(preprocessor: Any, size: Mapping[str, Any]) -> Any:  # noqa: ANN401 - or the module
     """The preprocessor's config with the size of the images; what exists already, a plug-in's base has made."""
     if isinstance(preprocessor, nn.Module):
         return preprocessor
     settings = {"type": CLIPPreprocessor, **(preprocessor or {})}
-    size = {"short_side": short_side, "centre_square": centre_square}
     for name in size.keys() & settings.keys():
         raise ValueError(f"model.data_preprocessor.{name} has no effect: set model.{name}.")
     return settings | {name: value for name, value in size.items() if value}

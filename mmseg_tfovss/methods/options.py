@@ -54,7 +54,7 @@ def check_unused(options: Mapping[str, Any]) -> None:
 
 def check_common(options: Mapping[str, Any]) -> None:
     """Check the options of :class:`mmseg_tfovss.methods.base.OpenVocabSegmentor`, by name."""
-    check_image_size(options["short_side"], options["centre_square"])
+    check_image_size(options["short_side"], options["centre_square"], options["stretch_to_square"])
     window_batch, pad_to = options["window_batch"], options["pad_to"]
     if not isinstance(window_batch, int) or window_batch < 1:
         raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")

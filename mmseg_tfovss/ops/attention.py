@@ -21,6 +21,22 @@ def self_correlation(tokens: Tensor, value: Tensor, bias: Tensor | None = None) 
     return F.scaled_dot_product_attention(tokens, tokens, value, attn_mask=bias)
 
 
+def cosine_correlation(tokens: Tensor, value: Tensor, inverse_temperature: Tensor) -> Tensor:
+    """softmax(cos(x, x) / temperature) v: the same of unit vectors, with a temperature of each image.
+
+    Args:
+        tokens: (B, heads, L, d).
+        value: (B, heads, L, d).
+        inverse_temperature: (B,).
+
+    Returns:
+        (B, heads, L, d).
+    """
+    unit = F.normalize(tokens, dim=-1)
+    sharp = unit * inverse_temperature.to(unit.dtype)[:, None, None, None]
+    return F.scaled_dot_product_attention(sharp, unit, value, scale=1.0)
+
+
 def gaussian_neighbourhood(grid: tuple[int, int], sigma: float) -> Tensor:
     """NACLIP's prior: exp(-distance^2 / (2 sigma^2)) between patches; 0 in the row and column of the class token.
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.attention import gaussian_neighbourhood, self_correlation
+from mmseg_tfovss.ops.attention import cosine_correlation, gaussian_neighbourhood, self_correlation
 
 
 def random_heads(seed):
@@ -25,6 +25,24 @@ def test_self_correlation_is_softmax_of_scaled_products(with_bias):
             weights = scores.exp() / scores.exp().sum(dim=1, keepdim=True)
             expected[batch, head] = weights @ value[batch, head]
     torch.testing.assert_close(self_correlation(tokens, value, bias), expected)
+
+
+def test_cosine_correlation_is_softmax_of_cosines_at_the_temperature_of_each_image():
+    tokens, value, inverse = random_heads(0), random_heads(1), torch.tensor([0.5, 7.0], dtype=torch.float64)
+    found = cosine_correlation(tokens, value, inverse)
+    for batch in range(2):
+        for head in range(3):
+            rows = tokens[batch, head]
+            cosines = torch.cosine_similarity(rows[:, None], rows[None], dim=-1)
+            weights = (cosines * inverse[batch]).softmax(dim=-1)
+            torch.testing.assert_close(found[batch, head], weights @ value[batch, head])
+
+
+def test_cosine_correlation_does_not_see_lengths():
+    tokens, value, inverse = random_heads(0), random_heads(1), torch.ones(2, dtype=torch.float64)
+    lengths = 1 + torch.arange(5, dtype=torch.float64)[:, None]
+    expected = cosine_correlation(tokens, value, inverse)
+    torch.testing.assert_close(cosine_correlation(lengths * tokens, value, inverse), expected)
 
 
 def test_gaussian_of_a_2x3_grid_by_hand():
