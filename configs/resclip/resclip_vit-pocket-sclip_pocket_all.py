@@ -1,0 +1,2 @@
+_base_ = "./resclip_vit-pocket_pocket_all.py"
+model = dict(base=dict(type="SCLIP"))

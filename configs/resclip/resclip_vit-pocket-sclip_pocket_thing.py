@@ -1,0 +1,2 @@
+_base_ = "./resclip_vit-pocket_pocket_thing.py"
+model = dict(base=dict(type="SCLIP"))
