@@ -1,5 +1,5 @@
-# Settings of yvhangyang/ResCLIP @ 0e085f7. It tunes rcs_weights, sfr_weights and label_threshold for each dataset, in its
-# configs; the unified protocol takes ResCLIP's defaults here, those for Context59, everywhere.
+# Settings of yvhangyang/ResCLIP @ 0e085f7, which tunes rcs_weights, sfr_weights and label_threshold for each dataset.
+# The unified protocol takes ResCLIP's defaults everywhere, which are those for Context59 (`untuned`).
 _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"
 model = dict(
