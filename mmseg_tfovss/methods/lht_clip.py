@@ -191,7 +191,7 @@ class LHTCLIP(AroundMethod):
 
 def _read_layers(layers: Sequence[int] | None, count: int) -> range:
     """The blocks of SSR in a tower of ``count`` blocks."""
-    return read_layers(layers, count, default=(count - max(1, round(count / 6)), count - 1))
+    return read_layers("layers", layers, count, default=(count - max(1, round(count / 6)), count - 1))
 
 
 def _total(maps: Sequence[Tensor]) -> Tensor:

@@ -77,8 +77,8 @@ def check_pamr(name: str, steps: object, dilations: object) -> None:
         )
 
 
-def read_layers(layers: object, count: int, *, default: tuple[int, int]) -> range:
-    """The blocks of ``model.layers``, (first, last) of those before the last one of ``count``, or None: the default.
+def read_layers(option: str, layers: object, count: int, *, default: tuple[int, int]) -> range:
+    """The blocks of an option, (first, last) of those before the last one of ``count``, or None: the default.
 
     Raises:
         ValueError: it is neither, or there are no such blocks.
@@ -87,7 +87,7 @@ def read_layers(layers: object, count: int, *, default: tuple[int, int]) -> rang
     numbers = len(chosen) == 2 and all(isinstance(number, int) for number in chosen)
     if not numbers or not 1 <= chosen[0] <= chosen[1] < count:
         raise ValueError(
-            f"model.layers must be None or (first, last) with 1 <= first <= last < {count}, but got {layers!r}."
+            f"model.{option} must be None or (first, last) with 1 <= first <= last < {count}, but got {layers!r}."
         )
     return range(chosen[0], chosen[1] + 1)
 

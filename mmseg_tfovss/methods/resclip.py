@@ -54,7 +54,7 @@ class Feedback:
     Attributes:
         sfr_weights: (tau_s, lambda_s).
         sfr_sigma: of the Gaussian over patches, > 0.
-        decay: weaken pairs of patches that are not connected.
+        sfr_decay: weaken pairs of patches that are not connected.
         official_quirks: see the top of this file.
         label_threshold: smallest probability of a label, in [0, 1].
         label_pamr_steps: PAMR's iterations on the window's pixels.
@@ -63,7 +63,7 @@ class Feedback:
 
     sfr_weights: tuple[float, float] = (1.8, 0.7)
     sfr_sigma: float = 5.0
-    decay: bool = True
+    sfr_decay: bool = True
     official_quirks: bool = True
     label_threshold: float = 0.25
     label_pamr_steps: int = 10
@@ -72,7 +72,7 @@ class Feedback:
     def __post_init__(self) -> None:
         _check_weights("sfr_weights", self.sfr_weights)
         check_positive(**{"model.sfr_sigma": self.sfr_sigma})
-        check_choice("decay", self.decay, (True, False))
+        check_choice("sfr_decay", self.sfr_decay, (True, False))
         check_choice("official_quirks", self.official_quirks, (True, False))
         check_range("model.label_threshold", self.label_threshold, 0, 1)
         check_pamr("label_pamr", self.label_pamr_steps, self.label_pamr_dilations)
@@ -85,7 +85,7 @@ class ResCLIP(AroundMethod):
     Args:
         base: config of the method, e.g. ``dict(type='NACLIP')``; its scores, residual and feed-forward are kept.
         rcs_weights: (tau_r, lambda_r); ``None`` leaves RCS out.
-        layers: first and last block of A_c, from 1; ``None``: 6 and 9, or as far down in a tower of less than 10.
+        rcs_layers: first and last block of A_c, from 1; ``None``: 6 and 9, or as far down in a tower of less than 10.
         feedback: whether there is a second pass; without it, no option of :class:`Feedback` may be set.
         pamr_steps: of the base's PAMR on the final logits: none, as in the official code.
         whole_upsampling: as in the official code, over the resized image.
@@ -104,7 +104,7 @@ class ResCLIP(AroundMethod):
         *,
         base: dict[str, Any],
         rcs_weights: tuple[float, float] | None = (2.0, 0.4),
-        layers: tuple[int, int] | None = None,
+        rcs_layers: tuple[int, int] | None = None,
         feedback: bool = True,
         pamr_steps: int = 0,
         whole_upsampling: str = "two_step",
@@ -118,15 +118,15 @@ class ResCLIP(AroundMethod):
         sfr = take_options(Feedback, kwargs)
         if rcs_weights is not None:
             _check_weights("rcs_weights", rcs_weights)
-        elif layers is not None:
-            raise ValueError("model.layers has no effect with model.rcs_weights=None: leave it out.")
+        elif rcs_layers is not None:
+            raise ValueError("model.rcs_layers has no effect with model.rcs_weights=None: leave it out.")
         check_scores_only("ResCLIP", base)
         own: dict[str, Any] = {"pamr_steps": pamr_steps, "whole_upsampling": whole_upsampling, "pad_to": pad_to}
         super().__init__(base=base, **own, **kwargs)
         self.sfr, self.rcs_weights, self.feedback = sfr, rcs_weights, feedback
         self.residual, self.feed_forward = self.base.residual, self.base.feed_forward
-        self.layers = _read_layers(layers, len(self.backbone.blocks)) if rcs_weights else range(0)
-        self.keep = replace(self.base.keep, attention={*self.base.keep.attention, *self.layers})
+        self.rcs_layers = _read_layers(rcs_layers, len(self.backbone.blocks)) if rcs_weights else range(0)
+        self.keep = replace(self.base.keep, attention={*self.base.keep.attention, *self.rcs_layers})
 
     # It runs CLIP's blocks itself; from the base are the scores in the last one, and all that comes before and after.
     run_blocks = OpenVocabSegmentor.run_blocks
@@ -151,13 +151,13 @@ class ResCLIP(AroundMethod):
 
     def middle_attention(self, stream: Stream, value: Tensor) -> Tensor | None:
         """A_c v, (B, heads, 1 + N, d); the same in both passes."""
-        if not self.layers:
+        if not self.rcs_layers:
             return None
-        first, *rest = self.layers
+        first, *rest = self.rcs_layers
         total = stream.attention[first].clone()  # (B, heads, 1 + N, 1 + N)
         for number in rest:
             total += stream.attention[number]
-        return total.div_(len(self.layers)).to(value.dtype) @ value
+        return total.div_(len(self.rcs_layers)).to(value.dtype) @ value
 
     def mix(self, heads: Tensor, residual: Tensor | None) -> Tensor:
         """A v of the softmaxes' outputs and of A_c v, all (B, heads, 1 + N, d)."""
@@ -187,7 +187,7 @@ class ResCLIP(AroundMethod):
         """S (B, 1, 1 + N, 1 + N) of the patches' labels (B, h, w)."""
         sfr = self.sfr
         quirks = {"first_part_only": sfr.official_quirks, "along_raster": sfr.official_quirks}
-        affinity = label_affinity(labels, sfr.sfr_sigma, decay=sfr.decay, **quirks)  # (B, N, N)
+        affinity = label_affinity(labels, sfr.sfr_sigma, decay=sfr.sfr_decay, **quirks)  # (B, N, N)
         return F.pad(affinity / affinity.amax(dim=(1, 2), keepdim=True), (1, 0, 1, 0))[:, None]
 
 
@@ -202,4 +202,4 @@ def _check_weights(name: str, weights: object) -> None:
 def _read_layers(layers: tuple[int, int] | None, count: int) -> range:
     """The blocks of A_c in a tower of ``count`` blocks."""
     first, last = (6, 9) if count > 9 else (5 * count // 12 + 1, 9 * count // 12)
-    return read_layers(layers, count, default=(first, max(first, last)))
+    return read_layers("rcs_layers", layers, count, default=(first, max(first, last)))

@@ -78,7 +78,7 @@ def _line_cells(size: int, places: int, device: torch.device) -> Tensor:
     return (cells[:, None] * (1 - share) + cells * share).round().long().to(device)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _smoothing(axes: tuple[int, ...], sigma: float, device: torch.device) -> Tensor:
     """The (N, N) matrix of a Gaussian over the cells of the axes, N their product; nothing lies beyond the borders."""
     matrix = torch.ones(1, 1)
