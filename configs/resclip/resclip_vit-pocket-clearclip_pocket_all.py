@@ -1,2 +1,0 @@
-_base_ = "./resclip_vit-pocket_pocket_all.py"
-model = dict(base=dict(type="ClearCLIP"))

@@ -1,2 +1,0 @@
-_base_ = "./resclip_vit-pocket_pocket_thing.py"
-model = dict(base=dict(type="SCLIP"))
