@@ -17,10 +17,10 @@ Pass 2  Z <- tau_s [(1 - lambda_s) Z + lambda_s S], and A of these scores; the r
 code always runs both: its switches are tuples by mistake, which are never false.
 
 Quirks, reproduced by ``official_quirks``: the line from i to j is looked at in steps of 1 / s_max but s_ij times only,
-which is its first part; the Gaussian runs over the patches in reading order, from one row into the next. Without them,
-the whole line, and a Gaussian over rows and columns. As in the official code, labels are queries: synonyms are
-different labels, and unsure pixels get query 0 where that is no background, too.
-[open] ViT-L/14: the blocks stand in the official code as 6 .. 9 whatever the depth, and so they do here.
+which is its first part; the Gaussian runs over the patches in reading order, from one row into the next. False: what is
+evidently meant, the whole line, and a Gaussian over rows and columns. As in the official code, labels are queries:
+synonyms are different labels, and unsure pixels get query 0 where that is no background, too.
+[open] ViT-L/14: the official code names the blocks 6 .. 9 whatever the depth, and so does ``rcs_layers`` here.
 Deviations: PAMR always runs (the official code leaves it out when memory is short); S is not rounded to float16.
 """
 
@@ -80,7 +80,9 @@ class Feedback:
 
 @MODELS.register_module()
 class ResCLIP(AroundMethod):
-    """Another method's last block, run twice, with attention of middle layers mixed in. See :class:`Feedback`, too.
+    """Another method's last block, run twice, with attention of middle layers mixed in.
+
+    Options are also those of :class:`Feedback`.
 
     Args:
         base: config of the method, e.g. ``dict(type='NACLIP')``; its scores, residual and feed-forward are kept.

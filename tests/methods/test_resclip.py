@@ -270,6 +270,15 @@ def test_features_need_no_preparation(build):
     assert features.shape[2:] == GRID
 
 
+def test_damaged_weights_are_named_as_such(build):
+    """Not numbers in pass 1 neither stop it elsewhere nor get lost."""
+    model = build()
+    with torch.no_grad():
+        model.backbone.blocks[1].c_fc.bias[0] = torch.nan
+    with pytest.raises(ValueError, match=r"are not numbers .*: the weights are damaged"):
+        model.predict(images((32, 48)))
+
+
 # -- what the parts are for -----------------------------------------------------------------------------------------
 
 
