@@ -29,6 +29,7 @@ from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
 from mmseg_tfovss.methods.options import check_common, check_mode, check_network, check_unused, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
+from mmseg_tfovss.ops.attention import Scores, attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
@@ -234,14 +235,27 @@ class OpenVocabSegmentor(StagedSegmentor):
 
     # -- what papers override ---------------------------------------------------------------------------------------
 
+    def scores(self, projections: Projections, stream: Stream) -> Sequence[Scores]:
+        """What attention in the last block compares, of query, key and value: one softmax for each; CLIP's q k^T.
+
+        A method whose attention is a sum of softmaxes says so here, and methods around it may change the scores.
+        """
+        query, key, _ = projections
+        return [Scores(query, key)]
+
     def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """Attention of the last block: its input (B, 1 + hw, C), class token first -> its output, the same shape."""
-        return block.attention(tokens)
+        projections = block.qkv(tokens)
+        return block.merge_heads(attention_sum(self.scores(projections, stream), projections[2]))
 
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """The last block, ``attend`` + ``residual`` + ``feed_forward``: (B, 1 + hw, C) -> (B, 1 + hw, C)."""
         attended = self.attend(block, tokens, stream)
         check_attended(self, attended, tokens)
+        return self.after_attention(block, tokens, attended)
+
+    def after_attention(self, block: CLIPBlock, tokens: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the last block, of its input and its attention's output: all (B, 1 + hw, C)."""
         tokens = tokens + attended if self.residual else attended
         return tokens + block.feed_forward(tokens) if self.feed_forward else tokens
 

@@ -40,7 +40,7 @@ def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], si
     """
     if not bool(abnormal.any()):
         return tokens
-    squared, steps = _distances(grid, tokens.device)  # each (N, N)
+    squared, steps = patch_distances(grid, tokens.device)  # each (N, N)
     nearest = steps.expand(len(tokens), -1, -1).masked_fill(abnormal[:, None], max(grid)).amin(dim=-1)  # (B, N)
     window = (steps <= nearest.clamp_min(1)[..., None]) & ~abnormal[:, None]  # (B, N, N)
     # As a softmax, the weights sum to 1 however far away the nearest normal token is.
@@ -78,7 +78,7 @@ def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "co
 
 
 @lru_cache(maxsize=8)
-def _distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+def patch_distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Between patches, each (N, N): squared, and in rings of patches (the larger of rows and columns)."""
     rows, columns = (index.flatten() for index in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     apart = torch.stack([rows[:, None] - rows, columns[:, None] - columns]).abs()  # (2, N, N)

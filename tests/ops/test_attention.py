@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.attention import cosine_correlation, gaussian_neighbourhood, self_correlation
+from mmseg_tfovss.ops.attention import (
+    Scores,
+    attention_sum,
+    cosine_correlation,
+    gaussian_neighbourhood,
+    self_correlation,
+)
 
 
 def random_heads(seed):
@@ -67,3 +73,17 @@ def test_gaussian_widens_with_sigma(sigma):
     prior = gaussian_neighbourhood((1, 3), sigma)
     assert prior.dtype == torch.float32
     torch.testing.assert_close(prior[1, 3].item(), math.exp(-4 / (2 * sigma**2)), atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.6, 0.0])
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_attention_sum_is_a_sum_of_softmaxes(with_prior, factor):
+    query, key, value = (random_heads(seed) for seed in range(3))
+    draw = torch.Generator().manual_seed(3)
+    bias = torch.randn(5, 5, generator=draw, dtype=torch.float64)
+    prior = torch.randn(2, 1, 5, 5, generator=draw, dtype=torch.float64) if with_prior else None
+    added = 0 if prior is None else prior
+    one = (factor * query @ key.transpose(-1, -2) / math.sqrt(4) + added).softmax(dim=-1) @ value
+    two = (factor * key @ key.transpose(-1, -2) / math.sqrt(4) + bias + added).softmax(dim=-1) @ value
+    found = attention_sum([Scores(query, key), Scores(key, key, bias)], value, factor=factor, prior=prior)
+    torch.testing.assert_close(found, one + two)
