@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.attention import gaussian_neighbourhood, self_correlation
+from mmseg_tfovss.ops.attention import attend_above_mean, gaussian_neighbourhood, self_correlation
 
 
 def random_heads(seed):
@@ -49,3 +49,22 @@ def test_gaussian_widens_with_sigma(sigma):
     prior = gaussian_neighbourhood((1, 3), sigma)
     assert prior.dtype == torch.float32
     torch.testing.assert_close(prior[1, 3].item(), math.exp(-4 / (2 * sigma**2)), atol=1e-7, rtol=1e-5)
+
+
+def test_attention_above_the_mean_row_by_row():
+    similarity = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    similarity = (similarity + similarity.transpose(1, 2)) / 2 + torch.eye(5)
+    found = attend_above_mean(similarity, 3.0)
+    for weights, scores in zip(found, similarity, strict=True):
+        exponents = (3 * (scores - scores.mean())).exp() * (scores >= scores.mean())
+        assert (exponents == 0).any()
+        torch.testing.assert_close(weights, exponents / exponents.sum(dim=1, keepdim=True))
+
+
+def test_attention_above_the_mean_of_equal_tokens_is_numbers():
+    """Their mean may come out above all of them."""
+    similarity = torch.full((1, 196, 196), 0.99999994)
+    weights = attend_above_mean(similarity + 1e-7 * torch.rand(1, 196, 196), 3.0)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(1, 196))
+    lowest = attend_above_mean(torch.tensor([[[0.1, 0.1], [0.9, 0.9]]]), 3.0)
+    torch.testing.assert_close(lowest[0], torch.tensor([[1.0, 0.0], [0.5, 0.5]]))

@@ -74,6 +74,21 @@ def test_replacement_equals_a_loop_over_tokens(grid, share):
     assert torch.equal(found[~abnormal], tokens[~abnormal])
 
 
+def test_replacement_without_growing_is_a_mean_of_the_normal_neighbours():
+    """An abnormal token that has none stays what it was; on the left of the 3x5 grid nothing is normal."""
+    tokens, abnormal = random_tokens(2, (3, 5)), torch.zeros(2, 3, 5, dtype=torch.bool)
+    abnormal[0, :, :3] = abnormal[1, 0, 4] = True
+    found = replace_abnormal(tokens, abnormal.flatten(1), (3, 5), math.inf, grow=False).unflatten(1, (3, 5))
+    tokens = tokens.unflatten(1, (3, 5))
+    assert torch.equal(found[0, :, :2], tokens[0, :, :2])
+    torch.testing.assert_close(found[0, 1, 2], tokens[0, :, 3].mean(dim=0))
+    torch.testing.assert_close(found[0, 0, 2], tokens[0, :2, 3].mean(dim=0))
+    torch.testing.assert_close(found[1, 0, 4], (tokens[1, 0, 3] + tokens[1, 1, 3] + tokens[1, 1, 4]) / 3)
+    assert torch.equal(found[~abnormal], tokens[~abnormal])
+    alone, everything = random_tokens(1, (1, 1)), torch.ones(1, 1, dtype=torch.bool)
+    assert torch.equal(replace_abnormal(alone, everything, (1, 1), math.inf, grow=False), alone)
+
+
 def test_replacement_in_a_corner_by_hand():
     """Beside the corner of a 2x2 grid lie two patches at distance 1, and one at sqrt(2)."""
     tokens = torch.tensor([[[100.0], [1.0], [2.0], [4.0]]])
