@@ -18,8 +18,8 @@ Quirks of the official code (``official_quirks``):
   * The patch at row a, column b of h x w is taken for the one at row (a w + b) // h, column (a w + b) mod h, which is
     right for square windows. In other windows the code often stops with an error; where it would, positions are right
     here.
-Deviations: distances are float32, not float16. In windows of fewer than 31 patches all others are neighbours (the
-official code stops). Towers of another depth than 12 and 24 take the blocks at the same shares of it as those of 12.
+Deviations: distances are float32, not float16. In windows of fewer than 31 patches half of the others are neighbours
+(the official code stops). Towers of other depths than 12 and 24 take the blocks at the same shares as those of 12.
 """
 
 import math
@@ -56,7 +56,7 @@ class SCCLIP(OpenVocabSegmentor):
             ``multi_end_idx``); ``()``: no second pass.
         cls_weight: rho, >= 0; ``None``: 0.3, or 0.1 with 24 blocks (``res_cls``).
         beta: smallest cosine for which patches are aggregated, in [0, 1].
-        neighbours: of LOF, >= 1.
+        neighbours: of LOF, >= 1; half of the other patches in a window that has fewer.
         contamination: share of the patches that are anomalies, in [0, 1]; 0: nothing is repaired.
         official_quirks: as in the official code, see above; False: as in the paper.
         **kwargs: see :class:`OpenVocabSegmentor`, but for ``residual`` and ``feed_forward``.
@@ -119,8 +119,11 @@ class SCCLIP(OpenVocabSegmentor):
 
     def anomalies(self, patches: Tensor, grid: Grid) -> Tensor:
         """Which of the patches (B, N, D) are repaired, (B, N)."""
+        others = patches.shape[1] - 1
+        # Among all others, the two patches that are farthest apart would tie, and rounding would choose one of them.
+        neighbours = self.neighbours if others >= self.neighbours else max(others // 2, 1)
         score = radius_ratio if self.official_quirks else local_outlier_factor
-        found = largest(score(patches, self.neighbours), self.contamination)
+        found = largest(score(patches, neighbours), self.contamination)
         return misread_positions(found, grid) if self.official_quirks else found
 
     def repair(self, patches: Tensor, abnormal: Tensor, grid: Grid) -> Tensor:
