@@ -313,3 +313,33 @@ def test_half_precision_is_close(precision, build_method):
 def test_wrong_options_are_refused(options, message, build_method):
     with pytest.raises(ValueError, match=message):
         build_method("SCCLIP", **options)
+
+
+# -- compositions ---------------------------------------------------------------------------------------------------
+
+
+def test_lht_clip_replaces_tokens_before_anomalies_are_looked_for(build_method, monkeypatch):
+    """What LHT-CLIP makes of X^{L-1} is what SC-CLIP repairs and attends with."""
+    lht = build_method("LHTCLIP", base={"type": "SCCLIP"}, test_cfg=WHOLE, tau=0.22, alpha=0, k=0)
+    seen, anomalies = [], lht.base.anomalies
+    monkeypatch.setattr(lht.base, "anomalies", lambda *given: seen.append(given) or anomalies(*given))
+    [image] = images((40, 48))
+    changed = patch_logits(lht, image[None])
+    alone = build_method("SCCLIP", test_cfg=WHOLE)
+    assert (changed - patch_logits(alone, image[None])).abs().max() > 1e-3
+    with torch.inference_mode():
+        tokens = alone.backbone.embed(image[None])
+        for block in alone.backbone.blocks[:-1]:
+            tokens = block(tokens)
+        plugin, patches = lht.token_plugins, tokens[:, 1:]
+        abnormal = plugin.abnormal(patches)
+        assert abnormal.any()
+        [(found, grid)] = seen
+        torch.testing.assert_close(found, plugin.replace(patches, abnormal, grid))
+        assert grid == (5, 6)
+
+
+def test_lht_clip_cannot_take_away_what_it_has_not(build_method):
+    message = r"model\.remove_residual=True has no effect: SCCLIP runs its last block in its own way"
+    with pytest.raises(ValueError, match=message):
+        build_method("LHTCLIP", base={"type": "SCCLIP"}, k=0, remove_residual=True)
