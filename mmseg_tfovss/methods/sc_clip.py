@@ -26,7 +26,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
@@ -35,7 +34,7 @@ from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.ops.attention import attend_above_mean, self_correlation
 from mmseg_tfovss.ops.outliers import largest, local_outlier_factor, radius_ratio
-from mmseg_tfovss.ops.tokens import refine, replace_abnormal
+from mmseg_tfovss.ops.tokens import cosines, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_count, check_range
 
@@ -129,12 +128,6 @@ class SCCLIP(OpenVocabSegmentor):
     def repair(self, patches: Tensor, abnormal: Tensor, grid: Grid) -> Tensor:
         """Patches (B, N, D) with the mean of their normal neighbours in place of the abnormal (B, N) ones."""
         return replace_abnormal(patches, abnormal, grid, math.inf, grow=False)
-
-
-def cosines(tokens: Tensor) -> Tensor:
-    """Of tokens (B, N, D), among each other: (B, N, N)."""
-    unit = F.normalize(tokens, dim=-1)
-    return unit @ unit.transpose(1, 2)
 
 
 def misread_positions(chosen: Tensor, grid: Grid) -> Tensor:

@@ -55,6 +55,12 @@ def replace_abnormal(
     return torch.where(found[..., None], replaced, tokens)
 
 
+def cosines(tokens: Tensor) -> Tensor:
+    """Of tokens (B, N, D), among each other: (B, N, N); 0 for zero tokens."""
+    unit = F.normalize(tokens, dim=-1)
+    return unit @ unit.transpose(1, 2)
+
+
 def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "column") -> Tensor:
     """Mix tokens that are alike elsewhere: Norm(S_beta) X, S_beta = cosines of the source's tokens, if >= beta, else 0.
 
@@ -73,8 +79,7 @@ def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "co
     """
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation must be one of {list(NORMALISATIONS)}, but got {normalisation!r}.")
-    unit = F.normalize(source, dim=-1)
-    similarity = unit @ unit.transpose(1, 2)  # (B, N, N)
+    similarity = cosines(source)  # (B, N, N)
     kept = similarity.masked_fill(similarity < beta, 0)
     alone = kept.diagonal(dim1=1, dim2=2) <= 0  # (B, N)
     kept = kept + torch.diag_embed(alone.to(kept.dtype))

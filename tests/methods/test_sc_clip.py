@@ -1,6 +1,7 @@
 """SC-CLIP: the official outputs, its formulas written out, its quirks, and what its parts are for."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +9,17 @@ import torch
 import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 
+from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
 from mmseg_tfovss.encoders.stream import Stream
+from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods.sc_clip import _settings, misread_positions
 from tests.methods import reference
 from tests.mini import WIDTH
 from tests.parity.cases import FOLDER, build_case, check_case, load_case, parity_cases, run_case
 
 CASES = parity_cases("scclip")
+ROOT = Path(__file__).parents[2]
 WHOLE = {"mode": "whole"}
 GRID = (3, 4)
 
@@ -343,3 +347,14 @@ def test_lht_clip_cannot_take_away_what_it_has_not(build_method):
     message = r"model\.remove_residual=True has no effect: SCCLIP runs its last block in its own way"
     with pytest.raises(ValueError, match=message):
         build_method("LHTCLIP", base={"type": "SCCLIP"}, k=0, remove_residual=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "name"), [("", "maximum velocity"), ("-op", "optimal path")])
+def test_dslo_over_it_runs_on_pocket(mode, name, tmp_path):
+    leaf = ROOT / "configs" / "dslo" / "versatility" / f"dslo_vit-pocket-scclip{mode}_pocket_all.py"
+    options = {"work_dir": str(tmp_path), "test_dataloader.num_workers": 0, "test_dataloader.dataset.indices": 2}
+    data = {"test_dataloader.dataset.data_root": str(ROOT / "data" / "pocket")}
+    result = run_test(load_config(leaf, {**options, **data}))
+    assert result["setting"].startswith(f"around SCCLIP, {name}")
+    assert (result["method"], result["num_images"]) == ("DSLO", 2)

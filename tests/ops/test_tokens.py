@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.tokens import hoyer, refine, replace_abnormal
+from mmseg_tfovss.ops.tokens import cosines, hoyer, refine, replace_abnormal
 
 
 def random_tokens(batch, grid, channels=5, seed=0):
@@ -169,3 +169,11 @@ def test_alike_tokens_become_one_and_unlike_ones_stay():
 def test_unknown_normalisation_is_named():
     with pytest.raises(ValueError, match="normalisation must be one of"):
         refine(torch.ones(1, 2, 2), torch.ones(1, 2, 2), 0.4, "both")
+
+
+def test_cosines_pair_by_pair():
+    tokens = random_tokens(2, (1, 6))
+    tokens[1, 2] = 0
+    expected = torch.nn.functional.cosine_similarity(tokens[:, :, None], tokens[:, None], dim=-1)
+    torch.testing.assert_close(cosines(tokens), expected)
+    assert not cosines(tokens)[1, 2].any()
