@@ -136,6 +136,31 @@ def test_dslo_has_its_table_of_components(key):
         check_settings(config.model, MODELS, "model")
 
 
+VERSATILITY = sorted((CONFIGS / "dslo" / "versatility").glob("*.py"))
+
+
+def test_dslo_has_its_table_of_other_methods():
+    """The rows of SC-CLIP: both backbones, both modes, eight benchmarks."""
+    networks, modes = ("vit-b16", "vit-l14"), ("", "-op")
+    keys = set(BENCHMARKS) - {"pc459", "ade847"}
+    names = {f"dslo_{size}-scclip{mode}_{key}.py" for size, mode, key in product(networks, modes, keys)}
+    names |= {f"dslo_vit-pocket-scclip{mode}_pocket_all.py" for mode in modes}
+    assert names == {path.name for path in VERSATILITY if "-scclip" in path.name}
+
+
+@pytest.mark.parametrize("path", VERSATILITY, ids=lambda path: path.stem)
+def test_dslo_over_another_method_differs_in_its_base_only(path):
+    network, base, *mode = path.stem.removeprefix("dslo_vit-").partition("_")[0].split("-")
+    plain = CONFIGS / "dslo" / f"dslo_vit-{'-'.join([network, *mode])}_{load_config(path).dataset}.py"
+    for options in ({}, {"protocol": "unified"}):
+        config, without = load_config(path, options), load_config(plain, options)
+        kind = config.model.pop("base").to_dict()
+        assert kind["type"].lower() == base
+        assert config.model.to_dict() == without.model.to_dict()
+        assert (config.protocol, config.setting, config.overrides) == (without.protocol, without.setting, {})
+        check_settings(load_config(path, options).model, MODELS, "model")
+
+
 def test_coco80_is_the_authors_definition():
     config = load_config(CONFIGS / "cliptrase" / "cliptrase_vit-b16_coco_object.py")
     [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]
@@ -181,6 +206,16 @@ PAPER = {
         "voc20": (336, "slide", 224, 112, 40, None, None),
         "context59": (336, "slide", 224, 112, 40, None, None),
         "coco_stuff164k": (448, "slide", 224, 112, 40, None, None),
+        "cityscapes": (560, "slide", 224, 112, 40, None, None),
+        "ade20k": (336, "slide", 224, 112, 40, None, None),
+    },
+    "sc_clip": {
+        "voc21": (336, "slide", 224, 112, 50, 0.15, 0.1),
+        "context60": (336, "slide", 224, 112, 40, 0.15, None),
+        "coco_object": (336, "slide", 224, 112, 55, 0.35, None),
+        "voc20": (336, "slide", 224, 112, 40, None, None),
+        "context59": (336, "slide", 224, 112, 40, None, None),
+        "coco_stuff164k": (336, "slide", 224, 112, 40, None, None),
         "cityscapes": (560, "slide", 224, 112, 40, None, None),
         "ade20k": (336, "slide", 224, 112, 40, None, None),
     },

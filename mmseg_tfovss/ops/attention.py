@@ -63,6 +63,22 @@ def attention_sum(
     return total
 
 
+def attend_above_mean(similarity: Tensor, scale: float) -> Tensor:
+    """Attention weights softmax(scale (S - mean S)) among the entries that are at least the mean of the matrix.
+
+    Args:
+        similarity: S, (B, L, L), in which every token is as alike to itself as to any other.
+        scale: > 0.
+
+    Returns:
+        (B, L, L), rows sum to 1.
+    """
+    scores = scale * (similarity - similarity.mean(dim=(1, 2), keepdim=True))
+    # A token sees itself, also where all are alike and rounding puts them below their mean.
+    itself = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    return scores.masked_fill((scores < 0) & ~itself, -torch.inf).softmax(dim=-1)
+
+
 def gaussian_neighbourhood(grid: tuple[int, int], sigma: float) -> Tensor:
     """NACLIP's prior: exp(-distance^2 / (2 sigma^2)) between patches; 0 in the row and column of the class token.
 

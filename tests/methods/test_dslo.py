@@ -83,7 +83,7 @@ def test_the_default_base_is_self_attention_of_the_last_block(attention, build_m
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("base", ["SCLIP", "NACLIP", "CLIPtrase"])
+@pytest.mark.parametrize("base", ["SCLIP", "SCCLIP", "NACLIP", "CLIPtrase"])
 def test_any_method_gives_the_logits_and_shares_its_networks(base, build_method):
     inputs = torch.stack(images((32, 48), (32, 48)))
     base = {"type": base, **({"voting": "mean_logits"} if base == "CLIPtrase" else {})}

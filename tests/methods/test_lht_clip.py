@@ -25,7 +25,7 @@ from tests.parity.cases import FOLDER, build_case, check_case, load_case, parity
 
 OFF = {"tau": 1, "alpha": 0, "k": 0}
 WHOLE, SLIDE = {"mode": "whole"}, {"mode": "slide", "crop_size": 32, "stride": 16}
-BASES = ("SCLIP", "ClearCLIP", "NACLIP", "CLIPtrase", "CLIP")
+BASES = ("SCLIP", "SCCLIP", "ClearCLIP", "NACLIP", "CLIPtrase", "CLIP")
 RANKED = ((2, 1), (1, 0), (2, 0), (1, 1))  # all heads of the mini CLIP's early blocks
 
 

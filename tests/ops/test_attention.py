@@ -7,6 +7,7 @@ import torch
 
 from mmseg_tfovss.ops.attention import (
     Scores,
+    attend_above_mean,
     attention_sum,
     cosine_correlation,
     gaussian_neighbourhood,
@@ -87,3 +88,22 @@ def test_attention_sum_is_a_sum_of_softmaxes(with_prior, factor):
     two = (factor * key @ key.transpose(-1, -2) / math.sqrt(4) + bias + added).softmax(dim=-1) @ value
     found = attention_sum([Scores(query, key), Scores(key, key, bias)], value, factor=factor, prior=prior)
     torch.testing.assert_close(found, one + two)
+
+
+def test_attention_above_the_mean_row_by_row():
+    similarity = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    similarity = (similarity + similarity.transpose(1, 2)) / 2 + torch.eye(5)
+    found = attend_above_mean(similarity, 3.0)
+    for weights, scores in zip(found, similarity, strict=True):
+        exponents = (3 * (scores - scores.mean())).exp() * (scores >= scores.mean())
+        assert (exponents == 0).any()
+        torch.testing.assert_close(weights, exponents / exponents.sum(dim=1, keepdim=True))
+
+
+def test_attention_above_the_mean_of_equal_tokens_is_numbers():
+    """Their mean may come out above all of them."""
+    similarity = torch.full((1, 196, 196), 0.99999994)
+    weights = attend_above_mean(similarity + 1e-7 * torch.rand(1, 196, 196), 3.0)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(1, 196))
+    lowest = attend_above_mean(torch.tensor([[[0.1, 0.1], [0.9, 0.9]]]), 3.0)
+    torch.testing.assert_close(lowest[0], torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
