@@ -24,14 +24,14 @@ W is symmetrised; the sign of y_1 is such that its largest entry is positive; di
 defocused tokens nothing moves; neighbours count where they are in the image, distractors or not; K_l and A keep the
 class token; the last block has neither residual nor feed-forward; prior and adjusted texts are those of the code.
 
-Deviations: ``refocus="code"`` keeps all of the released code's differences from the paper: it never redistributes
-attention, has no graph cut, blends all channels, and A's rows sum to less than 1. The code has the channels of ViT-B/16
-for every network; the configs of ViT-L/14 have those that it names for that one. It is evaluated with the masks
-SegmentationClassAug on VOC, we with the official ones. Distractors and C have hard thresholds: a token or pair within
-rounding of one may change sides.
+Deviations: ``refocus="code"`` keeps all of the released code's differences from the paper: attention is never
+redistributed (a branch for it is there, without a graph cut, and nothing switches it on), all channels are blended, and
+A's rows sum to less than 1. The code has the channels of ViT-B/16 for every network; the configs of ViT-L/14 have those
+that it names for that one. It is evaluated with the masks SegmentationClassAug on VOC, we with the official ones.
+Distractors and C have hard thresholds: a token or pair within rounding of one may change sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -112,19 +112,15 @@ class RFCLIP(OpenVocabSegmentor):
         check_choice("linkage", linkage, LINKAGES)
         check_choice("prior_from", prior_from, ("image", "window"))
         own = {"denoise_alpha": denoise_alpha, "enhance_threshold": enhance_threshold, "beta": beta}
-        for name, value in own.items():
-            if value is not None and name not in _OF_ONE_REFOCUS[refocus]:
-                raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: leave it out.")
-            own[name] = _OF_ONE_REFOCUS[refocus].get(name, 0.0) if value is None else value
-        for name, value in {**own, "gamma": gamma, "alpha": alpha}.items():
+        settings = _read_own(refocus, own)
+        for name, value in {**settings, "gamma": gamma, "alpha": alpha}.items():
             check_range(f"model.{name}", value, -1 if name == "enhance_threshold" else 0, 1)
-        for name, value, positive in (("sigma", sigma, True), ("t", t, False)):
-            if not is_number(value) or value < 0 or (positive and value == 0):
-                raise ValueError(f"model.{name} must be {'positive' if positive else '>= 0'}, but got {value!r}.")
+        if not is_number(sigma) or sigma <= 0 or not is_number(t) or t < 0:
+            raise ValueError(f"model.sigma must be positive and model.t >= 0, but got {sigma!r} and {t!r}.")
         super().__init__(whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
         self.refocus, self.sigma = refocus, sigma
         self.channels = _read_channels(channels, self.backbone.proj.shape[0])
-        self.denoise_alpha, self.enhance_threshold, self.beta = own.values()
+        self.denoise_alpha, self.enhance_threshold, self.beta = (settings.get(name, 0.0) for name in own)
         self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
         self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
 
@@ -174,9 +170,13 @@ class RFCLIP(OpenVocabSegmentor):
         heads = []
         for tokens in inputs:
             _, key, value = block.qkv(tokens)  # (B, heads, 1 + N, d)
-            attention = (stream.totals[_KEYS] + block.attention_weights(key, key)) / len(self.backbone.blocks)
-            heads.append(attention[..., skip:, skip:].to(value.dtype) @ value[:, :, skip:])
+            attention = self.mean_attention(block, key, stream)[..., skip:, skip:]
+            heads.append(attention.to(value.dtype) @ value[:, :, skip:])
         return block.merge_heads(sum(heads[1:], heads[0]) / len(heads)).to(inputs[0].dtype)
+
+    def mean_attention(self, block: CLIPBlock, key: Tensor, stream: Stream) -> Tensor:
+        """Mean of all blocks' K, of which the last one is of its keys (B, heads, 1 + N, d): A (B, heads, ...)."""
+        return (stream.totals[_KEYS] + block.attention_weights(key, key)) / len(self.backbone.blocks)
 
     def redistribute(self, block: CLIPBlock, stream: Stream, projections: Projections) -> Tensor:
         """A block with both redistributions of the paper: its output (B, 1 + N, D)."""
@@ -187,8 +187,8 @@ class RFCLIP(OpenVocabSegmentor):
         if distractors.shape[1] > 1:
             cut = fiedler_vector(block.attention_weights(key, key)[..., 1:, 1:].mean(dim=1))  # (B, N)
             defocused = (cut > cut.mean(dim=1, keepdim=True)) & ~distractors
-            keys = (F.pad(which, (1, 0)) for which in (distractors, defocused))
-            attention = redistribute_attention(attention, *keys, self.beta)
+            sources, targets = (F.pad(which, (1, 0)) for which in (distractors, defocused))  # not the class token
+            attention = redistribute_attention(attention, sources, targets, self.beta)
         tokens = tokens + block.merge_heads(attention.to(value.dtype) @ value)
         tokens = tokens + block.feed_forward(tokens)
         patches = replace_channels(tokens[:, 1:], distractors, stream.grid, self.channels)
@@ -197,7 +197,7 @@ class RFCLIP(OpenVocabSegmentor):
     # -- the classes present ----------------------------------------------------------------------------------------
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
-        """v (B, D) of whole images, from the same blocks, unless windows have their own."""
+        """The vectors v (B, D) of whole images, from the same blocks, unless windows have their own."""
         if self.mode == "whole" or self.prior_from == "window" or not (self.gamma or self.alpha):
             return {}
         images = torch.stack([scene.image for scene in scenes])
@@ -205,7 +205,7 @@ class RFCLIP(OpenVocabSegmentor):
         return {PRESENCE: self.image_vector(stream)}
 
     def image_vector(self, stream: Stream) -> Tensor:
-        """v (B, D) of the class token, of length 1."""
+        """The vector v (B, D) of the class token, of length 1."""
         return F.normalize(self.backbone.project(stream.tokens[:, :1])[:, 0], dim=-1)
 
     def encode(self, windows: Windows) -> Maps:
@@ -228,6 +228,15 @@ class RFCLIP(OpenVocabSegmentor):
         if self._clustered is None or self._clustered[0] is not texts:
             self._clustered = texts, cluster_texts(texts, self.t, self.linkage)
         return self._clustered[1]
+
+
+def _read_own(refocus: str, given: Mapping[str, float | None]) -> dict[str, float]:
+    """The options of one refocus alone, with their defaults for those that are None."""
+    defaults = _OF_ONE_REFOCUS[refocus]
+    for name, value in given.items():
+        if value is not None and name not in defaults:
+            raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: leave it out.")
+    return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _read_channels(channels: Sequence[int], width: int) -> list[int]:

@@ -12,7 +12,7 @@ _SMALLEST_SUM = 1e-8
 def find_distractors(patches: Tensor, channels: Sequence[int], sigma: float, *, shifted: bool) -> Tensor:
     """Tokens one of whose distraction channels has more than sigma times the mean of all channels.
 
-    f_i = x_i - min x_i if shifted, else x_i;   i is a distractor if max_{j in channels} f_i[j] / sum_k f_i[k] > sigma / D
+    f_i = x_i - min x_i if shifted, else x_i;   i is one if max_{j in channels} (f_i[j] / sum_k f_i[k]) > sigma / D
 
     Args:
         patches: x, (B, N, D).
@@ -25,10 +25,10 @@ def find_distractors(patches: Tensor, channels: Sequence[int], sigma: float, *, 
     """
     if shifted:
         patches = patches - patches.amin(dim=-1, keepdim=True)
-    total = patches.sum(dim=-1)
+    total = patches.sum(dim=-1, keepdim=True)
     if shifted:
         total = total.clamp_min(_SMALLEST_SUM)
-    return patches[..., list(channels)].amax(dim=-1) / total > sigma / patches.shape[-1]
+    return (patches[..., list(channels)] / total).amax(dim=-1) > sigma / patches.shape[-1]
 
 
 def blend_with_box(patches: Tensor, which: Tensor, grid: tuple[int, int], share: float) -> Tensor:
@@ -68,7 +68,7 @@ def replace_channels(patches: Tensor, which: Tensor, grid: tuple[int, int], chan
 def redistribute_attention(attention: Tensor, sources: Tensor, targets: Tensor, share: float) -> Tensor:
     """Take a share of what every query pays to some keys, and give it to others in proportion to what they have.
 
-    A_ij <- (1 - share) A_ij for sources j;   A_ij <- A_ij (1 + share sum_{sources} A_i / sum_{targets} A_i) for targets j
+    A_ij <- (1 - share) A_ij for sources j;   for targets:   A_ij <- A_ij (1 + share sum_sources A_i / sum_targets A_i)
 
     Args:
         attention: A, (B, heads, L, L), > 0.

@@ -31,7 +31,7 @@ def cluster_texts(texts: Tensor, height: float, method: str) -> Tensor:
     """
     if len(texts) == 1:
         return torch.zeros(1, dtype=torch.int64, device=texts.device)
-    vectors = texts.detach().double().cpu()
+    vectors = texts.detach().cpu().double()
     vectors = vectors / vectors.norm(dim=1, keepdim=True)
     distances = (1 - vectors @ vectors.T).clamp_min(0).fill_diagonal_(0)
     tree = linkage(squareform(distances.numpy(), checks=False), method=method)
