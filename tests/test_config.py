@@ -282,6 +282,8 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
 @pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14" in path.name], ids=lambda path: path.stem)
 def test_large_leaf_is_the_base_one_with_another_network(path):
     large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
+    channels = large.model.pop("channels", None)  # of this network, which are no others' (RF-CLIP)
+    assert (channels is not None) == (path.parent.name == "rf_clip")
     assert large.model.backbone.pop("arch") == "ViT-L-14"
     assert base.model.backbone.pop("arch") == "ViT-B-16"
     for name in ("run_name", "work_dir"):
@@ -292,9 +294,10 @@ def test_large_leaf_is_the_base_one_with_another_network(path):
 # On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16.
 @pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14" not in path.name], ids=lambda path: path.stem)
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
-    without_heads = {"model.k": 0} if path.parent.name == "lht_clip" else {}  # nobody has ranked the tiny CLIP's
+    # Nobody has ranked the tiny CLIP's heads, or looked for its distraction channels.
+    of_its_own = {"lht_clip": {"model.k": 0}, "rf_clip": {"model.channels": [4, 34]}}.get(path.parent.name, {})
     tiny = {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"}
-    config = load_config(path, {**tiny, **without_heads})
+    config = load_config(path, {**tiny, **of_its_own})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
     assert config.dataset == path.stem.removeprefix(f"{path.parent.name}_").split("_", 1)[1]

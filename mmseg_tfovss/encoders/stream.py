@@ -49,6 +49,7 @@ class Stream:
         projections: likewise.
         attention: likewise.
         notes: of plug-ins, by name; for this pass only.
+        totals: what a method adds up over blocks, by name, see :meth:`add`.
     """
 
     images: Tensor
@@ -60,6 +61,11 @@ class Stream:
     projections: dict[int, Projections] = field(default_factory=dict)
     attention: dict[int, Tensor] = field(default_factory=dict)
     notes: dict[str, dict[int, list[Tensor]]] = field(default_factory=dict)
+    totals: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Add to a total, for methods that want a mean over blocks without keeping what it is of."""
+        self.totals[name] = self.totals[name] + values if name in self.totals else values
 
     def project(self, number: int, block: CLIPBlock, keep: Keep) -> Projections | None:
         """A block's projections, if they are wanted, kept with its attention as far as that is."""

@@ -15,13 +15,16 @@ from mmseg_tfovss.registry import MODELS
 from tests.methods.own_config import SLIDE, WHOLE, registered_methods
 
 METHODS = registered_methods()
-# Methods, and options beside those of their config: those on pocket leave PAMR out, and find no clusters here.
+# Methods, and options beside those of their config: those on pocket leave PAMR out, and find no clusters or distractors
+# here.
 CLUSTERS = {"eps": 0.9, "min_samples": 2}
 VARIANTS = {
     **{name: (name, {}) for name in METHODS},
     "NACLIP with PAMR": ("NACLIP", {"pamr_steps": 10}),
     "CLIPtrase with clusters": ("CLIPtrase", CLUSTERS),
     "CLIPtraseSAM with clusters": ("CLIPtraseSAM", CLUSTERS),
+    "RFCLIP with distractors": ("RFCLIP", {"sigma": 1.6, "alpha": 0.2, "t": 0.9}),
+    "RFCLIP of the paper": ("RFCLIP", {"refocus": "paper", "sigma": 20.0}),
 }
 MODES = {
     "whole": WHOLE,

@@ -109,7 +109,7 @@ def run_case(model, settings, size=None):
         "query_features": model.decode_head.text_features.numpy(),
         "query_idx": model.decode_head.query_class.numpy(),
         "input_sub": image[:, ::16, ::16].numpy(),
-        "patch_logits": model.patch_logits(corner)[0].numpy(),
+        "patch_logits": model.patch_logits(corner, [assembly.scene])[0].numpy(),
         "seg_logits": model.dense_logits(assembly)[:, ::grid, ::grid].numpy(),
         "pred": sample.pred_sem_seg.data[0].numpy(),
     }
