@@ -190,7 +190,7 @@ def test_unified_protocol_treats_every_method_alike(path):
     assert not config.model.centre_square
     assert not config.model.stretch_to_square
     assert config.model.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
-    windows = {"mode": "slide", "crop_size": 64 if pocket else 224, "stride": 32 if pocket else 112}
+    windows = {"mode": "slide", "crop_size": 128 if pocket else 224, "stride": 64 if pocket else 112}
     slides = "slide" in MODELS.get(config.model.type).modes
     assert config.model.test_cfg.to_dict() == (windows if slides else {"mode": "whole"})
     assert [transform.type for transform in config.test_dataloader.dataset.pipeline] == PIPELINE
