@@ -76,6 +76,7 @@ class OpenVocabSegmentor(StagedSegmentor):
     keeps_residual: ClassVar[bool] = True  # in the last block
     keeps_feed_forward: ClassVar[bool] = True
     gives_up_residual: ClassVar[bool] = True  # whether plug-ins leave both out by default; not where they are the idea
+    fitted: ClassVar[frozenset[str]] = frozenset()  # options that authors choose by dataset or network: part of no name
     keep: Keep = Keep()  # what of the blocks is kept for ``attend`` or for what comes after them
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity

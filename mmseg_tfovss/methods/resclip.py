@@ -99,6 +99,7 @@ class ResCLIP(AroundMethod):
     """
 
     option_records: ClassVar[dict[str, type]] = {"sfr": Feedback}
+    fitted = frozenset({"rcs_weights", "sfr_weights", "label_threshold"})
     timed_steps = ("first_labels", "feedback_prior")
 
     def __init__(

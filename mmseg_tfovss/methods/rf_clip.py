@@ -91,6 +91,8 @@ class RFCLIP(OpenVocabSegmentor):
         ValueError: a setting out of range, one of the other ``refocus``, or a channel that the network does not have.
     """
 
+    fitted = frozenset({"gamma", "alpha", "t", "prior_from", "channels"})
+
     def __init__(
         self,
         *,

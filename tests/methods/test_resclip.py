@@ -498,7 +498,11 @@ def test_results_name_the_composition():
     base = {"type": "ResCLIP", "base": {"type": "SCLIP"}, "rcs_weights": (2.0, 0.3), "feedback": False}
     for model, expected in (
         ({"type": "ResCLIP", "base": {"type": "NACLIP"}}, "around NACLIP"),
-        ({"type": "LHTCLIP", "base": base}, "around ResCLIP (around SCLIP, rcs_weights=(2.0, 0.3), feedback=False)"),
+        ({"type": "LHTCLIP", "base": base}, "around ResCLIP (around SCLIP, feedback=False)"),
+        (
+            {"type": "LHTCLIP", "base": {**base, "rcs_weights": None}},
+            "around ResCLIP (around SCLIP, rcs_weights=None, feedback=False)",
+        ),
     ):
         config = Config()
         config.model = model
