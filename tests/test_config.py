@@ -140,12 +140,26 @@ VERSATILITY = sorted((CONFIGS / "dslo" / "versatility").glob("*.py"))
 
 
 def test_dslo_has_its_table_of_other_methods():
-    """The rows of SC-CLIP: both backbones, both modes, eight benchmarks."""
+    """The rows of SC-CLIP and RF-CLIP: both backbones, both modes, eight benchmarks."""
     networks, modes = ("vit-b16", "vit-l14"), ("", "-op")
     keys = set(BENCHMARKS) - {"pc459", "ade847"}
-    names = {f"dslo_{size}-scclip{mode}_{key}.py" for size, mode, key in product(networks, modes, keys)}
-    names |= {f"dslo_vit-pocket-scclip{mode}_pocket_all.py" for mode in modes}
-    assert names == {path.name for path in VERSATILITY if "-scclip" in path.name}
+    bases = ("-scclip", "-rfclip")
+    names = {f"dslo_{size}{base}{mode}_{key}.py" for size, base, mode, key in product(networks, bases, modes, keys)}
+    names |= {f"dslo_vit-pocket{base}{mode}_pocket_all.py" for base, mode in product(bases, modes)}
+    assert names == {path.name for path in VERSATILITY}
+
+
+@pytest.mark.parametrize("protocol", ["paper", "unified"])
+@pytest.mark.parametrize("network", ["vit-b16", "vit-l14", "vit-pocket"])
+def test_rf_clip_under_dslo_has_its_own_settings(network, protocol):
+    """But for where its prior is from, which is the same on whole images."""
+    for path in CONFIGS.glob(f"dslo/versatility/dslo_{network}-rfclip_*.py"):
+        if (network, protocol) != ("vit-pocket", "paper"):
+            base = load_config(path, {"protocol": protocol}).model.base
+            own = load_config(CONFIGS / "rf_clip" / path.name.replace("dslo", "rf_clip").replace("-rfclip", ""))
+            own = load_config(own.filename, {"protocol": protocol}).model
+            for name, default in (("gamma", 0.25), ("alpha", 0.03), ("t", 0.1), ("channels", None)):
+                assert base.get(name, default) == own.get(name, default)
 
 
 @pytest.mark.parametrize("path", VERSATILITY, ids=lambda path: path.stem)

@@ -21,8 +21,8 @@ and ``abnormal_set`` have the other readings.
 [open] and chosen: sigma = 1; where all of the 3x3 patches are abnormal, the window grows until one is normal; beta =
 0.4; ``layers`` for other depths than 12 and 24. CLIPtrase is not in the paper: its recovery block keeps residual and
 feed-forward (``remove_residual``), and its correlation, from the projections of block L-1, sees what SSR does, but not
-ATR and SHE, which come after that block. The second
-paths of GEM and CLIP Surgery are sums over the last blocks: ATR and SHE change what the last one adds.
+ATR and SHE, which come after that block. The second paths of GEM and CLIP Surgery are sums over the last blocks: ATR
+and SHE change what the last one adds.
 Deviations: none known. The class token takes part in SSR only. With all three off, the base is what it was.
 """
 
