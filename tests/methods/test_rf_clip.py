@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.methods import rf_clip
 from mmseg_tfovss.methods.stages import Scene, Windows
 from tests.methods import reference
@@ -350,3 +351,14 @@ def test_wrong_options_are_refused(options, message, build):
 def test_the_channels_of_another_network_are_refused(build_method):
     with pytest.raises(ValueError, match=r"from 0 to 127, the channels of this image tower, but got \(4, 162, 189"):
         build_method("RFCLIP")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "name"), [("", "maximum velocity"), ("-op", "optimal path")])
+def test_dslo_over_it_runs_on_pocket(mode, name, tmp_path):
+    leaf = CONFIGS / "dslo" / "versatility" / f"dslo_vit-pocket-rfclip{mode}_pocket_all.py"
+    options = {"work_dir": str(tmp_path), "test_dataloader.num_workers": 0, "test_dataloader.dataset.indices": 2}
+    data = {"test_dataloader.dataset.data_root": str(CONFIGS.parent / "data" / "pocket")}
+    result = run_test(load_config(leaf, {**options, **data}))
+    assert result["setting"] == f"around RFCLIP, {name}"
+    assert (result["method"], result["num_images"]) == ("DSLO", 2)
