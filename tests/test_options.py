@@ -18,6 +18,12 @@ LEAVES = [
     "cliptrase/cliptrase_vit-b16_coco_object.py",
     "dslo/dslo_vit-b16_cityscapes.py",
     "lht_clip/lht_clip_vit-pocket-cliptrase_pocket_thing.py",
+    "lht_clip/lht_clip_vit-pocket-resclip_pocket_all.py",
+    "gem/gem_vit-pocket_pocket_all.py",
+    "clip_surgery/clip_surgery_vit-pocket_pocket_all.py",
+    "resclip/resclip_vit-pocket_pocket_all.py",
+    "sc_clip/sc_clip_vit-pocket_pocket_all.py",
+    "rf_clip/rf_clip_vit-pocket_pocket_all.py",
 ]
 # What says where things are and how a run is made: it acts, and cannot change a number.
 HOW_IT_RUNS = (
