@@ -29,7 +29,8 @@ def _around(settings: Mapping[str, Any]) -> str:
         return ""
     kind = base.get("type")
     method = MODELS.get(kind) if isinstance(kind, str) else kind
-    defaults, fitted = _defaults(method), getattr(method, "fitted", frozenset())
+    defaults = _defaults(method)
+    fitted: frozenset[str] = getattr(method, "fitted", frozenset())
     unnamed = {"type", "base", *(name for name in fitted if base.get(name))}
     own = {name: value for name, value in base.items() if name not in unnamed}
     changed = [f"{name}={_short(value)}" for name, value in own.items() if defaults.get(name, MISSING) != value]
