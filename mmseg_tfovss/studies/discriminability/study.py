@@ -105,13 +105,17 @@ def analyse(
     return result
 
 
+# Of a config's model; all else is the method's.
+_KEPT = ("backbone", "decode_head", "data_preprocessor", "precision", "short_side", "centre_square")
+
+
 def build_plain_method(config: Config, device: str) -> OpenVocabSegmentor:
-    """Unmodified CLIP with a config's network, precision and words.
+    """Unmodified CLIP with a config's network, precision and words, on images of the config's size.
 
     Raises:
         ValueError: the config's network is not a CLIP of two blocks or more.
     """
-    kept = {key: config.model[key] for key in ("backbone", "decode_head", "precision") if key in config.model}
+    kept = {key: config.model[key] for key in _KEPT if key in config.model}
     plain = Config({"model": {"type": "CLIP", **kept, "test_cfg": {"mode": "whole"}}})
     model = build_method(plain, device)
     if not isinstance(model.backbone, CLIPImageEncoder) or len(model.backbone.blocks) < 2:

@@ -247,6 +247,14 @@ def test_a_method_with_hooks_of_its_own_is_analysed_as_plain_clip(config, tmp_pa
     assert other["head_VD"] == plain["head_VD"]
 
 
+def test_images_have_the_size_that_the_result_names(config):
+    config.model.data_preprocessor = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+    model = build_plain_method(config, "cpu")
+    assert model.data_preprocessor.short_side == config.model.short_side is not None
+    assert model.data_preprocessor.mean.flatten().tolist() == [0, 0, 0]
+    assert discriminability._provenance(config, model, Options(), "")["short_side"] == config.model.short_side
+
+
 @pytest.mark.usefixtures("built_once")
 def test_an_interrupted_run_continues_to_the_same_result(config, tmp_path, monkeypatch):
     whole = analyse(config, tmp_path / "whole", "cpu", Options(sample_pairs=100))
