@@ -129,8 +129,7 @@ def test_dslo_has_its_table_of_components(key):
     modes = ["logits", "kl", "kl", "kl", "optimal_path", "max_velocity", "fusion"]
     assert [config.model.mode for config in rows] == modes
     assert [config.model.get("upsampling", "jbu") for config in rows] == ["bilinear"] * 3 + ["jbu"] * 4
-    theta = 0.1 if key.startswith("pocket") else 0.5
-    assert [config.model.get("theta", 0.5) for config in rows[1:]] == [0, *[theta] * 5]
+    assert [config.model.get("theta", 0.5) for config in rows[1:]] == [0, *[0.5] * 5]
     assert all(config.dataset == key for config in rows)
     for config in rows:
         check_settings(config.model, MODELS, "model")
