@@ -26,6 +26,8 @@ test: $(STAMP)
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,$(PICTURED),configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
 		--samples 1 2 3 --out docs/pocket.png
+	$(BIN)/python tools/analyze.py discrepancy data/pocket/images/val/0003.png configs/dslo/dslo_vit-pocket_pocket_all.py \
+		--max-classes 4 --out docs/dslo_pocket.png
 
 # After a change of numbers: make the tables of README.md and docs/ again, by the commands above them.
 tables: benchmark
