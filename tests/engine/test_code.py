@@ -15,7 +15,7 @@ from tests.engine.test_run import CONFIG, make_voc, small_options
 
 FOLDER = CONFIG.parents[1]
 # Parts of several methods.
-SHARED = {"around", "authoring", "base", "life_cycle", "options", "region_voting", "stages"}
+SHARED = {"around", "authoring", "base", "dual_path", "life_cycle", "options", "region_voting", "stages"}
 # Of DSLO, which is around one of them where its config names no base.
 DEFAULT_BASES = {"clearclip", "clip", "naclip"}
 
