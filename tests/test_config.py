@@ -304,8 +304,20 @@ def test_large_leaf_is_the_base_one_with_another_network(path):
     assert large.to_dict() == base.to_dict()
 
 
-# On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16.
-@pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14" not in path.name], ids=lambda path: path.stem)
+# On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16. What differs from dataset to dataset is quickly read;
+# of what runs, a set with background, one without, a large one and a pocket one are enough for each change.
+RUN_ALWAYS = ("_voc21.py", "_voc20.py", "_ade847.py", "_pocket_all.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.name.endswith(RUN_ALWAYS) else pytest.mark.slow)
+        for path in ALONE
+        if "_vit-l14" not in path.name
+    ],
+    ids=lambda path: path.stem,
+)
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
     # Nobody has ranked the tiny CLIP's heads, or looked for its distraction channels.
     of_its_own = {"lht_clip": {"model.k": 0}, "rf_clip": {"model.channels": [4, 34]}}.get(path.parent.name, {})

@@ -141,10 +141,9 @@ def test_float32_equals_float64(method, mode, build_variant):
 @pytest.mark.parametrize("method", VARIANTS)
 def test_window_batch_changes_nothing(method, build_variant):
     images, sizes = random_images((56, 72), (40, 40)), [(56, 72), (40, 40)]
-    results = [answers(build_variant(method, window_batch=n), images, sizes) for n in (1, 5, 16)]
-    for others in results[1:]:
-        for found, other in zip(results[0], others, strict=True):
-            found.assert_like(other, atol=2e-6)
+    results = [answers(build_variant(method, window_batch=n), images, sizes) for n in (1, 5)]
+    for found, other in zip(*results, strict=True):
+        found.assert_like(other, atol=2e-6)
 
 
 @pytest.mark.parametrize("method", VARIANTS)
@@ -319,7 +318,9 @@ def test_text_features_are_computed_once(build_method, monkeypatch):
     assert model.decode_head.text_features.shape == (7, 32)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.01)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("bf16", 0.05), pytest.param("fp16", 0.01, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_half_precision_stays_close(method, precision, tolerance, build_own):
     inputs = torch.randn(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))

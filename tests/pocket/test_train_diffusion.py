@@ -107,6 +107,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.slow
 def test_command_trains_and_records(tmp_path, capfd):
     before = torch.random.get_rng_state()
     networks = []
