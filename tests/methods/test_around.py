@@ -73,7 +73,7 @@ def assert_equal(found, expected):
 # -- the stages -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("test_cfg", [WHOLE, SLIDE], ids=["whole", "slide"])
+@pytest.mark.parametrize("test_cfg", [pytest.param(WHOLE, marks=pytest.mark.slow), SLIDE], ids=["whole", "slide"])
 @pytest.mark.parametrize("method", METHODS)
 def test_it_is_the_base_bit_by_bit(method, test_cfg, build_own):
     expected = everything(build_own(method, test_cfg=test_cfg))

@@ -124,7 +124,9 @@ def test_images_of_different_sizes_share_a_batch(method, mode, build_variant):
         found.assert_like(single, atol=2e-6)
 
 
-@pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["slide", *(pytest.param(one, marks=pytest.mark.slow) for one in ("whole", "oblong slide"))]
+)
 @pytest.mark.parametrize("method", VARIANTS)
 def test_float32_equals_float64(method, mode, build_variant):
     model = build_variant(method, test_cfg=MODES[mode])
@@ -172,7 +174,7 @@ def test_nothing_is_trained(method, build_variant):
         model.loss(torch.zeros(1, 3, 32, 32), [])
 
 
-@pytest.mark.parametrize("mode", ["whole", "slide"])
+@pytest.mark.parametrize("mode", [pytest.param("whole", marks=pytest.mark.slow), "slide"])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_refining_and_labelling_leave_the_assembly_as_it_was(method, mode, build_variant):
     """Whoever takes blocks of a canvas copies before writing."""
