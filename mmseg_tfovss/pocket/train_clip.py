@@ -45,6 +45,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseg_tfovss.ops.positional import interpolate_positions
 from mmseg_tfovss.pocket.classes import CLASSES, THINGS
 from mmseg_tfovss.pocket.scenes import Dice, Scene, draw_scene
 
@@ -95,6 +96,7 @@ NOUNS: dict[str, tuple[str, ...]] = {name: (name,) for name in CLASSES} | {
     "tree": ("tree", "pine"),
 }
 _LAST_BLOCK = ("visual.transformer.resblocks.11", "visual.ln_post", "visual.proj")
+_SHARPENED = (f"{_LAST_BLOCK[0]}.attn.in_proj_weight",)  # not decayed after that
 _FRAMES = (
     "a photo of {things} on {stuff}.",
     "{things} on {stuff}",
@@ -292,17 +294,20 @@ def contrastive_loss(similarity: Tensor) -> Tensor:
 
 
 def build_optimizer(
-    model: CLIP, rate: float = PEAK_RATE, trained: Callable[[str], bool] | None = None
+    model: CLIP,
+    rate: float = PEAK_RATE,
+    trained: Callable[[str], bool] | None = None,
+    undecayed: Sequence[str] = (),
 ) -> torch.optim.Optimizer:
     """AdamW, without weight decay on vectors, scalars and the class and position embeddings.
 
     Args:
         model: the network.
-        rate: peak learning rate; below `PEAK_RATE`, the last block's attention is not decayed either: it was sharpened.
+        rate: peak learning rate.
         trained: whether a parameter is trained, by its name; ``None``: all are.
+        undecayed: further parameters without weight decay, by name.
     """
-    plain = {"visual.positional_embedding", "positional_embedding"}
-    plain |= {f"{_LAST_BLOCK[0]}.attn.in_proj_weight"} if rate < PEAK_RATE else set()
+    plain = {"visual.positional_embedding", "positional_embedding", *undecayed}
     named = [(name, weight) for name, weight in model.named_parameters() if trained is None or trained(name)]
     decayed = [weight for name, weight in named if weight.ndim > 1 and name not in plain]
     free = [weight for name, weight in named if weight.ndim < 2 or name in plain]
@@ -356,12 +361,12 @@ def train(model: CLIP, corpus: Corpus, steps: int, seed: int, device: torch.devi
 def widen(model: CLIP) -> CLIP:
     """Build the network for images of stage 2 from one of stage 1: its position embeddings are interpolated."""
     weights = model.state_dict()
-    positions = weights["visual.positional_embedding"]
-    side, wide = IMAGE_SIZE // 8, PARTS_SIZE // 8
-    patches = positions[1:].T.reshape(1, -1, side, side)
-    patches = F.interpolate(patches, size=(wide, wide), mode="bicubic", align_corners=False).flatten(2)[0].T
-    wider = build_model(PARTS_SIZE).to(positions.device)
-    wider.load_state_dict(weights | {"visual.positional_embedding": torch.cat([positions[:1], patches])})
+    trained = weights["visual.positional_embedding"]
+    wide = PARTS_SIZE // 8
+    wider = build_model(PARTS_SIZE).to(trained.device)
+    wider.load_state_dict(
+        weights | {"visual.positional_embedding": interpolate_positions(trained, (wide, wide), "exact")}
+    )
     return wider
 
 
@@ -460,7 +465,7 @@ def train_parts(
     model: CLIP, canvases: Canvases, steps: int, seed: int, device: torch.device, progress: Progress
 ) -> None:
     """Stage 2, in place: crops of larger scenes, read whole or in four parts."""
-    optimizer = build_optimizer(model, PARTS_RATE)
+    optimizer = build_optimizer(model, PARTS_RATE, undecayed=_SHARPENED)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=PARTS_RATE, total_steps=max(steps, 2), pct_start=0.1, final_div_factor=100
     )
@@ -503,10 +508,7 @@ def _encode_crops(
 ) -> _Crops:
     """Run all blocks but the last on crops of one size, 32 at a time."""
     visual, chunks, labels = model.visual, [], []
-    side, grid = PARTS_SIZE // 8, size // 8
-    patches = visual.positional_embedding[1:].T.reshape(1, -1, side, side)
-    patches = F.interpolate(patches, size=(grid, grid), mode="bicubic", align_corners=False).flatten(2)[0].T
-    positions = torch.cat([visual.positional_embedding[:1], patches])
+    positions = interpolate_positions(visual.positional_embedding, (size // 8, size // 8), "exact")
     for start in range(0, count, 32):
         crops = [cut_crop(canvases, sides, size, dice) for _ in range(min(32, count - start))]
         labels += [area for _, area in crops]
@@ -521,18 +523,21 @@ def _encode_crops(
     return _Crops(torch.cat(chunks), labels)
 
 
+def _is_in_stage_3(name: str) -> bool:
+    return not name.startswith("visual.") or name.startswith(_LAST_BLOCK)
+
+
 def train_last_block(
     model: CLIP, canvases: Canvases, steps: int, seed: int, device: torch.device, progress: Progress
 ) -> None:
     """Stage 3, in place: the last block and the text tower, on crops that the other blocks have read once."""
     model.eval()
-    trained = lambda name: not name.startswith("visual.") or name.startswith(_LAST_BLOCK)  # noqa: E731
     task = progress.add_task("reading crops", total=len(LAST_BLOCK_CROPS))
     crops = {}
     for size, (count, sides, _, _) in LAST_BLOCK_CROPS.items():
         crops[size] = _encode_crops(model, canvases, size, count, sides, Dice(seed, 3, size), device)
         progress.advance(task)
-    optimizer = build_optimizer(model, LAST_BLOCK_RATE, trained)
+    optimizer = build_optimizer(model, LAST_BLOCK_RATE, _is_in_stage_3, _SHARPENED)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=LAST_BLOCK_RATE, total_steps=max(steps, 2), pct_start=0.05, final_div_factor=100
     )
