@@ -34,7 +34,7 @@ from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.ops.attention import attend_above_mean, self_correlation
 from mmseg_tfovss.ops.outliers import largest, local_outlier_factor, radius_ratio
-from mmseg_tfovss.ops.tokens import cosines, refine, replace_abnormal
+from mmseg_tfovss.ops.tokens import cosines, mix_alike, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_count, check_range
 
@@ -101,8 +101,9 @@ class SCCLIP(OpenVocabSegmentor):
         abnormal = self.anomalies(deep, stream.grid)  # (B, N)
         deep = self.repair(deep, abnormal, stream.grid)
         middle = self.repair(kept[self.pre_layer][:, 1:], abnormal, stream.grid)
-        weights = attend_above_mean(cosines(middle), _SHARPNESS)  # (B, N, N)
-        patches = self.pass_through(block, refine(deep, middle, self.beta, "row"), cls, weights)
+        alike = cosines(middle)  # C, (B, N, N)
+        weights = attend_above_mean(alike, _SHARPNESS)  # (B, N, N)
+        patches = self.pass_through(block, mix_alike(deep, alike, self.beta, "row"), cls, weights)
         if self.fused_layers:
             fused = sum((kept[number] for number in self.fused_layers), torch.zeros_like(tokens))
             patches = patches + self.pass_through(block, fused[:, 1:], fused[:, :1], weights)

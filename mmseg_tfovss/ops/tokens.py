@@ -77,9 +77,13 @@ def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "co
     Raises:
         ValueError: an unknown normalisation.
     """
+    return mix_alike(tokens, cosines(source), beta, normalisation)
+
+
+def mix_alike(tokens: Tensor, similarity: Tensor, beta: float, normalisation: str = "column") -> Tensor:
+    """The same, of cosines (B, N, N) that are there already; they are not written to."""
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation must be one of {list(NORMALISATIONS)}, but got {normalisation!r}.")
-    similarity = cosines(source)  # (B, N, N)
     kept = similarity.masked_fill(similarity < beta, 0)
     alone = kept.diagonal(dim1=1, dim2=2) <= 0  # (B, N)
     kept = kept + torch.diag_embed(alone.to(kept.dtype))
