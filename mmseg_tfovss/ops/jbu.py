@@ -118,11 +118,12 @@ class _Axis:
         within = torch.arange(width).expand(cells, width)
         pixel = (starts[:, None] + within).clamp_max(pixels - 1)
         self.pixels = pixel.to(like.device)
-        self.kept = (within < counts[:, None]).to(like.device)
+        kept = within < counts[:, None]
+        self.kept = kept.to(like.device)
         self.starts, self.counts = starts.tolist(), counts.tolist()
         near = torch.arange(cells)[:, None] + torch.arange(-self.reach[0], self.reach[1] + 1)  # (cells, k)
         distance = numerators[pixel][..., None] - 2 * pixels * near[:, None]  # (cells, width, k), 2 pixels to a cell
-        far = (distance.abs() > (2 * radius + 1) * pixels) & self.kept.cpu()[..., None]
+        far = (distance.abs() > (2 * radius + 1) * pixels) & kept[..., None]
         outside = ((near < 0) | (near >= cells))[:, None]
         squared = (distance.double() / (2 * pixels)).square()
         self.squared = squared.masked_fill(far | outside, torch.inf).to(like.device, like.dtype)
