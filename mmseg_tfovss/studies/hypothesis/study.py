@@ -28,10 +28,11 @@ from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.methods.dslo import DSLO
-from mmseg_tfovss.methods.stages import Assembly
+from mmseg_tfovss.methods.stages import Scene
+from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.labels import label_pixels
 from mmseg_tfovss.registry import DATASETS
-from mmseg_tfovss.studies.discrepancy.maps import base_logits, require_dslo
+from mmseg_tfovss.studies.discrepancy.maps import require_dslo
 from mmseg_tfovss.studies.discriminability.state import count_down
 from mmseg_tfovss.studies.discriminability.study import choose_images
 from mmseg_tfovss.studies.discriminability.sums import Options as Sample
@@ -123,7 +124,9 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
     samples = data["data_samples"]
     found = model.inference(data["inputs"], [sample.metainfo for sample in samples])
     for assembly, sample in zip(found, samples, strict=True):
-        logits = base_logits(model, assembly)
+        scene = assembly.scene
+        base = model.base.refine(scene, assembly.canvases).logits
+        logits = base.on_grid(model.backbone.grid(scene.image))
         labels = sample.gt_sem_seg.data[0].to(logits.device)
         grid = (logits.shape[-2], logits.shape[-1])
         truth = patch_ground_truth(labels, tally.counts(labels), grid)
@@ -133,9 +136,9 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
         mass, queries, _ = model.masses(logits.flatten(1).T)
         classes = model.decode_head.query_class[queries]
         scenarios = score_scenarios(mass, classes, truth, smoothing)
-        found_labels = {name: label_scores(model, scores, assembly) for name, scores in scenarios.items()}
+        found_labels = {name: label_scores(model, scores, scene, base) for name, scores in scenarios.items()}
         plain = ClassScores(logits.flatten(1).T, model.decode_head.query_class)
-        found_labels[PLAIN] = label_scores(model, plain, assembly)
+        found_labels[PLAIN] = label_scores(model, plain, scene, base)
         found_labels[HEADROOM] = label_true_regions(found_labels[PLAIN], labels)
         for name, one in found_labels.items():
             tally.add_labels(name, one, sample.to_dict())
@@ -145,11 +148,10 @@ def measure_batch(model: DSLO, loaded: Mapping[str, Any], smoothing: float, tall
         tally.labelled += 1
 
 
-def label_scores(model: DSLO, found: ClassScores, assembly: Assembly) -> Tensor:
-    """Class ids (H, W) at the original size, the scores upsampled as the config says."""
-    scene = assembly.scene
+def label_scores(model: DSLO, found: ClassScores, scene: Scene, base: Canvas) -> Tensor:
+    """Class ids (H, W) at the original size, the scores upsampled as the config says, beside the base's logits."""
     maps = found.scores.T.unflatten(1, model.backbone.grid(scene.image))
-    canvas = model.upsample(maps, scene, model.base.refine(scene, assembly.canvases).logits)
+    canvas = model.upsample(maps, scene, base)
     return label_pixels(canvas, found.classes, logit_scale=1.0)
 
 
