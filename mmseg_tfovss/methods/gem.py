@@ -26,6 +26,7 @@ from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene
 from mmseg_tfovss.ops.attention import cosine_correlation
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()
@@ -54,9 +55,9 @@ class GEM(DualPath):
         normalize: bool = False,
         **kwargs: object,
     ) -> None:
-        if not isinstance(ss_attn_iter, int) or isinstance(ss_attn_iter, bool) or ss_attn_iter < 0:
+        if not is_number(ss_attn_iter, whole=True) or ss_attn_iter < 0:
             raise ValueError(f"model.ss_attn_iter must be a whole number, at least 0, but got {ss_attn_iter!r}.")
-        if ss_attn_temp is not None and not (isinstance(ss_attn_temp, int | float) and ss_attn_temp > 0):
+        if ss_attn_temp is not None and not (is_number(ss_attn_temp) and ss_attn_temp > 0):
             raise ValueError(f"model.ss_attn_temp must be positive or None, but got {ss_attn_temp!r}.")
         check_choice("ignore_residual", ignore_residual, (True, False))
         if ignore_residual and gem_depth is not None:
