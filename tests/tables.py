@@ -197,8 +197,8 @@ def board_table(old: Table, path: Path = LEADERBOARD) -> Table:
         lines = [line for line in csv.DictReader(file) if line["Protocol"] == "unified"]
     rows = []
     for label, *_ in old.rows:
-        plain = re.sub(r" *\(.*?\)|\[|\]|-|,", "", label)
-        found = [line for line in lines if f"{line['Method']} {line['Setting']}".strip() == plain]
+        plain = re.sub(r"\(.*?\)|[][, -]", "", label)  # "CLIP Surgery" is CLIPSurgery
+        found = [line for line in lines if f"{line['Method']}{line['Setting']}".replace(" ", "") == plain]
         values = [found[0].get(title.split()[0]) for title in old.header[1:]] if len(found) == 1 else []
         if not values or not all(NUMBER.fullmatch(value or "") for value in values):
             raise ValueError(f"{path} has no single complete row for {label!r}.")

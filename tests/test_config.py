@@ -135,6 +135,45 @@ def test_dslo_has_its_table_of_components(key):
         check_settings(config.model, MODELS, "model")
 
 
+VERSATILITY = sorted((CONFIGS / "dslo" / "versatility").glob("*.py"))
+
+
+def test_dslo_has_its_table_of_other_methods():
+    """The rows of SC-CLIP and RF-CLIP: both backbones, both modes, eight benchmarks."""
+    networks, modes = ("vit-b16", "vit-l14"), ("", "-op")
+    keys = set(BENCHMARKS) - {"pc459", "ade847"}
+    bases = ("-scclip", "-rfclip")
+    names = {f"dslo_{size}{base}{mode}_{key}.py" for size, base, mode, key in product(networks, bases, modes, keys)}
+    names |= {f"dslo_vit-pocket{base}{mode}_pocket_all.py" for base, mode in product(bases, modes)}
+    assert names == {path.name for path in VERSATILITY}
+
+
+@pytest.mark.parametrize("protocol", ["paper", "unified"])
+@pytest.mark.parametrize("network", ["vit-b16", "vit-l14", "vit-pocket"])
+def test_rf_clip_under_dslo_has_its_own_settings(network, protocol):
+    """But for where its prior is from, which is the same on whole images."""
+    for path in CONFIGS.glob(f"dslo/versatility/dslo_{network}-rfclip_*.py"):
+        if (network, protocol) != ("vit-pocket", "paper"):
+            base = load_config(path, {"protocol": protocol}).model.base
+            own = load_config(CONFIGS / "rf_clip" / path.name.replace("dslo", "rf_clip").replace("-rfclip", ""))
+            own = load_config(own.filename, {"protocol": protocol}).model
+            for name, default in (("gamma", 0.25), ("alpha", 0.03), ("t", 0.1), ("channels", None)):
+                assert base.get(name, default) == own.get(name, default)
+
+
+@pytest.mark.parametrize("path", VERSATILITY, ids=lambda path: path.stem)
+def test_dslo_over_another_method_differs_in_its_base_only(path):
+    network, base, *mode = path.stem.removeprefix("dslo_vit-").partition("_")[0].split("-")
+    plain = CONFIGS / "dslo" / f"dslo_vit-{'-'.join([network, *mode])}_{load_config(path).dataset}.py"
+    for options in ({}, {"protocol": "unified"}):
+        config, without = load_config(path, options), load_config(plain, options)
+        kind = config.model.pop("base").to_dict()
+        assert kind["type"].lower() == base
+        assert config.model.to_dict() == without.model.to_dict()
+        assert (config.protocol, config.setting, config.overrides) == (without.protocol, without.setting, {})
+        check_settings(load_config(path, options).model, MODELS, "model")
+
+
 def test_coco80_is_the_authors_definition():
     config = load_config(CONFIGS / "cliptrase" / "cliptrase_vit-b16_coco_object.py")
     [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]
@@ -162,6 +201,7 @@ def test_unified_protocol_treats_every_method_alike(path):
     assert (head.logit_scale, head.area_threshold, head.background, head.templates) == (40, None, None, "imagenet80")
     assert config.model.pamr_steps == 0
     assert not config.model.centre_square
+    assert not config.model.stretch_to_square
     assert config.model.short_side == (192 if pocket else 560 if config.dataset.startswith("cityscapes") else 336)
     windows = {"mode": "slide", "crop_size": 128 if pocket else 224, "stride": 64 if pocket else 112}
     slides = "slide" in MODELS.get(config.model.type).modes
@@ -179,6 +219,16 @@ PAPER = {
         "voc20": (336, "slide", 224, 112, 40, None, None),
         "context59": (336, "slide", 224, 112, 40, None, None),
         "coco_stuff164k": (448, "slide", 224, 112, 40, None, None),
+        "cityscapes": (560, "slide", 224, 112, 40, None, None),
+        "ade20k": (336, "slide", 224, 112, 40, None, None),
+    },
+    "sc_clip": {
+        "voc21": (336, "slide", 224, 112, 50, 0.15, 0.1),
+        "context60": (336, "slide", 224, 112, 40, 0.15, None),
+        "coco_object": (336, "slide", 224, 112, 55, 0.35, None),
+        "voc20": (336, "slide", 224, 112, 40, None, None),
+        "context59": (336, "slide", 224, 112, 40, None, None),
+        "coco_stuff164k": (336, "slide", 224, 112, 40, None, None),
         "cityscapes": (560, "slide", 224, 112, 40, None, None),
         "ade20k": (336, "slide", 224, 112, 40, None, None),
     },
@@ -245,6 +295,8 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
 @pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14" in path.name], ids=lambda path: path.stem)
 def test_large_leaf_is_the_base_one_with_another_network(path):
     large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
+    channels = large.model.pop("channels", None)  # of this network, which are no others' (RF-CLIP)
+    assert (channels is not None) == (path.parent.name == "rf_clip")
     assert large.model.backbone.pop("arch") == "ViT-L-14"
     assert base.model.backbone.pop("arch") == "ViT-B-16"
     for name in ("run_name", "work_dir"):
@@ -252,12 +304,25 @@ def test_large_leaf_is_the_base_one_with_another_network(path):
     assert large.to_dict() == base.to_dict()
 
 
-# On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16.
-@pytest.mark.parametrize("path", [path for path in ALONE if "_vit-l14" not in path.name], ids=lambda path: path.stem)
+# On the tiny CLIP the configs of ViT-L/14 are those of ViT-B/16. What differs from dataset to dataset is quickly read;
+# of what runs, a set with background, one without, a large one and a pocket one are enough for each change.
+RUN_ALWAYS = ("_voc21.py", "_voc20.py", "_ade847.py", "_pocket_all.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.name.endswith(RUN_ALWAYS) else pytest.mark.slow)
+        for path in ALONE
+        if "_vit-l14" not in path.name
+    ],
+    ids=lambda path: path.stem,
+)
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
-    without_heads = {"model.k": 0} if path.parent.name == "lht_clip" else {}  # nobody has ranked the tiny CLIP's
+    # Nobody has ranked the tiny CLIP's heads, or looked for its distraction channels.
+    of_its_own = {"lht_clip": {"model.k": 0}, "rf_clip": {"model.channels": [4, 34]}}.get(path.parent.name, {})
     tiny = {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"}
-    config = load_config(path, {**tiny, **without_heads})
+    config = load_config(path, {**tiny, **of_its_own})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_settings(config.test_evaluator, METRICS, "test_evaluator")
     assert config.dataset == path.stem.removeprefix(f"{path.parent.name}_").split("_", 1)[1]

@@ -138,10 +138,15 @@ def test_every_door_of_every_pocket_leaf(leaf, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "leaf",
-    ["clearclip/clearclip_vit-b16_voc21.py", "cliptrase/cliptrase_vit-b16_voc21.py", "sclip/sclip_vit-b16_voc21.py"],
+    [
+        "clearclip/clearclip_vit-b16_voc21.py",
+        "cliptrase/cliptrase_vit-b16_voc21.py",
+        "gem/gem_vit-b16_voc21.py",
+        "sclip/sclip_vit-b16_voc21.py",
+    ],
 )
 def test_every_door_of_paper_leaves_on_tiny_weights(leaf, tiny_clip, tmp_path):
-    """ClearCLIP: 448 pixels; CLIPtrase: the centre square; SCLIP: thresholds on area and probability."""
+    """ClearCLIP: 448 pixels; CLIPtrase: the centre square; GEM: a stretched one; SCLIP: both thresholds."""
     root = make_voc(tmp_path)
     path = own_leaf(tmp_path, CONFIGS / leaf, data_root=str(root))
     with path.open("a") as file:

@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 NAME = PACKAGE.name
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Named after their classes.
-OWN_NAMES = {"clip_graph", "cliptrase_sam"}
+OWN_NAMES = {"clip_graph", "clip_surgery", "cliptrase_sam"}
 SCIENCE = {"methods", "encoders", "heads", "ops", "solvers", "vocabulary"}
 ABOVE = {"engine", "cluster", "leaderboard", "sweeps", "pictures", "studies", "profiling"}
 

@@ -18,6 +18,12 @@ LEAVES = [
     "cliptrase/cliptrase_vit-b16_coco_object.py",
     "dslo/dslo_vit-b16_cityscapes.py",
     "lht_clip/lht_clip_vit-pocket-cliptrase_pocket_thing.py",
+    "lht_clip/lht_clip_vit-pocket-resclip_pocket_all.py",
+    "gem/gem_vit-pocket_pocket_all.py",
+    "clip_surgery/clip_surgery_vit-pocket_pocket_all.py",
+    "resclip/resclip_vit-pocket_pocket_all.py",
+    "sc_clip/sc_clip_vit-pocket_pocket_all.py",
+    "rf_clip/rf_clip_vit-pocket_pocket_all.py",
 ]
 # What says where things are and how a run is made: it acts, and cannot change a number.
 HOW_IT_RUNS = (
@@ -198,7 +204,10 @@ def test_a_paper_file_that_calls_itself_unified_says_how_it_differs(tmp_path):
     assert config.overrides == {
         "model.decode_head.logit_scale": "65",
         "model.decode_head.area_threshold": "0.1",
-        **dict.fromkeys(("model.centre_square", "model.pamr_steps", "model.decode_head.templates"), "default"),
+        **dict.fromkeys(
+            ("model.centre_square", "model.stretch_to_square", "model.pamr_steps", "model.decode_head.templates"),
+            "default",
+        ),
     }
 
 

@@ -239,8 +239,15 @@ def test_an_option_that_the_sweep_has_not_is_refused(capsys):
 def test_the_benchmarks_rows_are_those_of_the_readme(toy):
     """Names of methods as the leaderboard writes them."""
     [task] = [task for task in documented() if task.command == BENCHMARK]
-    names = ["CLIP,", "MaskCLIP,", "SCLIP,", "ClearCLIP,", "CLIPtrase,", "NACLIP,", "LHTCLIP,around SCLIP"]
-    names += ["DSLO,maximum velocity", "DSLO,optimal path"]
+    names = ["CLIP,", "MaskCLIP,", "SCLIP,", "ClearCLIP,", "CLIPtrase,", "NACLIP,", "GEM,", "CLIPSurgery,"]
+    names += [
+        "ResCLIP,around NACLIP",
+        "SCCLIP,",
+        "RFCLIP,",
+        "LHTCLIP,around SCLIP",
+        "DSLO,maximum velocity",
+        "DSLO,optimal path",
+    ]
     lines = [f"unified,{name},{number}.5,1.25" for number, name in enumerate(names)]
     tables.LEADERBOARD.write_text("\n".join(["Protocol,Method,Setting,pocket_all,pocket_thing", *lines]))
     assert [row[1:] for row in tables.board_table(task.table).rows] == [

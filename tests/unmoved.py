@@ -2,12 +2,12 @@
 
     python -m tests.unmoved COMMIT [--leaves 40] [--pocket]     (or: make unmoved SINCE=COMMIT)
 
-Both trees, the commit's in a scratch worktree, label in processes of their own: every parity case, and one photograph
-under ``--leaves`` configs of all methods, on the tiny random CLIP of the parity cases (Stable Diffusion: the pocket
-one; SAM: a tiny random one; LHT-CLIP: any ranking of heads). Labels must be equal to the bit; of the refined logits
-the largest difference is told, because where a tensor lies in memory decides how matrix products round. ``--pocket``
-also runs the pocket benchmark in both, which takes minutes, and compares the metrics to the last digit. Exit code 0 if
-all is equal.
+Both trees, the commit's in a scratch worktree, label in processes of their own: every parity case but those of GEM and
+CLIP Surgery, and one photograph under ``--leaves`` configs of all methods, on the tiny random CLIP of the parity cases
+(Stable Diffusion: the pocket one; SAM: a tiny random one; LHT-CLIP: any ranking of heads; RF-CLIP: any channels).
+Labels must be equal to the bit; of the refined logits the largest difference is told, because where a tensor lies in
+memory decides how matrix products round. ``--pocket`` also runs the pocket benchmark in both, which takes minutes, and
+compares the metrics to the last digit. Exit code 0 if all is equal.
 """
 
 import argparse
@@ -32,6 +32,12 @@ LEAF_OF |= {
     "maskclip": "configs/maskclip/maskclip_vit-b16_voc20.py",
 }
 LEAF_OF |= {"cliptrase": "configs/cliptrase/cliptrase_vit-b16_voc20.py"}
+LEAF_OF |= {
+    "resclip": "configs/resclip/resclip_vit-b16_voc20.py",
+    "scclip": "configs/sc_clip/sc_clip_vit-b16_voc20.py",
+    "rfclip": "configs/rf_clip/rf_clip_vit-b16_voc20.py",
+}
+CHANNELS = [4, 34, 61, 90]  # of the tiny CLIP, for RF-CLIP
 
 
 def main():
@@ -153,7 +159,7 @@ def record(out, count):
     networks = Path(os.environ["UNMOVED_NETWORKS"])
     found = {}
     for path in sorted(PARITY.glob("*/*.json")):
-        if path.parent.name in LEAF_OF:
+        if Path(LEAF_OF.get(path.parent.name, "")).is_file():  # in this tree
             with tempfile.TemporaryDirectory() as scratch:
                 leaf, options, image = parity_options(json.loads(path.read_text()), path.parent.name, Path(scratch))
                 found |= outputs(path.stem, leaf, {**options, **on_tiny_clip(networks)}, image, networks)
@@ -222,6 +228,9 @@ def outputs(name, leaf, options, image, networks):
     config = load_config(leaf, options)
     if config.model.type == "LHTCLIP":
         config.model.ranking = str(networks / "ranking.json")
+    for part in (config.model, config.model.get("base") or {}):
+        if part.get("type") == "RFCLIP":
+            part["channels"] = CHANNELS
     if config.model.get("graph"):
         config.model.graph.pretrained = "pocket"
         config.model.graph.blocks = ["up_blocks.2", "up_blocks.3"]

@@ -89,7 +89,8 @@ def run_pixels(config: Config) -> float:
     short = config.model.short_side
     if not isinstance(short, int):
         return math.inf
-    sides = short, round(short * _WIDE.get(config.dataset, _ASPECT))
+    square = config.model.get("centre_square") or config.model.get("stretch_to_square")
+    sides = short, short if square else round(short * _WIDE.get(config.dataset, _ASPECT))
     rule = config.model.test_cfg
     if rule.get("mode") != "slide":
         return images * math.prod(sides)

@@ -134,8 +134,9 @@ class CLIPImageEncoder(nn.Module):
         quick_gelu: activation of the towers; ``None`` follows the tag, or the config beside a local file. Where
             nothing says it, True is assumed (OpenAI's models), with a warning and a note in the result. Set it to
             False for local LAION weights.
-        position_mode: ``field`` (default, what SCLIP and its descendants compute, quirks included) or ``exact``;
-            see :func:`mmseg_tfovss.ops.positional.interpolate_positions`.
+        position_mode: ``field`` (default, what SCLIP and its descendants compute, quirks included), ``exact``,
+            ``antialiased`` (GEM) or ``bilinear`` (CLIP Surgery); see
+            :func:`mmseg_tfovss.ops.positional.interpolate_positions`.
         head_width: of a local file's image tower with ``arch="auto"``, where shapes do not tell it; ``None``: inferred.
 
     Attributes:

@@ -10,15 +10,19 @@ from PIL import Image
 LONG_CAP = 2048  # pixels of the long side; it binds only for aspect ratios above LONG_CAP / short side
 
 
-def check_image_size(short_side: object, centre_square: object) -> None:
-    """Raise ValueError for a size that is none, or a square without a size."""
+def check_image_size(short_side: object, centre_square: object, stretch_to_square: object = False) -> None:
+    """Raise ValueError for a size that is none, a square without a size, or two squares."""
     whole = isinstance(short_side, int) and not isinstance(short_side, bool)
     if short_side is not None and not (whole and short_side > 0):  # type: ignore[operator]
         raise ValueError(f"model.short_side must be a positive number of pixels, or None, but got {short_side!r}.")
-    if centre_square not in (True, False):
-        raise ValueError(f"model.centre_square must be True or False, but got {centre_square!r}.")
-    if centre_square and short_side is None:
-        raise ValueError("model.centre_square=True needs a size: set model.short_side.")
+    squares = {"centre_square": centre_square, "stretch_to_square": stretch_to_square}
+    for name, value in squares.items():
+        if value not in (True, False):
+            raise ValueError(f"model.{name} must be True or False, but got {value!r}.")
+        if value and short_side is None:
+            raise ValueError(f"model.{name}=True needs a size: set model.short_side.")
+    if all(squares.values()):
+        raise ValueError("model.centre_square=True and model.stretch_to_square=True exclude each other: take one.")
 
 
 def resize_short_side(image: np.ndarray, short_side: int, name: str = "") -> np.ndarray:
@@ -45,6 +49,19 @@ def resize_short_side(image: np.ndarray, short_side: int, name: str = "") -> np.
         )
     resized: np.ndarray = mmcv.imrescale(image, (LONG_CAP, short_side), interpolation="bilinear", backend="cv2")
     return resized
+
+
+def stretch_to_square(image: np.ndarray, side: int) -> np.ndarray:
+    """Resize to a square with Pillow's bicubic filter, whatever the aspect ratio: torchvision's ``Resize((S, S))``.
+
+    Args:
+        image: (H, W, 3) uint8; the order of the channels does not matter.
+        side: S, pixels (> 0).
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    return np.array(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def cut_centre_square(image: np.ndarray, side: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from mmseg_tfovss.encoders.image_size import (
     cut_centre_square,
     cut_centre_square_labels,
     resize_short_side,
+    stretch_to_square,
 )
 from mmseg_tfovss.registry import MODELS
 
@@ -44,6 +45,8 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         short_side: images are resized to it; ``None``: they are taken as they come.
         centre_square: cut the square in the middle out of image and labels, as CLIPtrase is evaluated: labels are then
             compared at the size of the square.
+        stretch_to_square: resize images to a square of ``short_side`` pixels, whatever their aspect ratio; labels stay
+            those of the original.
         exact: OpenAI's statistics as they are, not rounded as most of the field has them.
 
     Raises:
@@ -56,17 +59,19 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] | None = None,
         short_side: int | None = None,
         centre_square: bool = False,
+        stretch_to_square: bool = False,
         exact: bool = False,
     ) -> None:
         super().__init__()
         _check_statistics("mean", mean, 0)
         _check_statistics("std", std, 1e-6)
-        check_image_size(short_side, centre_square)
+        check_image_size(short_side, centre_square, stretch_to_square)
         self.given_mean, self.given_std = mean is not None, std is not None
         usual = (EXACT_MEAN, EXACT_STD) if exact else (CLIP_MEAN, CLIP_STD)
         for kind, values in (("mean", mean or usual[0]), ("std", std or usual[1])):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.short_side, self.centre_square = short_side, centre_square
+        self.stretch_to_square = stretch_to_square
 
     def follow(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take a CLIP's own statistics (of values in [0, 1]), unless the config gives others.
@@ -81,10 +86,13 @@ class CLIPPreprocessor(BaseDataPreprocessor):
 
     def fit(self, image: np.ndarray, name: str = "") -> np.ndarray:
         """An image (H, W, 3) uint8 at the size at which the network sees it."""
+        if self.short_side is None:
+            return image
         if self.centre_square:
-            assert self.short_side is not None
             return cut_centre_square(image, self.short_side)
-        return image if self.short_side is None else resize_short_side(image, self.short_side, name)
+        if self.stretch_to_square:
+            return stretch_to_square(image, self.short_side)
+        return resize_short_side(image, self.short_side, name)
 
     def labelled(self, image: np.ndarray) -> np.ndarray:
         """What gets labels of an image (H, W, 3) uint8: the image itself, or the square that is cut out of it."""

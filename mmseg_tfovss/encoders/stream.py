@@ -43,20 +43,29 @@ class Stream:
         grid: h and w of their N patches.
         tokens: (B, 1 + N, C), class token first.
         given: what the method hands to its own ``attend``, by name: features of a companion, say.
+        second: (B, 1 + N, C), of a second path beside this one (:mod:`mmseg_tfovss.methods.dual_path`); None before it
+            begins.
         kept_tokens: by block, of :class:`Keep`.
         projections: likewise.
         attention: likewise.
         notes: of plug-ins, by name; for this pass only.
+        totals: what a method adds up over blocks, by name, see :meth:`add`.
     """
 
     images: Tensor
     grid: Grid
     tokens: Tensor
     given: Mapping[str, Tensor] = field(default_factory=dict)
+    second: Tensor | None = None
     kept_tokens: dict[int, Tensor] = field(default_factory=dict)
     projections: dict[int, Projections] = field(default_factory=dict)
     attention: dict[int, Tensor] = field(default_factory=dict)
     notes: dict[str, dict[int, list[Tensor]]] = field(default_factory=dict)
+    totals: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Add to a total, for methods that want a mean over blocks without keeping what it is of."""
+        self.totals[name] = self.totals[name] + values if name in self.totals else values
 
     def project(self, number: int, block: CLIPBlock, keep: Keep) -> Projections | None:
         """A block's projections, if they are wanted, kept with its attention as far as that is."""

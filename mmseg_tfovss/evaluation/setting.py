@@ -14,7 +14,9 @@ def setting_of(config: Config) -> str:
     """The setting of a run, e.g. ``336 pixels``, ``around SCLIP``, ``around NACLIP (sigma=3), optimal path``.
 
     Of a method around another one, the other one's name and those of its options that differ from their defaults; then
-    what the config says by itself in ``setting``.
+    what the config says by itself in ``setting``. Options that authors choose by dataset or network (``fitted``) are
+    left out unless they switch something off, as 0 and None do: with them, a method would have another name on every
+    dataset. The leaderboard names them where two results of one dataset differ in them.
     """
     model = config.model.to_dict() if isinstance(config.model, Config) else dict(config.model)
     return ", ".join(filter(None, (_around(model), str(config.get("setting", "")))))
@@ -26,8 +28,11 @@ def _around(settings: Mapping[str, Any]) -> str:
     if not isinstance(base, Mapping):
         return ""
     kind = base.get("type")
-    defaults = _defaults(MODELS.get(kind) if isinstance(kind, str) else kind)
-    own = {name: value for name, value in base.items() if name not in ("type", "base")}
+    method = MODELS.get(kind) if isinstance(kind, str) else kind
+    defaults = _defaults(method)
+    fitted: frozenset[str] = getattr(method, "fitted", frozenset())
+    unnamed = {"type", "base", *(name for name in fitted if base.get(name))}
+    own = {name: value for name, value in base.items() if name not in unnamed}
     changed = [f"{name}={_short(value)}" for name, value in own.items() if defaults.get(name, MISSING) != value]
     details = ", ".join(filter(None, (_around(base), *changed)))
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))

@@ -25,6 +25,8 @@ class TextHead(nn.Module):
         vocabulary: a bundled name, a text file, or lines: one class a line, synonyms separated by ", ".
         background: words of class 0, put in front of the vocabulary; ``None`` when it has them already or has none.
         templates: a template set of :mod:`mmseg_tfovss.vocabulary.templates`.
+        subtracted_text: a text, the empty one too, whose feature is taken off that of every query (CLIP Surgery, for
+            words without others beside them); ``None``: nothing is.
         logit_scale: factor on the cosines before the softmax over queries. In [0.001, 1000000].
         prob_threshold: pixels whose best class probability is lower become class 0; 0 switches it off. In [0, 1].
         area_threshold: classes other than 0 with a smaller share of all pixels not labelled 0 are removed from the
@@ -44,6 +46,7 @@ class TextHead(nn.Module):
         vocabulary: str | Sequence[str],
         background: str | Sequence[str] | None = None,
         templates: str = "imagenet80",
+        subtracted_text: str | None = None,
         logit_scale: float = 40.0,
         prob_threshold: float = 0.0,
         area_threshold: float | None = None,
@@ -53,6 +56,9 @@ class TextHead(nn.Module):
         _check_range("logit_scale", logit_scale, *_LOGIT_SCALES)
         self.vocabulary = load_vocabulary(vocabulary, background)
         self.templates = load_templates(templates)
+        if not isinstance(subtracted_text, str | None):
+            raise ValueError(f"model.decode_head.subtracted_text must be a text or None, but got {subtracted_text!r}.")
+        self.subtracted_text = subtracted_text
         self.logit_scale = float(logit_scale)
         self.prob_threshold, self.area_threshold = prob_threshold, area_threshold
         self.cache_dir = Path(cache_dir) if cache_dir else None
@@ -104,21 +110,23 @@ class TextHead(nn.Module):
             ValueError: a prompt with more tokens than the text tower reads.
         """
         check_lengths(self.vocabulary, self.templates, encoder)
-        features = cached_features(
-            lambda: self._encode(encoder),
-            f"{weights_hash}, {encoder.variant}",
-            self.vocabulary.queries,
-            self.templates,
-            self.cache_dir,
-        )
+        tower = f"{weights_hash}, {encoder.variant}"
+        features = self._features_of(self.vocabulary.queries, encoder, tower)
+        if self.subtracted_text is not None:
+            features = features - self._features_of((self.subtracted_text,), encoder, tower)
         self.text_features = features.clone().to(self.query_class.device)
 
-    def _encode(self, encoder: CLIPTextEncoder) -> Tensor:
-        encoder.to(self.query_class.device)
-        return encode_queries(encoder, self.vocabulary.queries, self.templates)
+    def _features_of(self, texts: Sequence[str], encoder: CLIPTextEncoder, tower: str) -> Tensor:
+        """Unit features of texts in the templates, (T, D), from the disk cache if they are there."""
+
+        def encode() -> Tensor:
+            encoder.to(self.query_class.device)
+            return encode_queries(encoder, texts, self.templates)
+
+        return cached_features(encode, tower, texts, self.templates, self.cache_dir)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Cosine logits (B, Q, h, w) of patch features (B, D, h, w)."""
+        """Cosine logits (B, Q, h, w) of patch features (B, D, h, w), less the subtracted text's."""
         text = self.text_features.to(features.dtype)
         return torch.einsum("bdhw,qd->bqhw", F.normalize(features, dim=1), text)
 

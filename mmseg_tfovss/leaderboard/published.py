@@ -56,8 +56,8 @@ def read_published(name: str) -> list[dict[str, str]]:
     """A file of the folder ``numbers``, by its name without suffix: numbers as printed, each with its source.
 
     ``<paper>`` holds a paper's main tables, its own rows and those it quotes; a mean over several datasets has the
-    dataset ``average``. ``<paper>_ablations`` has the same columns, ``<paper>_complexity`` those of
-    :mod:`mmseg_tfovss.profiling.complexity`.
+    dataset ``average``. ``<paper>_versatility`` holds its rows around other methods. ``<paper>_ablations`` has the same
+    columns, ``<paper>_complexity`` those of :mod:`mmseg_tfovss.profiling.complexity`.
     """
     text = (_FOLDER / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

@@ -17,6 +17,9 @@ from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
 
+# Steps on the way through CLIP, with all that comes between its image and its maps.
+_THROUGH_CLIP = ("encode", "extract_feat", "run_blocks", "early_block", "last_block", "after_attention", "attend")
+
 
 class AroundMethod(OpenVocabSegmentor):
     """Another method, whose networks, windows and words this one shares.
@@ -143,6 +146,35 @@ def method_class(settings: object) -> type[OpenVocabSegmentor] | None:
     name = settings.get("type") if isinstance(settings, Mapping) else None
     kind = MODELS.get(name) if isinstance(name, str) else name
     return kind if isinstance(kind, type) and issubclass(kind, OpenVocabSegmentor) else None
+
+
+def check_runs_blocks(outer: str, base: object) -> None:
+    """Raise ValueError for a base that leaves CLIP's blocks to another method, around which ``outer`` can be put."""
+    kind = method_class(base)
+    if kind is not None and kind.run_blocks is AroundMethod.run_blocks:
+        raise ValueError(
+            f"model.base must be a method that runs CLIP's blocks itself, but {kind.__name__} is around another one:"
+            f" put {outer} inside it, as its base."
+        )
+
+
+def check_scores_only(outer: str, base: object) -> None:
+    """Raise ValueError unless all that a base changes on the way through CLIP is the ``scores`` of the last block."""
+    check_runs_blocks(outer, base)
+    kind = method_class(base)
+    changed = [] if kind is None else _own_ways(kind)
+    if kind is not None and changed:
+        kinds = {name: method_class({"type": name}) for name in sorted(MODELS.module_dict)}
+        fitting = [name for name, other in kinds.items() if other is not None and not _own_ways(other)]
+        raise ValueError(
+            f"model.base must be a method that says in `scores` what its last block attends by, and changes nothing"
+            f" else on the way through CLIP ({', '.join(fitting)}), but {kind.__name__} has its own"
+            f" {' and '.join(changed)}."
+        )
+
+
+def _own_ways(kind: type[OpenVocabSegmentor]) -> list[str]:
+    return [name for name in _THROUGH_CLIP if getattr(kind, name) is not getattr(OpenVocabSegmentor, name)]
 
 
 def _checked_base(base: object, own: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:

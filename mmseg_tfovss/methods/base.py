@@ -29,10 +29,13 @@ from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
 from mmseg_tfovss.methods.options import check_common, check_mode, check_network, check_unused, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
+from mmseg_tfovss.ops.attention import Scores, attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.registry import MODELS
+
+_SIZE_OPTIONS = ("short_side", "centre_square", "stretch_to_square")  # the preprocessor's
 
 
 class OpenVocabSegmentor(StagedSegmentor):
@@ -45,6 +48,8 @@ class OpenVocabSegmentor(StagedSegmentor):
             resized image; sizes are a number or (height, width).
         short_side: images are resized to it, in pixels; ``None``: they are taken as they come.
         centre_square: label the square in the middle of the resized image only, as CLIPtrase is evaluated.
+        stretch_to_square: resize images to a square of ``short_side`` pixels, whatever their aspect ratio, as GEM and
+            CLIP Surgery do; labels are those of the original image.
         data_preprocessor: config of the preprocessor; default: the normalisation that belongs to the weights.
         precision: ``fp32``, ``bf16`` or ``fp16`` for the linear layers of the image tower.
         window_batch: windows in one forward pass at most; bounds memory, changes nothing else.
@@ -71,6 +76,7 @@ class OpenVocabSegmentor(StagedSegmentor):
     keeps_residual: ClassVar[bool] = True  # in the last block
     keeps_feed_forward: ClassVar[bool] = True
     gives_up_residual: ClassVar[bool] = True  # whether plug-ins leave both out by default; not where they are the idea
+    fitted: ClassVar[frozenset[str]] = frozenset()  # options that authors choose by dataset or network: part of no name
     keep: Keep = Keep()  # what of the blocks is kept for ``attend`` or for what comes after them
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
@@ -86,6 +92,7 @@ class OpenVocabSegmentor(StagedSegmentor):
         test_cfg: dict[str, Any],
         short_side: int | None = None,
         centre_square: bool = False,
+        stretch_to_square: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
         precision: str = "fp32",
         window_batch: int = 16,
@@ -103,6 +110,7 @@ class OpenVocabSegmentor(StagedSegmentor):
         common = {
             "short_side": short_side,
             "centre_square": centre_square,
+            "stretch_to_square": stretch_to_square,
             "precision": precision,
             "window_batch": window_batch,
             "pad_to": pad_to,
@@ -123,7 +131,7 @@ class OpenVocabSegmentor(StagedSegmentor):
                 backbone=backbone,
                 decode_head=decode_head,
                 test_cfg=dict(test_cfg),
-                data_preprocessor=_sized(data_preprocessor, short_side, centre_square=centre_square),
+                data_preprocessor=_sized(data_preprocessor, {name: common[name] for name in _SIZE_OPTIONS}),
             )
         if not isinstance(self.data_preprocessor, CLIPPreprocessor):
             raise ValueError(
@@ -228,14 +236,27 @@ class OpenVocabSegmentor(StagedSegmentor):
 
     # -- what papers override ---------------------------------------------------------------------------------------
 
+    def scores(self, projections: Projections, stream: Stream) -> Sequence[Scores]:
+        """What attention in the last block compares, of query, key and value: one softmax for each; CLIP's q k^T.
+
+        A method whose attention is a sum of softmaxes says so here, and methods around it may change the scores.
+        """
+        query, key, _ = projections
+        return [Scores(query, key)]
+
     def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """Attention of the last block: its input (B, 1 + hw, C), class token first -> its output, the same shape."""
-        return block.attention(tokens)
+        projections = block.qkv(tokens)
+        return block.merge_heads(attention_sum(self.scores(projections, stream), projections[2]))
 
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """The last block, ``attend`` + ``residual`` + ``feed_forward``: (B, 1 + hw, C) -> (B, 1 + hw, C)."""
         attended = self.attend(block, tokens, stream)
         check_attended(self, attended, tokens)
+        return self.after_attention(block, tokens, attended)
+
+    def after_attention(self, block: CLIPBlock, tokens: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the last block, of its input and its attention's output: all (B, 1 + hw, C)."""
         tokens = tokens + attended if self.residual else attended
         return tokens + block.feed_forward(tokens) if self.feed_forward else tokens
 
@@ -328,12 +349,11 @@ class OpenVocabSegmentor(StagedSegmentor):
         return stream
 
 
-def _sized(preprocessor: Any, short_side: int | None, *, centre_square: bool) -> Any:  # noqa: ANN401 - or the module
+def _sized(preprocessor: Any, size: Mapping[str, Any]) -> Any:  # noqa: ANN401 - or the module
     """The preprocessor's config with the size of the images; what exists already, a plug-in's base has made."""
     if isinstance(preprocessor, nn.Module):
         return preprocessor
     settings = {"type": CLIPPreprocessor, **(preprocessor or {})}
-    size = {"short_side": short_side, "centre_square": centre_square}
     for name in size.keys() & settings.keys():
         raise ValueError(f"model.data_preprocessor.{name} has no effect: set model.{name}.")
     return settings | {name: value for name, value in size.items() if value}

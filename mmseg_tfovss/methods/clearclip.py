@@ -10,12 +10,10 @@ and every window is padded with zeros, symmetrically, to whole patches.
 Deviations: none in float32 (the official code adds up windows in float16).
 """
 
-from torch import Tensor
-
-from mmseg_tfovss.encoders.clip import CLIPBlock
+from mmseg_tfovss.encoders.clip import Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.attention import self_correlation
+from mmseg_tfovss.ops.attention import Scores
 from mmseg_tfovss.registry import MODELS
 
 
@@ -34,7 +32,7 @@ class ClearCLIP(OpenVocabSegmentor):
     def __init__(self, *, pad_to: int | str | None = "patch", **kwargs: object) -> None:
         super().__init__(pad_to=pad_to, **kwargs)  # type: ignore[arg-type]
 
-    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+    def scores(self, projections: Projections, stream: Stream) -> list[Scores]:
         """Self-self attention."""
-        query, _, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
-        return block.merge_heads(self_correlation(query, value))
+        query, _, _ = projections  # each (B, heads, 1 + hw, d)
+        return [Scores(query, query)]

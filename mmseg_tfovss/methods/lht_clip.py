@@ -21,7 +21,8 @@ and ``abnormal_set`` have the other readings.
 [open] and chosen: sigma = 1; where all of the 3x3 patches are abnormal, the window grows until one is normal; beta =
 0.4; ``layers`` for other depths than 12 and 24. CLIPtrase is not in the paper: its recovery block keeps residual and
 feed-forward (``remove_residual``), and its correlation, from the projections of block L-1, sees what SSR does, but not
-ATR and SHE, which come after that block.
+ATR and SHE, which come after that block. The second paths of GEM and CLIP Surgery are sums over the last blocks: ATR
+and SHE change what the last one adds.
 Deviations: none known. The class token takes part in SSR only. With all three off, the base is what it was.
 """
 
@@ -35,8 +36,8 @@ from torch import Tensor
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.head_ranking import best_heads
 from mmseg_tfovss.encoders.stream import Stream
-from mmseg_tfovss.methods.around import AroundMethod, method_class
-from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.around import AroundMethod, check_runs_blocks
+from mmseg_tfovss.methods.options import check_choice, read_layers
 from mmseg_tfovss.ops.tokens import NORMALISATIONS, hoyer, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_range
@@ -166,12 +167,7 @@ class LHTCLIP(AroundMethod):
         check_choice("normalisation", normalisation, NORMALISATIONS)
         check_choice("abnormal_set", abnormal_set, ABNORMAL_SETS)
         check_choice("remove_residual", remove_residual, (None, True, False))
-        kind = method_class(base)
-        if kind is not None and issubclass(kind, AroundMethod):
-            raise ValueError(
-                f"model.base must be a method that runs CLIP's blocks itself, but {kind.__name__} is around another"
-                " one: put LHTCLIP inside it, as its base."
-            )
+        check_runs_blocks("LHTCLIP", base)
         super().__init__(base=base, **kwargs)
         count = len(self.backbone.blocks)
         files, heads = best_heads(k, ranking, self.backbone.weights_hash)
@@ -197,15 +193,7 @@ class LHTCLIP(AroundMethod):
 
 def _read_layers(layers: Sequence[int] | None, count: int) -> range:
     """The blocks of SSR in a tower of ``count`` blocks."""
-    if layers is None:
-        return range(count - max(1, round(count / 6)), count)
-    chosen = tuple(layers) if isinstance(layers, Sequence) else ()
-    numbers = len(chosen) == 2 and all(isinstance(number, int) for number in chosen)
-    if not numbers or not 1 <= chosen[0] <= chosen[1] < count:
-        raise ValueError(
-            f"model.layers must be None or (first, last) with 1 <= first <= last < {count}, but got {layers!r}."
-        )
-    return range(chosen[0], chosen[1] + 1)
+    return read_layers("layers", layers, count, default=(count - max(1, round(count / 6)), count - 1))
 
 
 def _total(maps: Sequence[Tensor]) -> Tensor:

@@ -16,10 +16,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
+from mmseg_tfovss.encoders.clip import Grid, Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.attention import gaussian_neighbourhood, self_correlation
+from mmseg_tfovss.ops.attention import Scores, gaussian_neighbourhood
 from mmseg_tfovss.registry import MODELS
 
 
@@ -53,11 +53,11 @@ class NACLIP(OpenVocabSegmentor):
         super().__init__(pamr_steps=pamr_steps, whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
         self.sigma = sigma
 
-    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+    def scores(self, projections: Projections, stream: Stream) -> list[Scores]:
         """Key-key attention with the prior."""
-        _, key, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
+        _, key, _ = projections  # each (B, heads, 1 + hw, d)
         prior = None if self.sigma is None else _prior(stream.grid, self.sigma, key.dtype, key.device)
-        return block.merge_heads(self_correlation(key, value, prior))
+        return [Scores(key, key, prior)]
 
 
 @lru_cache(maxsize=8)

@@ -54,7 +54,7 @@ def check_unused(options: Mapping[str, Any]) -> None:
 
 def check_common(options: Mapping[str, Any]) -> None:
     """Check the options of :class:`mmseg_tfovss.methods.base.OpenVocabSegmentor`, by name."""
-    check_image_size(options["short_side"], options["centre_square"])
+    check_image_size(options["short_side"], options["centre_square"], options["stretch_to_square"])
     window_batch, pad_to = options["window_batch"], options["pad_to"]
     if not isinstance(window_batch, int) or window_batch < 1:
         raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")
@@ -63,14 +63,33 @@ def check_common(options: Mapping[str, Any]) -> None:
     check_choice("whole_upsampling", options["whole_upsampling"], UPSAMPLINGS)
     for name in ("residual", "feed_forward"):
         check_choice(name, options[name], (None, True, False))
-    steps, dilations = options["pamr_steps"], options["pamr_dilations"]
+    check_pamr("pamr", options["pamr_steps"], options["pamr_dilations"])
+
+
+def check_pamr(name: str, steps: object, dilations: object) -> None:
+    """Check the options ``<name>_steps`` and ``<name>_dilations``."""
     distances = list(dilations) if isinstance(dilations, Sequence) else []
     positive = bool(distances) and all(isinstance(distance, int) and distance > 0 for distance in distances)
     if not isinstance(steps, int) or steps < 0 or not positive:
         raise ValueError(
-            "model.pamr_steps must be at least 0 and model.pamr_dilations positive numbers of pixels, but got"
+            f"model.{name}_steps must be at least 0 and model.{name}_dilations positive numbers of pixels, but got"
             f" {steps!r} and {dilations!r}."
         )
+
+
+def read_layers(option: str, layers: object, count: int, *, default: tuple[int, int]) -> range:
+    """The blocks of an option, (first, last) of those before the last one of ``count``, or None: the default.
+
+    Raises:
+        ValueError: it is neither, or there are no such blocks.
+    """
+    chosen = default if layers is None else tuple(layers) if isinstance(layers, Sequence) else ()
+    numbers = len(chosen) == 2 and all(isinstance(number, int) for number in chosen)
+    if not numbers or not 1 <= chosen[0] <= chosen[1] < count:
+        raise ValueError(
+            f"model.{option} must be None or (first, last) with 1 <= first <= last < {count}, but got {layers!r}."
+        )
+    return range(chosen[0], chosen[1] + 1)
 
 
 def read_test_cfg(test_cfg: dict[str, Any]) -> tuple[str, Size, Size]:

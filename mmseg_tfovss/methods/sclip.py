@@ -9,12 +9,10 @@ Last block on x (1 + N tokens, class token included, per head):
 Deviations: none.
 """
 
-from torch import Tensor
-
-from mmseg_tfovss.encoders.clip import CLIPBlock
+from mmseg_tfovss.encoders.clip import Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.attention import self_correlation
+from mmseg_tfovss.ops.attention import Scores
 from mmseg_tfovss.registry import MODELS
 
 
@@ -22,7 +20,7 @@ from mmseg_tfovss.registry import MODELS
 class SCLIP(OpenVocabSegmentor):
     """Replace query-key attention by query-query plus key-key attention."""
 
-    def attend(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
-        """Correlative self-attention."""
-        query, key, value = block.qkv(tokens)  # each (B, heads, 1 + hw, d)
-        return block.merge_heads(self_correlation(query, value) + self_correlation(key, value))
+    def scores(self, projections: Projections, stream: Stream) -> list[Scores]:
+        """Correlative self-attention: the sum of two softmaxes."""
+        query, key, _ = projections  # each (B, heads, 1 + hw, d)
+        return [Scores(query, query), Scores(key, key)]

@@ -54,6 +54,15 @@ class Canvas(ABC):
         assert whole is not None
         return whole
 
+    def extremes(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest value of each channel, (C,) each."""
+        low = torch.full((self.channels,), torch.inf, device=self.device)
+        high = -low
+        for _, channels, block in self.blocks():
+            low[channels] = torch.minimum(low[channels], block.amin(dim=(0, 2)))
+            high[channels] = torch.maximum(high[channels], block.amax(dim=(0, 2)))
+        return low, high
+
     def some(self, channels: slice) -> Tensor:
         """Values (c, H, W) of some channels."""
         return self.dense()[channels]

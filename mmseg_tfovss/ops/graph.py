@@ -129,6 +129,24 @@ def transport_cost(graph: Tensor, kind: str) -> Tensor:
     return distance / distance.amax(dim=(-2, -1), keepdim=True).clamp_min(torch.finfo(graph.dtype).tiny)
 
 
+def fiedler_vector(graph: Tensor) -> Tensor:
+    """Relaxed normalised cut: y of (D - W) y = lambda D y with the second smallest lambda, W the symmetric part.
+
+    Args:
+        graph: (B, N, N), >= 0, N > 1.
+
+    Returns:
+        (B, N) float32 at least; the sign is such that the entry of largest size is positive.
+    """
+    graph = graph.to(torch.promote_types(graph.dtype, torch.float32))
+    weights = (graph + graph.transpose(1, 2)) / 2
+    scale = weights.sum(dim=-1).clamp_min(torch.finfo(weights.dtype).tiny).rsqrt()  # D^(-1/2)
+    # D^(-1/2) W D^(-1/2) = I - the normalised Laplacian: its second largest eigenvalue.
+    vector = torch.linalg.eigh(scale[:, :, None] * weights * scale[:, None])[1][..., -2] * scale
+    largest = vector.gather(1, vector.abs().argmax(dim=1, keepdim=True))
+    return vector * largest.sign()
+
+
 @lru_cache(maxsize=64)
 def _resampling_matrix(source: int, target: int) -> Tensor:
     """(target, source) weights of bilinear resampling along one axis, antialiased; rows sum to 1."""

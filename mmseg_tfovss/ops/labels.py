@@ -72,11 +72,33 @@ def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
     Returns:
         (H, W) class ids.
     """
-    count = int(regions.max()) + 1
+    return _most_frequent(labels, regions, int(regions.max()) + 1, num_classes)[regions]
+
+
+def patch_majority(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:
+    """The class that most pixels of each whole patch have; the smallest id among equals.
+
+    Args:
+        labels: (H, W) class ids.
+        patch_size: pixels of a patch's side.
+        num_classes: C.
+
+    Returns:
+        (h, w) class ids.
+    """
+    height, width = (pixels // patch_size for pixels in labels.shape)
+    whole = labels[: height * patch_size, : width * patch_size]
+    patches = torch.arange(height * width, device=labels.device).view(height, width)
+    regions = patches.repeat_interleave(patch_size, dim=0).repeat_interleave(patch_size, dim=1)
+    return _most_frequent(whole, regions, height * width, num_classes).view(height, width)
+
+
+def _most_frequent(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
+    """The most frequent class id (count,) of each region, the smallest among equals."""
     votes = torch.bincount((regions * num_classes + labels).flatten(), minlength=count * num_classes)
     # The order of equal maxima is not defined on a GPU: make the ids part of the number.
     order = torch.arange(num_classes - 1, -1, -1, device=labels.device)
-    return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)[regions]
+    return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)
 
 
 def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> Tensor:

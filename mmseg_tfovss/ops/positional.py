@@ -1,12 +1,19 @@
 """Resampling of a ViT's learned position table to another patch grid."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-POSITION_MODES = ("field", "exact")
+# How modes that interpolate to the target size do it.
+_TO_SIZE: dict[str, dict[str, Any]] = {
+    "exact": {"mode": "bicubic"},
+    "antialiased": {"mode": "bicubic", "antialias": True},
+    "bilinear": {"mode": "bilinear"},
+}
+POSITION_MODES = ("field", *_TO_SIZE)
 _FIELD_OFFSET = 0.1  # guards the field's scale factors against a floor to one patch too few
 
 
@@ -19,12 +26,13 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], mode: str = "fie
     * otherwise bicubic interpolation by the scale factors (h + 0.1) / s and (w + 0.1) / s, which shrinks the table
       slightly and not symmetrically.
 
-    ``exact`` interpolates to the target size, and reuses the table for its own grid only.
+    The others interpolate to the target size, and reuse the table for its own grid only: ``exact`` (bicubic),
+    ``antialiased`` (bicubic with timm's filter, as GEM has it) and ``bilinear`` (CLIP Surgery).
 
     Args:
         table: (1 + s * s, C), class token first.
         grid: rows and columns (h, w) of patches.
-        mode: ``field`` or ``exact``.
+        mode: ``field``, ``exact``, ``antialiased`` or ``bilinear``.
 
     Returns:
         (1 + h * w, C).
@@ -39,5 +47,5 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], mode: str = "fie
         factors = ((height + _FIELD_OFFSET) / side, (width + _FIELD_OFFSET) / side)
         resized = F.interpolate(square, scale_factor=factors, mode="bicubic", align_corners=False)
     else:
-        resized = F.interpolate(square, size=grid, mode="bicubic", align_corners=False)
+        resized = F.interpolate(square, size=grid, align_corners=False, **_TO_SIZE[mode])
     return torch.cat([table[:1], resized[0].flatten(1).T])

@@ -23,7 +23,9 @@ def hoyer(tokens: Tensor) -> Tensor:
     return ((root - ratio) / (root - 1)).clamp(0, 1).nan_to_num(0)
 
 
-def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], sigma: float = 1.0) -> Tensor:
+def replace_abnormal(
+    tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], sigma: float = 1.0, *, grow: bool = True
+) -> Tensor:
     """Replace abnormal tokens by a Gaussian mean of the normal ones around them.
 
     x_i <- sum_j w_ij x_j / sum_j w_ij,  w_ij = exp(-|i - j|^2 / (2 sigma^2)) for normal j in the 3x3 patches around i.
@@ -33,21 +35,30 @@ def replace_abnormal(tokens: Tensor, abnormal: Tensor, grid: tuple[int, int], si
         tokens: (B, N, D).
         abnormal: (B, N) bool.
         grid: rows and columns (h, w) of patches, N = hw.
-        sigma: in patches, > 0.
+        sigma: in patches, > 0; infinite: a plain mean.
+        grow: False: an abnormal token without a normal one in its 3x3 patches stays what it was.
 
     Returns:
         (B, N, D); normal tokens are what they were, as are all tokens of an image in which none is normal.
     """
     if not bool(abnormal.any()):
         return tokens
-    squared, steps = _distances(grid, tokens.device)  # each (N, N)
+    squared, steps = patch_distances(grid, tokens.device)  # each (N, N)
     nearest = steps.expand(len(tokens), -1, -1).masked_fill(abnormal[:, None], max(grid)).amin(dim=-1)  # (B, N)
     window = (steps <= nearest.clamp_min(1)[..., None]) & ~abnormal[:, None]  # (B, N, N)
     # As a softmax, the weights sum to 1 however far away the nearest normal token is.
     scores = (squared.to(tokens.dtype) / (-2 * sigma**2)).masked_fill(~window, -torch.inf)
     replaced = scores.softmax(dim=-1) @ tokens
     found = abnormal & ~abnormal.all(dim=1, keepdim=True)
+    if not grow:
+        found = found & (nearest <= 1)
     return torch.where(found[..., None], replaced, tokens)
+
+
+def cosines(tokens: Tensor) -> Tensor:
+    """Of tokens (B, N, D), among each other: (B, N, N); 0 for zero tokens."""
+    unit = F.normalize(tokens, dim=-1)
+    return unit @ unit.transpose(1, 2)
 
 
 def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "column") -> Tensor:
@@ -68,8 +79,7 @@ def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "co
     """
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation must be one of {list(NORMALISATIONS)}, but got {normalisation!r}.")
-    unit = F.normalize(source, dim=-1)
-    similarity = unit @ unit.transpose(1, 2)  # (B, N, N)
+    similarity = cosines(source)  # (B, N, N)
     kept = similarity.masked_fill(similarity < beta, 0)
     alone = kept.diagonal(dim1=1, dim2=2) <= 0  # (B, N)
     kept = kept + torch.diag_embed(alone.to(kept.dtype))
@@ -78,7 +88,7 @@ def refine(tokens: Tensor, source: Tensor, beta: float, normalisation: str = "co
 
 
 @lru_cache(maxsize=8)
-def _distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+def patch_distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Between patches, each (N, N): squared, and in rings of patches (the larger of rows and columns)."""
     rows, columns = (index.flatten() for index in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     apart = torch.stack([rows[:, None] - rows, columns[:, None] - columns]).abs()  # (2, N, N)

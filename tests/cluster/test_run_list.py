@@ -34,6 +34,9 @@ def test_pixels_are_images_times_windows_times_their_area():
     assert run_pixels(load_config(CITYSCAPES)) == 500 * (4 * 9) * 224**2  # 560 x 1120
     whole = load_config(VOC, {"model.test_cfg.mode": "whole"})
     assert run_pixels(whole) == 1449 * 336 * 448
+    squares = ({"model.centre_square": True}, {"model.stretch_to_square": True})
+    for square in squares:
+        assert run_pixels(load_config(VOC, {"model.test_cfg.mode": "whole", **square})) == 1449 * 336**2
     rectangles = {"model.test_cfg.crop_size": (336, 224), "model.test_cfg.stride": (336, 224)}
     assert run_pixels(load_config(VOC, rectangles)) == 1449 * 2 * 336 * 224
 

@@ -105,8 +105,9 @@ def test_position_mode_decides_on_other_grids(mini_clip):
 
 
 def test_unknown_position_mode_is_named(mini_clip):
-    with pytest.raises(ValueError, match=r"position_mode must be one of \['exact', 'field'\], but got 'bilinear'"):
-        CLIPImageEncoder("auto", str(mini_clip), position_mode="bilinear")
+    names = r"\['antialiased', 'bilinear', 'exact', 'field'\]"
+    with pytest.raises(ValueError, match=rf"position_mode must be one of {names}, but got 'nearest'"):
+        CLIPImageEncoder("auto", str(mini_clip), position_mode="nearest")
 
 
 @pytest.mark.parametrize(

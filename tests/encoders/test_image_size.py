@@ -10,6 +10,7 @@ from mmseg_tfovss.encoders.image_size import (
     cut_centre_square,
     cut_centre_square_labels,
     resize_short_side,
+    stretch_to_square,
 )
 
 
@@ -66,6 +67,24 @@ def test_longest_image_that_still_has_a_short_side():
 def test_sizes_must_be_sizes(short_side, square, message):
     with pytest.raises(ValueError, match=message):
         check_image_size(short_side, square)
+    if isinstance(short_side, int | None):
+        with pytest.raises(ValueError, match=message.replace("centre_square", "stretch_to_square")):
+            check_image_size(short_side, False, square)
+
+
+def test_an_image_becomes_one_square_only():
+    with pytest.raises(ValueError, match=r"model\.centre_square=True and model\.stretch_to_square=True exclude each"):
+        check_image_size(336, True, True)
+
+
+@pytest.mark.parametrize("size", [(40, 60), (61, 37), (33, 33), (24, 95)])
+@pytest.mark.parametrize("side", [24, 33, 70])
+def test_stretched_square_is_torchvisions(size, side):
+    from torchvision.transforms import functional
+
+    image = colours(*size)
+    expected = functional.resize(Image.fromarray(image), (side, side), Image.BICUBIC)
+    assert np.array_equal(stretch_to_square(image, side), np.asarray(expected))
 
 
 @pytest.mark.parametrize("size", [(40, 60), (61, 37), (33, 33), (24, 95), (101, 24)])

@@ -7,7 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.encoders import CLIPPreprocessor
-from mmseg_tfovss.encoders.image_size import cut_centre_square_labels, resize_short_side
+from mmseg_tfovss.encoders.image_size import cut_centre_square_labels, resize_short_side, stretch_to_square
 from mmseg_tfovss.encoders.preprocessor import OPENAI_MEAN, OPENAI_STD
 from mmseg_tfovss.registry import MODELS
 
@@ -69,6 +69,20 @@ def test_the_centre_square_is_cut_out_of_image_and_labels():
     assert np.array_equal(cut.gt_sem_seg.data[0].numpy(), cut_centre_square_labels(labels.numpy(), 10))
     assert tuple(given.ori_shape) == (40, 60)  # whose it is, it stays
     assert torch.equal(given.gt_sem_seg.data[0], labels)
+
+
+def test_a_stretched_square_is_the_whole_image_and_leaves_labels():
+    labels = torch.arange(40 * 60).view(40, 60)
+    image, preprocessor = noise(40, 60), CLIPPreprocessor(short_side=10, stretch_to_square=True)
+    found = preprocessor({"inputs": [image], "data_samples": [sample(40, 60, labels)]})
+    [stretched] = found["data_samples"]
+    assert tuple(stretched.ori_shape) == (40, 60)
+    assert torch.equal(stretched.gt_sem_seg.data[0], labels)
+    pixels = image.permute(1, 2, 0).numpy()
+    square = torch.from_numpy(stretch_to_square(pixels, 10)).permute(2, 0, 1)
+    [plain] = CLIPPreprocessor()({"inputs": [square]})["inputs"]
+    assert torch.equal(found["inputs"][0], plain)
+    assert preprocessor.labelled(pixels) is pixels
 
 
 def test_an_image_that_a_pipeline_has_resized_is_refused():

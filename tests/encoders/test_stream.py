@@ -95,7 +95,7 @@ def test_nothing_is_kept_or_computed_where_nothing_is_asked_for(model, images, m
     calls = counted(monkeypatch)
     stream = model.run_blocks(images)
     assert model.keep == Keep()
-    assert (stream.kept_tokens, stream.projections, stream.attention, stream.notes) == ({}, {}, {}, {})
+    assert (stream.kept_tokens, stream.projections, stream.attention, stream.notes, stream.totals) == ({},) * 5
     assert calls == {"qkv": LAST, "attention_weights": 0}
 
 
@@ -163,6 +163,15 @@ def test_the_stream_knows_its_images_their_grid_and_what_the_method_gives(model,
     assert given is guide
     with pytest.raises(KeyError):  # nothing is left behind for the next pass
         model.run_blocks(images)
+
+
+def test_totals_add_up_and_leave_what_was_added_alone(model, images):
+    stream = model.run_blocks(images)
+    parts = [torch.full((2,), float(number)) for number in (1, 2, 4)]
+    for part in parts:
+        stream.add("sum", part)
+    assert stream.totals["sum"].tolist() == [7, 7]
+    assert parts[0].tolist() == [1, 1]
 
 
 # -- plug-ins -------------------------------------------------------------------------------------------------------

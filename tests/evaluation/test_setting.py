@@ -25,6 +25,14 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         ),
         ("lht_clip/ablations/lht_clip_vit-b16_cityscapes_2_atr.py", {}, "around SCLIP, ATR"),
         ("dslo/dslo_vit-b16-op_voc21.py", {}, "optimal path"),
+        # What is tuned by dataset or network is part of no name, unless it is switched off.
+        ("lht_clip/lht_clip_vit-b16-resclip_voc21.py", {}, "around ResCLIP (around NACLIP, feedback=False)"),
+        ("dslo/versatility/dslo_vit-l14-rfclip-op_voc21.py", {}, "around RFCLIP, optimal path"),
+        (
+            "dslo/versatility/dslo_vit-b16-rfclip_voc21.py",
+            {"model.base.gamma": 0, "model.base.sigma": 4},
+            "around RFCLIP (gamma=0, sigma=4), maximum velocity",
+        ),
         (
             "dslo/dslo_vit-b16_voc21.py",
             {"model.base": {"type": "NACLIP", "sigma": None, "pamr_steps": 10}},

@@ -132,6 +132,20 @@ def test_features_and_ids_follow_to(words_file, tmp_path):
     assert moved.text_features.device.type == moved.query_class.device.type == "meta"
 
 
+@pytest.mark.parametrize("text", ["", "a photo"])
+def test_a_subtracted_text_is_taken_off_every_query(text, words_file, tmp_path):
+    plain, found = (with_features(words_file, tmp_path, subtracted_text=one) for one in (None, text))
+    encoder = Letters()
+    taken = nn.functional.normalize(encoder([text]), dim=-1)
+    torch.testing.assert_close(found.text_features, plain.text_features - taken)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_subtracted_text_is_a_text(words_file):
+    with pytest.raises(ValueError, match=r"model\.decode_head\.subtracted_text must be a text or None, but got True"):
+        TextHead(str(words_file), subtracted_text=True)
+
+
 def test_forward_gives_cosines(words_file, tmp_path):
     head = with_features(words_file, tmp_path)
     features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))

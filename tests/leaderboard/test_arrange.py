@@ -154,7 +154,7 @@ def test_lht_clips_setting_is_the_method_around_which_it_is():
     )
     assert only_line(made).setting == "around SCLIP (a.b=1)"
     printed = {line.setting for line in made.sections[1].lines if line.method == "LHTCLIP"}
-    assert printed == {"around SCLIP", "around ClearCLIP", "around ResCLIP"}
+    assert printed == {"around SCLIP", "around ClearCLIP", "around ResCLIP (around NACLIP, feedback=False)"}
 
 
 def test_partial_results_have_no_difference():

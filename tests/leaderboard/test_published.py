@@ -6,6 +6,7 @@ import pytest
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.facts import FACTS
+from mmseg_tfovss.evaluation.setting import setting_of
 from mmseg_tfovss.leaderboard import published
 from tests.evaluation.test_result import make_result
 from tests.profiling.test_complexity import make_row
@@ -13,7 +14,8 @@ from tests.profiling.test_complexity import make_row
 
 def test_published_numbers_are_complete_and_of_known_datasets():
     numbers = published.published_numbers(FACTS)
-    assert len(numbers) == 65 + 277 - 29 + 48 + 29 + 24 + 41 + 44 + 30  # without averages
+    first = 65 + 277 - 29 + 48 + 29 + 24 + 41 + 44 + 30  # without averages
+    assert len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64  # of GEM, .., RF-CLIP, and DSLO around others
     assert len({(n.dataset, n.method, n.backbone, n.setting, n.source) for n in numbers}) == len(numbers)
     assert {n.dataset for n in numbers} <= set(FACTS)
     assert all("mIoU" in n.scores and 0 < float(score) <= 100 for n in numbers for score in n.scores.values())
@@ -54,6 +56,12 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "CLIP"}, "16.2"),
         ({"method": "MaskCLIP", "dataset": "voc20"}, "74.9"),
         ({"method": "LHTCLIP", "setting": "around SCLIP"}, "64.8"),
+        ({"method": "LHTCLIP", "setting": "around ResCLIP (around NACLIP, feedback=False)"}, "63.9"),
+        ({"method": "ResCLIP", "setting": "around ClearCLIP", "backbone": "ViT-L-14/openai"}, "50.7"),
+        ({"method": "SCCLIP"}, "64.6"),
+        ({"method": "RFCLIP"}, "64.8"),
+        ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
+        ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
         ({**TRASE, "protocol": "unified"}, None),
         ({**TRASE, "overrides": {"model.eps": "0.5"}}, None),
@@ -67,6 +75,10 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "CLIP", "dataset": "context60"}, None),  # the threshold is not stated
         ({"method": "MaskCLIP"}, None),
         ({"method": "CLIPtrase"}, None),
+        ({"method": "GEM"}, None),  # in its own setting, only as quoted
+        ({"method": "CLIPSurgery", "dataset": "cityscapes"}, None),
+        ({"method": "RFCLIP", "backbone": "ViT-L-14/openai"}, None),
+        ({"method": "LHTCLIP", "setting": "around ResCLIP (around NACLIP)"}, None),
     ],
 )
 def test_a_printed_number_stands_beside_ours_only_if_ours_repeats_it(changes, printed):
@@ -87,6 +99,41 @@ def test_numbers_beside_ours_are_of_our_configs(method):
             config = CONFIGS / method / f"{method}_{name.lower()}_{line['dataset']}.py"
             assert load_config(config).protocol == "paper"
             assert "[open]" not in config.read_text()
+
+
+def leaf_of(name, setting, backbone, dataset):
+    """The config whose results a printed number stands beside."""
+    size = "vit-l14" if "L-14" in backbone else "vit-b16"
+    if name == "gem":
+        return f"gem/gem_{size}-clearclip_{dataset}.py"
+    base, _, mode = setting.removeprefix("around ").partition(", ")
+    base = base.partition(" ")[0].lower()
+    if name == "dslo_versatility":
+        return f"dslo/versatility/dslo_{size}-{base}{'-op' if mode == 'optimal path' else ''}_{dataset}.py"
+    usual = {"resclip": "naclip", "lht_clip": "sclip"}.get(name, "")
+    return f"{name}/{name}_{size}{'' if base == usual else f'-{base}'}_{dataset}.py"
+
+
+@pytest.mark.parametrize("name", ["gem", "resclip", "sc_clip", "rf_clip", "lht_clip", "dslo_versatility"])
+def test_compositions_have_a_config_with_the_setting_of_their_row(name):
+    """Of all datasets a config, and one of them with that setting."""
+    lines = [line for line in published.read_published(name) if line["backbone"].startswith("ViT-")]
+    assert len(lines) >= 10
+    for line in lines:
+        if line["dataset"] == AVERAGE or line["setting"] == "with PAMR":  # no config has that
+            continue
+        path = CONFIGS / leaf_of(name, *(line[key] for key in ("setting", "backbone", "dataset")))
+        assert path.is_file()
+        if line["dataset"] == "voc20":
+            config = load_config(path)
+            named = (config.model.type, setting_of(config), config.protocol)
+            assert named == (line["method"], line["setting"], "paper")
+
+
+@pytest.mark.parametrize("name", ["sc_clip", "rf_clip"])
+def test_averages_are_the_means_of_their_rows(name):
+    for scores in by_variant(name, "backbone", "setting").values():
+        assert sum(scores[key] for key in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)
 
 
 def test_averages_are_kept_where_they_are_of_the_numbers_beside_them():
@@ -115,8 +162,9 @@ def by_variant(name, *keys):
 
 
 def test_dslos_own_rows_are_told_from_those_it_quotes():
-    dslo = [n for n in published.published_numbers({"voc21"}) if "DSLO" in n.source]
-    assert {n.source for n in dslo} == {"DSLO (CVPR 2026), Table 1"}
+    sources = {n.source for n in published.published_numbers({"voc21"}) if n.source.startswith("DSLO (")}
+    assert sources == {f"DSLO (CVPR 2026), {table}" for table in ("Table 1", "supplement, versatility table")}
+    dslo = [n for n in published.published_numbers({"voc21"}) if n.source == "DSLO (CVPR 2026), Table 1"]
     own = {(n.setting, n.backbone, n.scores["mIoU"]) for n in dslo if n.method == "DSLO"}
     assert own == {
         ("optimal path", "ViT-B-16/openai + Stable Diffusion 2", "66.9"),
@@ -158,7 +206,7 @@ def test_averages_of_the_main_table_are_the_means_of_its_rows_but_for_two():
 
 def test_averages_of_the_ablations_are_the_means_of_their_rows():
     variants = by_variant("dslo_ablations", "method", "backbone", "setting", "source")
-    assert len(variants) == 7 + 2 * 9 + 6 + 15
+    assert len(variants) == 7 + 2 * 9 + 6 + 7
     averaged = [scores for scores in variants.values() if AVERAGE in scores]
     assert len(averaged) == 7 + 2 * 9
     for scores in averaged:
@@ -192,9 +240,13 @@ def test_ablations_hold_the_papers_numbers(table, setting, dataset, score):
 def test_other_methods_under_dslo_and_what_it_costs():
     variants = by_variant("dslo_ablations", "method", "backbone", "setting")
     large = "ViT-L-14/openai + Stable Diffusion 2"
-    assert variants["DSLO on SC-CLIP", large, "maximum velocity"]["voc21"] == 70.0
     assert variants["SC-CLIP", "CLIP ViT-L/14", "as quoted by DSLO"]["voc21"] == 65.0
     assert len(variants["DSLO on CASS", "ViT-B-16/openai + Stable Diffusion 2", "optimal path"]) == 8
+    others = by_variant("dslo_versatility", "method", "backbone", "setting")
+    assert len(others) == 2 * 2 * 2
+    assert all(set(scores) == set(EIGHT) for scores in others.values())
+    assert others["DSLO", large, "around SCCLIP, maximum velocity"]["voc21"] == 70.0
+    assert others["DSLO", large, "around RFCLIP, maximum velocity"]["ade20k"] == 24.6
     costs = {line["Model"]: line for line in published.read_published("dslo_complexity")}
     assert list(costs) == ["CLIP", "ProxyCLIP", "CASS", "DSLO, optimal path", "DSLO, maximum velocity"]
     assert costs["DSLO, maximum velocity"]["distribution (s)"] == "0.12"

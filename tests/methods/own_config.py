@@ -25,7 +25,7 @@ from tests.encoders.test_sam import write_tiny_sam
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLIDE, WHOLE = {"mode": "slide", "crop_size": 32, "stride": 16}, {"mode": "whole"}
-_TESTS_OWN = ("backbone", "decode_head", "test_cfg", "short_side", "centre_square")
+_TESTS_OWN = ("backbone", "decode_head", "test_cfg", "short_side", "centre_square", "stretch_to_square")
 _VIT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 
 

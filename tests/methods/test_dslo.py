@@ -83,11 +83,12 @@ def test_the_default_base_is_self_attention_of_the_last_block(attention, build_m
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("base", ["SCLIP", "NACLIP", "CLIPtrase"])
+@pytest.mark.parametrize("base", ["SCLIP", "SCCLIP", "NACLIP", "CLIPtrase", "RFCLIP"])
 def test_any_method_gives_the_logits_and_shares_its_networks(base, build_method):
     inputs = torch.stack(images((32, 48), (32, 48)))
-    base = {"type": base, **({"voting": "mean_logits"} if base == "CLIPtrase" else {})}
-    alone = build_method(base["type"], test_cfg={"mode": "whole"})
+    options = {"channels": (4, 34, 61), "sigma": 1.6} if base == "RFCLIP" else {}  # the mini CLIP's
+    alone = build_method(base, test_cfg={"mode": "whole"}, **options)
+    base = {"type": base, **({"voting": "mean_logits"} if base == "CLIPtrase" else options)}
     alone.prepare()
     model = build(build_method, base=base)
     model.prepare()

@@ -25,7 +25,8 @@ from tests.parity.cases import FOLDER, build_case, check_case, load_case, parity
 
 OFF = {"tau": 1, "alpha": 0, "k": 0}
 WHOLE, SLIDE = {"mode": "whole"}, {"mode": "slide", "crop_size": 32, "stride": 16}
-BASES = ("SCLIP", "ClearCLIP", "NACLIP", "CLIPtrase", "CLIP")
+BASES = ("SCLIP", "SCCLIP", "ClearCLIP", "NACLIP", "CLIPtrase", "CLIP", "GEM")
+RESCLIP = {"type": "ResCLIP", "base": {"type": "NACLIP"}, "feedback": False}
 RANKED = ((2, 1), (1, 0), (2, 0), (1, 1))  # all heads of the mini CLIP's early blocks
 
 
@@ -129,7 +130,7 @@ def test_options_beside_the_base_are_not_mixed_up(build):
         assert (method.pamr_steps, method.window_batch) == (0, 5)
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", [*BASES, RESCLIP], ids=str)
 @pytest.mark.parametrize("on", [{"tau": 0.22}, {"alpha": 0.1}, {"k": 2}])
 def test_every_plugin_acts_alone_around_every_base(base, on, build):
     [image] = images((32, 48))
@@ -554,14 +555,34 @@ def test_a_base_that_does_not_run_the_blocks_is_refused_at_the_first_image(build
         assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.parametrize("ignore_residual", [False, True])
+def test_what_gem_gathered_before_the_plugins_is_not_repaired(ignore_residual, build, monkeypatch):
+    """ATR and SHE change what GEM's last block reads, not the sum of the blocks before, which there may be none of."""
+    seen = []
+    for on in ({}, {"tau": 0.22, "k": 2}):
+        base = build({"type": "GEM", "ignore_residual": ignore_residual}, **{**OFF, **on}).base
+        last = base.last_block
+
+        def noted(block, tokens, stream, last=last):
+            seen.append((stream.second, tokens))
+            return last(block, tokens, stream)
+
+        monkeypatch.setattr(base, "last_block", noted)
+        patch_logits(base, torch.stack(images((32, 48))))
+    [(path, read), (repaired_path, repaired)] = seen
+    assert (read - repaired).abs().max() > 1e-2
+    assert path is repaired_path is None if ignore_residual else torch.equal(path, repaired_path)
+
+
 @pytest.mark.parametrize("protocol", ["paper", "unified"])
-@pytest.mark.parametrize("base", ["SCLIP", "ClearCLIP", "NACLIP", "CLIPtrase"])
+@pytest.mark.parametrize("base", ["SCLIP", "ClearCLIP", "NACLIP", "CLIPtrase", "SCCLIP"])
 def test_configs_are_those_of_the_base(base, protocol):
     """CLIPtrase's options, which differ between protocols, are found in the base."""
     folder, suffix = FOLDER.parents[1] / "configs", "" if base == "SCLIP" else f"-{base.lower()}"
+    method = {"SCCLIP": "sc_clip"}.get(base, base.lower())
     for key, backbone in (("voc21", "b16"), ("voc20", "l14"), ("coco_object", "b16")):
         wrapped = load_config(folder / f"lht_clip/lht_clip_vit-{backbone}{suffix}_{key}.py", {"protocol": protocol})
-        own = load_config(folder / f"{base.lower()}/{base.lower()}_vit-b16_{key}.py", {"protocol": protocol})
+        own = load_config(folder / f"{method}/{method}_vit-b16_{key}.py", {"protocol": protocol})
         assert re.match(rf"around {base}\b", setting_of(wrapped))
         assert wrapped.model.pop("type") == "LHTCLIP"
         assert wrapped.model.backbone.arch == {"b16": "ViT-B-16", "l14": "ViT-L-14"}[backbone]
@@ -576,16 +597,38 @@ def test_configs_are_those_of_the_base(base, protocol):
         assert wrapped.to_dict() == own.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("protocol", "backbone"), [("paper", "vit-b16"), ("unified", "vit-l14"), ("unified", "vit-pocket")]
+)
+def test_configs_around_resclip_have_its_settings_without_the_feedback_pass(protocol, backbone):
+    folder = FOLDER.parents[1] / "configs"
+    for path in sorted((folder / "lht_clip").glob(f"*_{backbone}-resclip_*.py")):
+        wrapped = load_config(path, {"protocol": protocol})
+        place = path.stem.removeprefix("lht_clip_").replace("-resclip", "")
+        own = load_config(folder / "resclip" / f"resclip_{place}.py", {"protocol": protocol}).model.to_dict()
+        weights = own.pop("rcs_weights", (2.0, 0.4))
+        for name in ("sfr_weights", "label_threshold"):
+            own.pop(name, None)
+        found = wrapped.model.to_dict()
+        base = found.pop("base")
+        assert base.pop("rcs_weights", (2.0, 0.4)) == weights
+        assert base == {"type": own.pop("type"), "base": own.pop("base"), "feedback": False}
+        assert (found.pop("type"), found.pop("beta", 0.4)) == ("LHTCLIP", 0.95 if "pocket" in path.stem else 0.4)
+        assert {**found, "pamr_steps": 0} == {**own, "pamr_steps": 0}
+        assert setting_of(wrapped) == "around ResCLIP (around NACLIP, feedback=False)"
+
+
 def test_there_is_a_config_per_base_backbone_and_benchmark():
     names = {path.stem for path in (FOLDER.parents[1] / "configs" / "lht_clip").glob("*.py")}
     keys = ("voc21", "voc20", "context60", "context59", "coco_object", "coco_stuff164k", "cityscapes", "ade20k")
     wanted = {
         f"lht_clip_{backbone}{base}_{key}"
-        for base in ("", "-clearclip", "-naclip", "-cliptrase")
+        for base in ("", "-clearclip", "-naclip", "-cliptrase", "-resclip", "-scclip")
         for backbone, sets in (("vit-b16", keys), ("vit-l14", keys), ("vit-pocket", ("pocket_all", "pocket_thing")))
         for key in sets
+        if (base, backbone) != ("-scclip", "vit-pocket")  # for the pocket benchmark, one more of them is enough
     }
-    assert len(wanted) == 72
+    assert len(wanted) == 106
     assert names == wanted
 
 

@@ -171,3 +171,13 @@ def test_values_that_are_not_numbers_are_told(kind, query, prob_threshold, area_
     rule = {"logit_scale": 40.0, "prob_threshold": prob_threshold, "area_threshold": area_threshold}
     with pytest.raises(NotNumbersError, match=r"^Some refined logits are not numbers \(NaN\)"):
         label_pixels(logits, torch.tensor(QUERY_CLASS), **rule)
+
+
+@KINDS
+def test_extremes_are_those_of_every_channel(kind, monkeypatch):
+    monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 4 * SIZE[1] * len(QUERY_CLASS))
+    logits, _ = kind(patch_maps())
+    low, high = logits.extremes()
+    values = logits.dense().flatten(1)
+    torch.testing.assert_close(low, values.amin(dim=1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(high, values.amax(dim=1), atol=1e-6, rtol=0)

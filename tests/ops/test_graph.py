@@ -8,6 +8,7 @@ from mmseg_tfovss.ops.graph import (
     COSTS,
     DISTANCES,
     GraphMean,
+    fiedler_vector,
     mean_attention,
     resample_graph,
     transport_cost,
@@ -198,3 +199,26 @@ def test_the_largest_other_affinity_takes_the_place_of_self_attention():
     assert found.tolist() == torch.tensor([[0.15, 0.15, 0.05], [0.1, 0.6, 0.6], [0.2, 0.3, 0.3]]).tolist()
     assert torch.equal(without_self_attention(graph[None])[0], found)
     assert without_self_attention(torch.ones(1, 1)).tolist() == [[1.0]]
+
+
+def test_the_fiedler_vector_parts_two_regions():
+    graph = torch.full((2, 5, 5), 0.01, dtype=torch.float64)
+    for image, first in enumerate((2, 3)):
+        graph[image, :first, :first] = graph[image, first:, first:] = 1.0
+    vector = fiedler_vector(graph)
+    positive = (vector > vector.mean(dim=1, keepdim=True)).tolist()
+    assert positive == [[True, True, False, False, False], [False, False, False, True, True]]  # the smaller one
+
+
+def test_the_fiedler_vector_solves_the_normalised_cut():
+    graph = random_graph(2, (2, 4)).double()
+    weights = (graph + graph.transpose(1, 2)) / 2
+    degree = weights.sum(dim=-1)
+    vector = fiedler_vector(graph)
+    left = degree * vector - (weights @ vector[..., None])[..., 0]
+    value = (vector * left).sum(dim=1) / (vector * degree * vector).sum(dim=1)  # lambda, by Rayleigh
+    torch.testing.assert_close(left, value[:, None] * degree * vector)
+    laplacian = torch.eye(8) - weights / (degree[:, :, None] * degree[:, None]).sqrt()
+    torch.testing.assert_close(value, torch.linalg.eigvalsh(laplacian)[:, 1])
+    torch.testing.assert_close((vector * degree).sum(dim=1), torch.zeros(2, dtype=torch.float64))
+    assert (vector.gather(1, vector.abs().argmax(dim=1, keepdim=True)) > 0).all()

@@ -6,7 +6,7 @@ import torch
 
 from mmseg_tfovss.ops import canvas
 from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
-from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels, majority
+from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels, majority, patch_majority
 
 HEIGHT, WIDTH = 9, 7
 # One query per class, synonyms at the start, at the end, and a vocabulary of one class.
@@ -178,3 +178,15 @@ def test_rejected_queries_count_for_nothing_whatever_the_blocks():
     assert torch.equal(found, expected)
     assert torch.equal(label_pixels(PixelCanvas(maps), torch.arange(4), **rule), expected)
     assert (found[:, :3] != 0).any()
+
+
+def test_patches_take_the_most_frequent_label_and_the_smallest_among_equals():
+    """Patches of 2x2 pixels in 5x4; the last row is in no whole patch."""
+    labels = torch.tensor([[3, 3, 0, 2], [3, 1, 2, 0], [1, 0, 4, 4], [2, 3, 4, 4], [5, 5, 5, 5]])
+    assert patch_majority(labels, 2, 6).tolist() == [[3, 0], [0, 4]]
+
+
+def test_patch_majority_is_the_mode():
+    labels = torch.randint(4, (26, 37), generator=torch.Generator().manual_seed(0))
+    patches = labels[:24, :32].unfold(0, 8, 8).unfold(1, 8, 8).flatten(2)
+    assert torch.equal(patch_majority(labels, 8, 4), patches.mode(dim=-1).values)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.ops.positional import interpolate_positions
+from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
 
 
 def table(side, width=3):
@@ -13,7 +13,7 @@ def table(side, width=3):
 
 def by_formula(positions, side, **target):
     square = positions[1:].T.reshape(1, -1, side, side)
-    resized = F.interpolate(square, mode="bicubic", align_corners=False, **target)
+    resized = F.interpolate(square, **{"mode": "bicubic", "align_corners": False, **target})
     return torch.cat([positions[:1], resized.reshape(positions.shape[1], -1).T])
 
 
@@ -50,7 +50,29 @@ def test_exact_interpolates_to_the_size(grid):
     assert torch.equal(interpolate_positions(positions, (14, 14), "exact"), positions)
 
 
-@pytest.mark.parametrize("mode", ["field", "exact"])
+@pytest.mark.parametrize("grid", [(7, 28), (21, 28), (7, 9), (5, 5)])
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [("antialiased", {"mode": "bicubic", "antialias": True}), ("bilinear", {"mode": "bilinear"})],
+)
+def test_other_filters_interpolate_to_the_size_too(mode, way, grid):
+    positions = table(14)
+    expected = by_formula(positions, 14, size=grid, **way)
+    torch.testing.assert_close(interpolate_positions(positions, grid, mode), expected, atol=0, rtol=0)
+    assert torch.equal(interpolate_positions(positions, (14, 14), mode), positions)
+
+
+def test_an_antialiased_table_is_smoothed_where_it_shrinks_only():
+    positions = table(14)
+    small, large = (
+        [interpolate_positions(positions, grid, mode) for mode in ("exact", "antialiased")]
+        for grid in ((7, 7), (28, 28))
+    )
+    assert small[1][1:].std() < 0.7 * small[0][1:].std()
+    assert (large[1] - large[0]).abs().max() < 0.5 * (small[1] - small[0]).abs().max()
+
+
+@pytest.mark.parametrize("mode", POSITION_MODES)
 def test_class_token_is_untouched(mode):
     positions = table(4)
     assert torch.equal(interpolate_positions(positions, (5, 3), mode)[0], positions[0])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.tokens import hoyer, refine, replace_abnormal
+from mmseg_tfovss.ops.tokens import cosines, hoyer, refine, replace_abnormal
 
 
 def random_tokens(batch, grid, channels=5, seed=0):
@@ -72,6 +72,21 @@ def test_replacement_equals_a_loop_over_tokens(grid, share):
     found = replace_abnormal(tokens, abnormal, grid, sigma=0.8)
     torch.testing.assert_close(found, expected)
     assert torch.equal(found[~abnormal], tokens[~abnormal])
+
+
+def test_replacement_without_growing_is_a_mean_of_the_normal_neighbours():
+    """An abnormal token that has none stays what it was; on the left of the 3x5 grid nothing is normal."""
+    tokens, abnormal = random_tokens(2, (3, 5)), torch.zeros(2, 3, 5, dtype=torch.bool)
+    abnormal[0, :, :3] = abnormal[1, 0, 4] = True
+    found = replace_abnormal(tokens, abnormal.flatten(1), (3, 5), math.inf, grow=False).unflatten(1, (3, 5))
+    tokens = tokens.unflatten(1, (3, 5))
+    assert torch.equal(found[0, :, :2], tokens[0, :, :2])
+    torch.testing.assert_close(found[0, 1, 2], tokens[0, :, 3].mean(dim=0))
+    torch.testing.assert_close(found[0, 0, 2], tokens[0, :2, 3].mean(dim=0))
+    torch.testing.assert_close(found[1, 0, 4], (tokens[1, 0, 3] + tokens[1, 1, 3] + tokens[1, 1, 4]) / 3)
+    assert torch.equal(found[~abnormal], tokens[~abnormal])
+    alone, everything = random_tokens(1, (1, 1)), torch.ones(1, 1, dtype=torch.bool)
+    assert torch.equal(replace_abnormal(alone, everything, (1, 1), math.inf, grow=False), alone)
 
 
 def test_replacement_in_a_corner_by_hand():
@@ -154,3 +169,11 @@ def test_alike_tokens_become_one_and_unlike_ones_stay():
 def test_unknown_normalisation_is_named():
     with pytest.raises(ValueError, match="normalisation must be one of"):
         refine(torch.ones(1, 2, 2), torch.ones(1, 2, 2), 0.4, "both")
+
+
+def test_cosines_pair_by_pair():
+    tokens = random_tokens(2, (1, 6))
+    tokens[1, 2] = 0
+    expected = torch.nn.functional.cosine_similarity(tokens[:, :, None], tokens[:, None], dim=-1)
+    torch.testing.assert_close(cosines(tokens), expected)
+    assert not cosines(tokens)[1, 2].any()

@@ -30,10 +30,35 @@ def load_case(method, name):
     return json.loads(path.with_suffix(".json").read_text()), np.load(path.with_suffix(".npz"))
 
 
-def build_case(settings, weights, folder, kind, **kwargs):
-    """Our method with the settings of a case; ``kwargs`` are what only this method knows."""
+def write_words(settings, folder):
+    """A class file with the words of a case: its path."""
     words = folder / "words.txt"
     words.write_text("\n".join(", ".join(group) for group in settings["classes"]))
+    return str(words)
+
+
+def build_square_case(settings, weights, folder, kind, *, position_mode, templates, subtracted_text=None, **kwargs):
+    """Our method where the official code stretches images to a square with torchvision, and has no thresholds."""
+    height, width = settings["resized_hw"]
+    assert height == width
+    backbone = {"arch": "auto", "pretrained": str(weights), "position_mode": position_mode}
+    words = {"vocabulary": write_words(settings, folder), "templates": templates, "subtracted_text": subtracted_text}
+    return MODELS.build(
+        {
+            "type": kind,
+            "backbone": {"type": "CLIPImageEncoder", **backbone},
+            "decode_head": {"type": "TextHead", **words},
+            "test_cfg": {"mode": "whole"},
+            "short_side": height,
+            "stretch_to_square": True,
+            "data_preprocessor": {"type": "CLIPPreprocessor", "exact": True},
+            **kwargs,
+        }
+    )
+
+
+def build_case(settings, weights, folder, kind, *, backbone=None, **kwargs):
+    """Our method with the settings of a case; ``kwargs`` are what only this method knows."""
     crop = settings["slide_crop"]
     slide = {"mode": "slide", "crop_size": crop, "stride": settings["slide_stride"]}
     if settings["repo"] == "ClearCLIP":
@@ -41,10 +66,10 @@ def build_case(settings, weights, folder, kind, **kwargs):
     return MODELS.build(
         {
             "type": kind,
-            "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(weights)},
+            "backbone": {"type": "CLIPImageEncoder", "arch": "auto", "pretrained": str(weights), **(backbone or {})},
             "decode_head": {
                 "type": "TextHead",
-                "vocabulary": str(words),
+                "vocabulary": write_words(settings, folder),
                 "logit_scale": settings["logit_scale"],
                 "prob_threshold": settings["prob_thd"],
                 "area_threshold": settings["area_thd"],
@@ -59,14 +84,22 @@ def build_case(settings, weights, folder, kind, **kwargs):
 
 
 @torch.inference_mode()
-def run_case(model, settings):
-    """Our arrays, under the names and on the grids of the official ones."""
+def run_case(model, settings, size=None):
+    """Our arrays, under the names and on the grids of the official ones.
+
+    Args:
+        model: ours.
+        settings: of the case.
+        size: height and width of the official arrays at full size; None: those of the image.
+    """
     loaded = LoadImage()({"img_path": str(FOLDER / settings["image"])})
     assert list(loaded["ori_shape"]) == settings["image_hw"]
     sample = SegDataSample(metainfo={"ori_shape": loaded["ori_shape"]})
     batch = {"inputs": [torch.from_numpy(loaded["img"]).permute(2, 0, 1)], "data_samples": [sample]}
     image = model.data_preprocessor(batch)["inputs"][0]
     assert list(image.shape[1:]) == settings["resized_hw"]
+    if size is not None:
+        sample.set_metainfo({"ori_shape": tuple(size)})
     [assembly] = model.inference([image], [sample.metainfo])
     [sample] = model.postprocess_result([assembly], [sample])
     window = settings["patch_window"]
@@ -76,15 +109,15 @@ def run_case(model, settings):
         "query_features": model.decode_head.text_features.numpy(),
         "query_idx": model.decode_head.query_class.numpy(),
         "input_sub": image[:, ::16, ::16].numpy(),
-        "patch_logits": model.patch_logits(corner)[0].numpy(),
+        "patch_logits": model.patch_logits(corner, [assembly.scene])[0].numpy(),
         "seg_logits": model.dense_logits(assembly)[:, ::grid, ::grid].numpy(),
         "pred": sample.pred_sem_seg.data[0].numpy(),
     }
 
 
-def check_case(model, settings, official):
+def check_case(model, settings, official, size=None):
     """Assert that all six arrays of a case agree."""
-    ours = run_case(model, settings)
+    ours = run_case(model, settings, size)
     assert ours["query_idx"].tolist() == official["query_idx"].tolist()
     for name in ("query_features", "input_sub", "patch_logits", "seg_logits"):
         assert ours[name].shape == official[name].shape, name

@@ -78,7 +78,7 @@ def kill_until_done(start, fate, draw):
 
 def test_pocket_killed_at_random_moments(runner, config, whole, monkeypatch, tmp_path):
     fate, draw, kills = Fate(monkeypatch), random.Random(0), 0
-    while kills < 20:
+    while kills < 10:
         folder = tmp_path / str(kills)
         loop, more = kill_until_done(lambda folder=folder: pocket_session(runner, config, folder), fate, draw)
         kills += more

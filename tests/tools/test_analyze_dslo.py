@@ -33,6 +33,8 @@ def test_hypothesis(analyze, planted, tmp_path):  # noqa: F811
     code, printed, errors = analyze(*command)
     assert code == 0, errors
     assert printed.splitlines() == [
+        "logits: 100.00 mIoU",
+        "logits, majority of each true region: 100.00 mIoU",
         "logits -> uniform: 100.00 mIoU",
         "logits -> uniform, classes of the image: 100.00 mIoU",
         "logits -> ground truth, classes of the image: 100.00 mIoU",

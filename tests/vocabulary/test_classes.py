@@ -167,7 +167,7 @@ def test_bundled_lists_have_a_version_and_fit_their_dataset(name):
     dataset = next(
         key
         for key in FACTS
-        if name in {key, *(f"{key}_{a}" for a in ("clearclip", "proxyclip", "cliptrase", "coarse"))}
+        if name in {key, *(f"{key}_{a}" for a in ("clearclip", "proxyclip", "cliptrase", "clip_surgery", "coarse"))}
     )
     assert len(load_vocabulary(name).classes) == FACTS[dataset].classes
 

@@ -12,6 +12,7 @@ unified = dict(
     model=dict(
         short_side=336,
         centre_square=False,
+        stretch_to_square=False,
         pamr_steps=0,
         decode_head=dict(
             type="TextHead",

@@ -106,7 +106,15 @@ def analyse(
 
 
 # Of a config's model; all else is the method's.
-_KEPT = ("backbone", "decode_head", "data_preprocessor", "precision", "short_side", "centre_square")
+_KEPT = (
+    "backbone",
+    "decode_head",
+    "data_preprocessor",
+    "precision",
+    "short_side",
+    "centre_square",
+    "stretch_to_square",
+)
 
 
 def build_plain_method(config: Config, device: str) -> OpenVocabSegmentor:

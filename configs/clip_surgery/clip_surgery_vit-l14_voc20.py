@@ -1,0 +1,2 @@
+_base_ = "./clip_surgery_vit-b16_voc20.py"
+model = dict(backbone=dict(arch="ViT-L-14"))

@@ -1,0 +1,6 @@
+# As mc-lan/ClearCLIP @ ad68a40 runs GEM: with the settings that it has for MaskCLIP.
+# [open] No threshold is stated for GEM: as for CLIP.
+_base_ = "../maskclip/maskclip_vit-b16_coco_object.py"
+setting = "sliding windows, 80 templates"
+model = dict(type="GEM", backbone=dict(position_mode="antialiased"))
+unified = "run the config without -clearclip in it, which would be the same run but for rounding"

@@ -1,0 +1,2 @@
+_base_ = "./gem_vit-b16_cityscapes.py"
+model = dict(backbone=dict(arch="ViT-L-14"))

@@ -1,0 +1,2 @@
+_base_ = "../sc_clip/sc_clip_vit-b16_context60.py"
+model = dict(type="LHTCLIP", base=dict(type="SCCLIP"))

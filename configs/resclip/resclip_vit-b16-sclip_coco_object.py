@@ -1,0 +1,2 @@
+_base_ = "./resclip_vit-b16_coco_object.py"
+model = dict(base=dict(type="SCLIP"))

@@ -1,0 +1,2 @@
+_base_ = "./resclip_vit-b16_voc20.py"
+model = dict(base=dict(type="SCLIP"))

@@ -1,0 +1,252 @@
+"""RF-CLIP: refocus attention that strays to distractors. Li et al., AAAI 2026, arXiv:2511.16170.
+
+Official code: liblacklucy/RF-CLIP @ c2b333e, which builds on CASS (MICV-yonsei/CASS @ 228ecdd).
+
+``refocus="code"``, the released code. In every block l of L, on patches x (N, D) of windows and whole images:
+    f = x - min x;   token i is a distractor if max_{j in channels} f_i[j] / sum_k f_i[k] > sigma / D
+    DENOISE:   x_i <- (1 - a) x_i + a (3x3 box around i) / 9   for distractors, a = ``denoise_alpha``
+    K_l = softmax(k k^T / sqrt(d)),   class token included
+U = mean over l of the blocks' outputs;   C = cosines of the patches of U, 0 below ``enhance_threshold``
+FEAT-ENHANCE:   y <- C y on the patches, for y = x^{L-1} and y = U
+Last block:   A = mean over l of K_l without the class token (K_L of LN1(y));   x = out_proj(mean over both y of A v)
+and no residual, no feed-forward. CLS of block L as it was trained -> v;   then the steps of CASS (ops/presence.py):
+    g = cos(v, T);   T' = T, but in each cluster of texts the one with the largest g moved by alpha to its two patches
+    logits = (1 - gamma) F T'^T + gamma g
+with v of the whole resized image, or of the window (``prior_from``).
+
+``refocus="paper"``, the text. In every block, with distractors (f = x, not shifted) and W = mean over heads of K_l:
+    y_1 = Fiedler vector of the patches of W;   token i is defocused if y_1[i] > mean(y_1)
+    attention:   columns of distractors are multiplied by 1 - beta; what they lose goes to the columns of defocused
+    tokens, in proportion to their weights;   embedding:   in ``channels``, a distractor gets its 8 neighbours' mean
+Last block:   A = mean over l of K_l;   x = out_proj(A v).
+Assumed, where the text as known here leaves it open: distractors are found in a block's input and serve for both steps;
+W is symmetrised; the sign of y_1 is such that its largest entry is positive; distractors are not defocused, and without
+defocused tokens nothing moves; neighbours count where they are in the image, distractors or not; K_l and A keep the
+class token; the last block has neither residual nor feed-forward; prior and adjusted texts are those of the code.
+
+Deviations: ``refocus="code"`` keeps all of the released code's differences from the paper: attention is never
+redistributed (a branch for it is there, without a graph cut, and nothing switches it on), all channels are blended, and
+A's rows sum to less than 1. The code has the channels of ViT-B/16 for every network; the configs of ViT-L/14 have those
+that it names for that one. It is evaluated with the masks SegmentationClassAug on VOC, we with the official ones.
+Distractors and C have hard thresholds: a token or pair within rounding of one may change sides.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
+from mmseg_tfovss.encoders.stream import Stream
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
+from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors, redistribute_attention, replace_channels
+from mmseg_tfovss.ops.graph import fiedler_vector
+from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
+from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers.checks import check_range, is_number
+
+CHANNELS = (4, 162, 189, 326, 429, 474, 633, 713)  # of OpenAI's ViT-B/16
+PRESENCE = "image vector"  # what is seen of an image: v (D,)
+_OF_ONE_REFOCUS = {"code": {"denoise_alpha": 0.4, "enhance_threshold": 0.4}, "paper": {"beta": 0.7}}
+_CLASS_TOKEN = "class token only"  # given to passes that want nothing but v
+_KEYS, _TOKENS = "key-key attention", "tokens"  # totals over blocks
+
+
+def enhance(tokens: Tensor, similarity: Tensor) -> Tensor:
+    """FEAT-ENHANCE: patches of (B, 1 + N, D) times C (B, N, N), rows as they are; the class token stays."""
+    return torch.cat([tokens[:, :1], similarity.to(tokens.dtype) @ tokens[:, 1:]], dim=1)
+
+
+def similarity_above(guide: Tensor, threshold: float) -> Tensor:
+    """Cosines of the patches of U (B, 1 + N, D), 0 below the threshold: C (B, N, N)."""
+    unit = F.normalize(guide[:, 1:], dim=-1)
+    cosines = unit @ unit.transpose(1, 2)
+    return cosines.masked_fill_(cosines < threshold, 0)
+
+
+@MODELS.register_module()
+class RFCLIP(OpenVocabSegmentor):
+    """Denoise distractors in every block, attend by the blocks' mean key-key attention, and heed the classes present.
+
+    Args:
+        refocus: ``code``, what was released, or ``paper``, what the text says.
+        channels: distraction channels, which every CLIP has of its own; default: those of OpenAI's ViT-B/16.
+        sigma: a distractor's channel has more than so many times the mean of all channels, > 0.
+        denoise_alpha: share of DENOISE's box, in [0, 1]; of ``code`` only, where ``None`` is 0.4.
+        enhance_threshold: smallest cosine for which FEAT-ENHANCE mixes tokens, in [-1, 1]; likewise.
+        beta: share of attention that distractors lose, in [0, 1]; of ``paper`` only, where ``None`` is 0.7.
+        gamma: share of the presence prior in the logits, in [0, 1]; 0 leaves it out.
+        alpha: share of patches in adjusted texts, in [0, 1]; 0 leaves texts as they are.
+        t: cosine distance at which the tree of texts is cut into clusters, >= 0.
+        linkage: of that tree: ``complete``, or ``ward`` as in CASS.
+        prior_from: the prior is of the whole ``image`` (one more pass), or of each ``window`` (Cityscapes). With whole
+            images the two are the same.
+        whole_upsampling: as in the official code, over the resized image.
+        **kwargs: see :class:`OpenVocabSegmentor`.
+
+    Raises:
+        ValueError: a setting out of range, one of the other ``refocus``, or a channel that the network does not have.
+    """
+
+    fitted = frozenset({"gamma", "alpha", "t", "prior_from", "channels"})
+
+    def __init__(
+        self,
+        *,
+        refocus: str = "code",
+        channels: Sequence[int] = CHANNELS,
+        sigma: float = 5.0,
+        denoise_alpha: float | None = None,
+        enhance_threshold: float | None = None,
+        beta: float | None = None,
+        gamma: float = 0.25,
+        alpha: float = 0.03,
+        t: float = 0.1,
+        linkage: str = "complete",
+        prior_from: str = "image",
+        whole_upsampling: str = "two_step",
+        **kwargs: object,
+    ) -> None:
+        check_choice("refocus", refocus, _OF_ONE_REFOCUS)
+        check_choice("linkage", linkage, LINKAGES)
+        check_choice("prior_from", prior_from, ("image", "window"))
+        own = {"denoise_alpha": denoise_alpha, "enhance_threshold": enhance_threshold, "beta": beta}
+        settings = _read_own(refocus, own)
+        for name, value in {**settings, "gamma": gamma, "alpha": alpha}.items():
+            check_range(f"model.{name}", value, -1 if name == "enhance_threshold" else 0, 1)
+        if not is_number(sigma) or sigma <= 0 or not is_number(t) or t < 0:
+            raise ValueError(f"model.sigma must be positive and model.t >= 0, but got {sigma!r} and {t!r}.")
+        super().__init__(whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
+        self.refocus, self.sigma = refocus, sigma
+        self.channels = _read_channels(channels, self.backbone.proj.shape[0])
+        self.denoise_alpha, self.enhance_threshold, self.beta = (settings.get(name, 0.0) for name in own)
+        self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
+        self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
+
+    # -- the blocks -------------------------------------------------------------------------------------------------
+
+    def early_block(self, number: int, block: CLIPBlock, stream: Stream, projections: Projections | None) -> Tensor:
+        """A block and DENOISE; its output and its key-key attention are added up."""
+        projections = projections or block.qkv(stream.tokens)
+        if self.refocus == "code":
+            tokens = self.denoise(super().early_block(number, block, stream, projections), stream)
+        else:
+            if any(plugin.run_block(number, block, stream, projections) is not None for plugin in self.plugins):
+                raise ValueError(
+                    "model.refocus='paper' redistributes the attention of every block, and a plug-in runs block"
+                    f" {number} in its own way: set model.refocus='code', or leave the plug-in out."
+                )
+            tokens = self.redistribute(block, stream, projections)
+        if _CLASS_TOKEN not in stream.given:
+            stream.add(_KEYS, block.attention_weights(projections[1], projections[1]))
+            stream.add(_TOKENS, tokens)
+        return tokens
+
+    def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
+        """The class token of the block as it was trained, and patches by the blocks' mean attention."""
+        if self.refocus == "code":
+            trained = self.denoise(block(tokens), stream)
+        else:
+            trained = self.redistribute(block, stream, block.qkv(tokens))
+        if _CLASS_TOKEN in stream.given:
+            return trained
+        if self.refocus == "paper":
+            return torch.cat([trained[:, :1], self.attend_by_keys(block, [tokens], stream, skip=0)[:, 1:]], dim=1)
+        guide = (stream.totals[_TOKENS] + trained) / len(self.backbone.blocks)  # U
+        similarity = similarity_above(guide, self.enhance_threshold)  # (B, N, N)
+        enhanced = [enhance(tokens, similarity), enhance(guide, similarity)]
+        return torch.cat([trained[:, :1], self.attend_by_keys(block, enhanced, stream, skip=1)], dim=1)
+
+    def denoise(self, tokens: Tensor, stream: Stream) -> Tensor:
+        """DENOISE of the code, (B, 1 + N, D) -> same."""
+        patches = tokens[:, 1:]
+        which = find_distractors(patches, self.channels, self.sigma, shifted=True)
+        patches = blend_with_box(patches, which, stream.grid, self.denoise_alpha)
+        return torch.cat([tokens[:, :1], patches], dim=1)
+
+    def attend_by_keys(self, block: CLIPBlock, inputs: Sequence[Tensor], stream: Stream, skip: int) -> Tensor:
+        """Last block's values of inputs (B, 1 + N, D), by the blocks' mean K without the first ``skip`` tokens."""
+        heads = []
+        for tokens in inputs:
+            _, key, value = block.qkv(tokens)  # (B, heads, 1 + N, d)
+            attention = self.mean_attention(block, key, stream)[..., skip:, skip:]
+            heads.append(attention.to(value.dtype) @ value[:, :, skip:])
+        return block.merge_heads(sum(heads[1:], heads[0]) / len(heads)).to(inputs[0].dtype)
+
+    def mean_attention(self, block: CLIPBlock, key: Tensor, stream: Stream) -> Tensor:
+        """Mean of all blocks' K, of which the last one is of its keys (B, heads, 1 + N, d): A (B, heads, ...)."""
+        return (stream.totals[_KEYS] + block.attention_weights(key, key)) / len(self.backbone.blocks)
+
+    def redistribute(self, block: CLIPBlock, stream: Stream, projections: Projections) -> Tensor:
+        """A block with both redistributions of the paper: its output (B, 1 + N, D)."""
+        query, key, value = projections
+        tokens = stream.tokens
+        distractors = find_distractors(tokens[:, 1:], self.channels, self.sigma, shifted=False)  # (B, N)
+        attention = block.attention_weights(query, key)  # (B, heads, 1 + N, 1 + N)
+        if distractors.shape[1] > 1:
+            cut = fiedler_vector(block.attention_weights(key, key)[..., 1:, 1:].mean(dim=1))  # (B, N)
+            defocused = (cut > cut.mean(dim=1, keepdim=True)) & ~distractors
+            sources, targets = (F.pad(which, (1, 0)) for which in (distractors, defocused))  # not the class token
+            attention = redistribute_attention(attention, sources, targets, self.beta)
+        tokens = tokens + block.merge_heads(attention.to(value.dtype) @ value)
+        tokens = tokens + block.feed_forward(tokens)
+        patches = replace_channels(tokens[:, 1:], distractors, stream.grid, self.channels)
+        return torch.cat([tokens[:, :1], patches], dim=1)
+
+    # -- the classes present ----------------------------------------------------------------------------------------
+
+    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
+        """The vectors v (B, D) of whole images, from the same blocks, unless windows have their own."""
+        if self.mode == "whole" or self.prior_from == "window" or not (self.gamma or self.alpha):
+            return {}
+        images = torch.stack([scene.image for scene in scenes])
+        stream = self.run_blocks(images, {_CLASS_TOKEN: images.new_ones(())})
+        return {PRESENCE: self.image_vector(stream)}
+
+    def image_vector(self, stream: Stream) -> Tensor:
+        """The vector v (B, D) of the class token, of length 1."""
+        return F.normalize(self.backbone.project(stream.tokens[:, :1])[:, 0], dim=-1)
+
+    def encode(self, windows: Windows) -> Maps:
+        """Cosines of patches and adjusted texts, mixed with the prior."""
+        stream = self.run_blocks(windows.images)
+        features = F.normalize(self.backbone.project(stream.tokens[:, 1:]), dim=-1)  # F (n, N, D)
+        seen = any(PRESENCE in scene.seen for scene in windows.scenes)
+        vector = windows.seen(PRESENCE) if seen else self.image_vector(stream)
+        texts = self.decode_head.text_features.to(features.dtype)  # T (Q, D)
+        presence = vector.to(texts.dtype) @ texts.T  # g (n, Q)
+        adjusted = texts.expand(len(features), -1, -1)
+        if self.alpha:
+            adjusted = adjust_texts(texts, features, presence, self.text_clusters(), self.alpha)
+        logits = (adjusted @ features.transpose(1, 2)).unflatten(2, stream.grid)
+        return {LOGITS: mix_presence(logits, presence, self.gamma)}
+
+    def text_clusters(self) -> Tensor:
+        """Ids (Q,) of the texts' clusters, made once."""
+        texts = self.decode_head.text_features
+        if self._clustered is None or self._clustered[0] is not texts:
+            self._clustered = texts, cluster_texts(texts, self.t, self.linkage)
+        return self._clustered[1]
+
+
+def _read_own(refocus: str, given: Mapping[str, float | None]) -> dict[str, float]:
+    """The options of one refocus alone, with their defaults for those that are None."""
+    defaults = _OF_ONE_REFOCUS[refocus]
+    for name, value in given.items():
+        if value is not None and name not in defaults:
+            raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: leave it out.")
+    return {**defaults, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _read_channels(channels: Sequence[int], width: int) -> list[int]:
+    found = list(channels) if isinstance(channels, Sequence) and not isinstance(channels, str) else []
+    numbers = bool(found) and all(is_number(channel, whole=True) for channel in found)
+    if not numbers or len(set(found)) < len(found) or not 0 <= min(found) <= max(found) < width:
+        raise ValueError(
+            f"model.channels must be different numbers from 0 to {width - 1}, the channels of this image tower, but got"
+            f" {channels!r}."
+        )
+    return found
