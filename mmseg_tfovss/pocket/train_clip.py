@@ -56,7 +56,8 @@ CAPTIONS_PER_SCENE = 4
 TRAINING_SCENES = 40_000
 HELD_OUT_SCENES = 256
 BATCH_SIZE = 128
-STEPS = (1_800, 700, 500)  # of the three stages
+STAGES = (1, 3, 2, 3)
+STEPS = (1_800, 800, 270, 500)
 # One caption in four names one class alone: at test time every query is such a prompt, and a text
 # tower that has only read whole scenes has never seen one.
 SINGLE_NOUN_ONE_IN = 4
@@ -616,20 +617,22 @@ class Plan:
     """What is trained.
 
     Attributes:
-        stages: those that run, in order.
-        steps: batches of each of the three stages.
+        stages: those that run, in order; 2 and 3 may come more than once.
+        steps: batches of each of them.
         scenes: of stage 1.
         canvases: larger scenes of stages 2 and 3.
         seed: of every random choice.
         start_from: weights of the stage before the first one.
+        done: stages that have run before.
     """
 
     stages: tuple[int, ...]
-    steps: tuple[int, int, int]
+    steps: tuple[int, ...]
     scenes: int
     canvases: int
     seed: int
     start_from: Path | None = None
+    done: tuple[int, ...] = ()
 
 
 def train_clip(plan: Plan, device: torch.device) -> tuple[CLIP, float]:
@@ -650,20 +653,22 @@ def train_clip(plan: Plan, device: torch.device) -> tuple[CLIP, float]:
     seed = plan.seed
     with Progress(*columns) as progress, torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = build_model(PARTS_SIZE if plan.stages[0] > 2 else IMAGE_SIZE).to(device)
+        model = build_model(PARTS_SIZE if max(plan.done, default=1) > 1 else IMAGE_SIZE).to(device)
         if plan.start_from is not None:
             model.load_state_dict(load_file(plan.start_from))
-        for stage in plan.stages:
-            if stage == 2 or (stage == 3 and plan.stages[0] == 3):
-                canvases = draw_canvases(plan.canvases, seed, progress)
+        if max(plan.stages) > 1:
+            canvases = draw_canvases(plan.canvases, seed, progress)
+        done = list(plan.done)
+        for stage, steps in zip(plan.stages, plan.steps, strict=True):
+            draws = seed + 1000 * done.count(stage)  # a stage that comes again sees other crops
             if stage == 1:
-                train(model, build_corpus(plan.scenes, seed, progress), plan.steps[0], seed, device, progress)
-            elif stage == 2:
-                model = widen(model)
-                sharpen_last_block(model)
-                train_parts(model, canvases, plan.steps[1], seed, device, progress)
+                train(model, build_corpus(plan.scenes, seed, progress), steps, seed, device, progress)
             else:
-                train_last_block(model, canvases, plan.steps[2], seed, device, progress)
+                if max(done) == 1:
+                    model = widen(model)
+                    sharpen_last_block(model)
+                (train_parts if stage == 2 else train_last_block)(model, canvases, steps, draws, device, progress)
+            done.append(stage)
             model.load_state_dict(export_weights(model))
         held_out = build_corpus(HELD_OUT_SCENES, seed + 1, progress, compose_full_caption)
         return model, compute_retrieval(model, held_out, device)
@@ -671,10 +676,9 @@ def train_clip(plan: Plan, device: torch.device) -> tuple[CLIP, float]:
 
 def _find_fault(stages: Sequence[int], start: Path | None) -> str | None:
     """Say what is wrong with the stages and with where they start from."""
-    first, last = stages[0], stages[-1]
-    if not 1 <= first <= last <= 3 or list(stages) != list(range(first, last + 1)):
-        return f"--stages must be one of 1, 2 and 3, or several that follow one another, got {list(stages)}"
-    if (first > 1) != (start is not None):
+    if not set(stages) <= {1, 2, 3} or 1 in stages[1:]:
+        return f"--stages must be 2 and 3 in any order, with 1 before them or not, got {list(stages)}"
+    if (stages[0] > 1) != (start is not None):
         return "--start-from is needed where --stages does not begin with 1, and only there"
     if start is None:
         return None
@@ -687,9 +691,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the pocket CLIP on the pocket generator.")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--seed", type=int, default=0, help="of scenes, captions and weights")
-    parser.add_argument("--stages", type=int, nargs="+", default=[1, 2, 3], help="those to run, in order")
+    parser.add_argument("--stages", type=int, nargs="+", default=STAGES, help="those to run, in order")
     parser.add_argument("--start-from", type=Path, help="weights of the stage before the first one of --stages")
-    parser.add_argument("--steps", type=int, nargs=3, default=STEPS, help="batches of each of the three stages")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="batches of each of --stages")
     parser.add_argument("--scenes", type=int, default=TRAINING_SCENES, help="distinct scenes in stage 1")
     parser.add_argument("--canvases", type=int, default=CANVASES, help="distinct larger scenes in stages 2 and 3")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -704,6 +708,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if min(values) < 1:
             parser.error(f"--{name} must be at least 1, got {min(values)}")
     fault = _find_fault(parsed.stages, parsed.start_from)
+    if not fault and len(parsed.steps) != len(parsed.stages):
+        fault = f"--steps must be a number for each of --stages {list(parsed.stages)}, got {list(parsed.steps)}"
     if fault:
         parser.error(fault)
     return parsed
@@ -723,6 +729,11 @@ def _read_start(path: Path | None) -> dict[str, Any] | None:
     return record
 
 
+def _list_stages(record: Mapping[str, Any] | None) -> list[int]:
+    """The stages that made weights, in order; a record without stages is of the first one alone."""
+    return [] if record is None else [*_list_stages(record.get("started_from")), *record.get("stages", [1])]
+
+
 def _compose_command(plan: Plan, out: str) -> str:
     words = ["python -m mmseg_tfovss.pocket.train_clip --out", out, "--seed", plan.seed, "--stages", *plan.stages]
     words += ["--steps", *plan.steps, "--scenes", plan.scenes, "--canvases", plan.canvases]
@@ -736,6 +747,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(automatic if options.device == "auto" else options.device)
     start = time.perf_counter()
+    started_from = _read_start(options.start_from)
     plan = Plan(
         tuple(options.stages),
         tuple(options.steps),
@@ -743,8 +755,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.canvases,
         options.seed,
         options.start_from,
+        tuple(_list_stages(started_from)),
     )
-    started_from = _read_start(plan.start_from)
     model, retrieval = train_clip(plan, device)
     weights = export_weights(model)
     record = {

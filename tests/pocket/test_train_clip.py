@@ -201,9 +201,10 @@ def tiny(monkeypatch):
         monkeypatch.setattr(train_clip, name, 4)
     monkeypatch.setattr(train_clip, "LAST_BLOCK_CROPS", {64: (4, (64, 128), 4, 5), 128: (4, (128, 256), 4, 5)})
 
-    def train(out, *arguments):
-        sizes = ["--steps", "2", "2", "2", "--scenes", "8", "--canvases", "4", "--seed", "2", "--device", "cpu"]
-        train_clip.main(["--out", str(out), *sizes, *map(str, arguments)])
+    def train(out, *stages, start=None):
+        sizes = ["--scenes", "8", "--canvases", "4", "--seed", "2", "--device", "cpu"]
+        sizes += ["--stages", *map(str, stages), "--steps", *("2" for _ in stages)]
+        train_clip.main(["--out", str(out), *sizes, *(["--start-from", str(start)] if start else [])])
         record, weights = json.loads(out.with_suffix(".json").read_text()), load_file(out)
         assert record["tensors_sha256"] == compute_weights_digest(weights)
         return record, weights
@@ -213,22 +214,23 @@ def tiny(monkeypatch):
 
 def test_command_trains_and_records(tiny, tmp_path, capsys):
     before = torch.random.get_rng_state()
-    first, weights = tiny(tmp_path / "new" / "a.safetensors")
-    assert (first["seed"], first["stages"], first["steps"], first["scenes"]) == (2, [1, 2, 3], [2, 2, 2], 8)
+    first, weights = tiny(tmp_path / "new" / "a.safetensors", 1, 3, 2, 3)
+    assert (first["seed"], first["stages"], first["steps"], first["scenes"]) == (2, [1, 3, 2, 3], [2, 2, 2, 2], 8)
     assert 0 <= first["retrieval_percent"] <= 100
     assert weights["visual.positional_embedding"].shape == (257, 128)
     assert torch.equal(before, torch.random.get_rng_state())
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.json", "a.safetensors"]
     assert "retrieval_percent" in capsys.readouterr().out
 
-    # The same in three calls; the last stage leaves the other blocks alone.
-    begun, _ = tiny(tmp_path / "1.safetensors", "--stages", 1)
-    between, before = tiny(tmp_path / "2.safetensors", "--stages", 2, "--start-from", tmp_path / "1.safetensors")
-    again, after = tiny(tmp_path / "3.safetensors", "--stages", 3, "--start-from", tmp_path / "2.safetensors")
+    # The same in three calls; the last stage leaves the other blocks alone, and its second time sees other crops.
+    begun, _ = tiny(tmp_path / "1.safetensors", 1, 3)
+    between, before = tiny(tmp_path / "2.safetensors", 2, start=tmp_path / "1.safetensors")
+    again, after = tiny(tmp_path / "3.safetensors", 3, start=tmp_path / "2.safetensors")
     assert again["tensors_sha256"] == first["tensors_sha256"]
     assert (again["started_from"], between["started_from"]) == (between, begun)
     assert "--stages 3" in again["command"]
     assert "--start-from 2.safetensors" in again["command"]
+    assert train_clip._list_stages(again) == [1, 3, 2, 3]
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert all(name.startswith(train_clip._LAST_BLOCK) or not name.startswith("visual.") for name in changed)
     assert "visual.transformer.resblocks.11.attn.in_proj_weight" in changed
@@ -238,16 +240,19 @@ def test_a_record_of_other_weights_is_refused(tmp_path):
     start = tmp_path / "start.safetensors"
     train_clip.write_result(start, {"x": torch.zeros(2)}, {"tensors_sha256": "ab"})
     with pytest.raises(ValueError, match=r"start\.json is not the record of .*start\.safetensors"):
-        train_clip.main(["--out", str(tmp_path / "b.safetensors"), "--stages", "2", "--start-from", str(start)])
+        train_clip.main(
+            ["--out", str(tmp_path / "b.safetensors"), "--stages", "2", "--steps", "1", "--start-from", str(start)]
+        )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--out", "clip.pt"], "must end in .safetensors"),
-        (["--out", "clip.safetensors", "--steps", "1", "0", "1"], "--steps must be at least 1, got 0"),
+        (["--out", "clip.safetensors", "--steps", "1", "0", "1", "1"], "--steps must be at least 1, got 0"),
+        (["--out", "clip.safetensors", "--steps", "1", "1"], "a number for each of --stages [1, 3, 2, 3], got [1, 1]"),
         (["--out", "clip.safetensors", "--canvases", "0"], "--canvases must be at least 1"),
-        (["--out", "clip.safetensors", "--stages", "1", "3"], "that follow one another, got [1, 3]"),
+        (["--out", "clip.safetensors", "--stages", "2", "1"], "with 1 before them or not, got [2, 1]"),
         (["--out", "clip.safetensors", "--stages", "2", "3"], "--start-from is needed where"),
         (["--out", "clip.safetensors", "--start-from", "x.safetensors"], "--start-from is needed where"),
         (["--out", "clip.safetensors", "--stages", "2", "--start-from", "x.safetensors"], "there is no x.safetensors"),
