@@ -1,3 +1,3 @@
 _base_ = ["../_base_/datasets/pocket_all.py", "../_base_/methods/cliptrase.py"]
 protocol = "unified"
-model = dict(_base_.unified.model, backbone=dict(arch="auto", pretrained="pocket"), eps=0.7, min_samples=3)
+model = dict(_base_.unified.model, backbone=dict(arch="auto", pretrained="pocket"), eps=0.6, min_samples=3)
