@@ -18,9 +18,13 @@ def parse_arguments() -> argparse.Namespace:
         epilog="Exit code 0: every result counts. 3: written, but results are left out (damaged, stale, or older than"
         " another one of the same run) or partial, or runs have not finished; all are named. 1: no result counts.",
     )
-    parser.add_argument("results", nargs="+", type=Path, help="result folders, or folders of result folders")
+    parser.add_argument("results", nargs="*", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")
-    parser.add_argument("--published", action="store_true", help="add numbers printed in papers for the same datasets")
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="add numbers printed in papers for the same datasets; without results: for all datasets",
+    )
     parser.add_argument(
         "--watch",
         type=seconds,
@@ -30,7 +34,10 @@ def parse_arguments() -> argparse.Namespace:
         help="write again when results change, looking every so many seconds (default 10), until Ctrl-C; the page"
         " loads itself again meanwhile",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.results and (arguments.watch or not arguments.published):
+        parser.error("name the result folders, for example work_dirs (only --published without --watch needs none)")
+    return arguments
 
 
 def folder(text: str) -> Path:
@@ -64,9 +71,10 @@ def write(
     Returns:
         The tables, and the files.
     """
+    from mmseg_tfovss.datasets.facts import FACTS
     from mmseg_tfovss.leaderboard.write import make_board, published_numbers, write_leaderboard
 
-    datasets = {result["dataset"] for result in collected.results}
+    datasets = {result["dataset"] for result in collected.results} if arguments.results else set(FACTS)
     board = make_board(collected, published_numbers(datasets) if arguments.published else ())
     return board, write_leaderboard(board, arguments.out, reload_seconds)
 
@@ -106,15 +114,23 @@ def write_once(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from mmseg_tfovss.leaderboard.table import print_table, runs_table
-    from mmseg_tfovss.leaderboard.write import POCKET_NOTE, collect_results, one_line, printable, refused
+    from mmseg_tfovss.leaderboard.write import (
+        POCKET_NOTE,
+        Collected,
+        collect_results,
+        one_line,
+        printable,
+        refused,
+    )
 
-    collected = collect_results(arguments.results)
-    if not collected.runs:
+    collected = collect_results(arguments.results) if arguments.results else Collected(())
+    if arguments.results and not collected.runs:
         reasons = " ".join(f"{printable(item.path)} {one_line(item.reason)}" for item in collected.left_out)
         raise ValueError(f"No result counts, so nothing is written: {reasons}")
     board, paths = write(collected, arguments)
     console = Console()
-    print_table(runs_table(board.runs))
+    if board.runs:
+        print_table(runs_table(board.runs))
     if POCKET_NOTE in board.notes:
         console.print(POCKET_NOTE)
     written = ", ".join(map(printable, paths))

@@ -71,6 +71,19 @@ def test_complete_results_exit_with_0(runs, tmp_path, monkeypatch, capsys):
     assert "## Published numbers" in (tmp_path / "board/leaderboard.md").read_text()
 
 
+def test_published_tables_are_shown_whole_without_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main_of_the_tool("--published", "--out", "board") == 0
+    assert "Written: board/leaderboard.md" in capsys.readouterr().out
+    [quoted] = [line for line in (tmp_path / "board/leaderboard.md").read_text().splitlines() if "OVSeg" in line]
+    assert "as quoted by CLIPtrase" in quoted
+    assert "92.6" in quoted
+    for unclear in (["--out", "board"], ["--published", "--watch", "5", "--out", "board"]):
+        with pytest.raises(SystemExit, match="2"):
+            main_of_the_tool(*unclear)
+        assert "name the result folders, for example work_dirs" in capsys.readouterr().err
+
+
 def test_what_does_not_count_is_named_in_every_file_and_in_the_exit_code(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_result(make_result(method="NACLIP", expected_images=1449), runs / "naclip_voc21")
