@@ -174,6 +174,27 @@ def test_dslo_over_another_method_differs_in_its_base_only(path):
         check_settings(load_config(path, options).model, MODELS, "model")
 
 
+GRAPHS = sorted((CONFIGS / "dslo" / "graphs").glob("*.py"))
+
+
+def test_dslo_has_the_graphs_of_its_figure():
+    """Those beside Stable Diffusion 2: one backbone, the mode of the figure, eight benchmarks."""
+    kinds = ("clip", "dino", "dinov2", "dinov2reg")
+    keys = set(BENCHMARKS) - {"pc459", "ade847"}
+    assert {path.name for path in GRAPHS} >= {f"dslo_vit-b16-{kind}_{key}.py" for kind, key in product(kinds, keys)}
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_dslo_over_another_graph_differs_in_its_graph_only(path):
+    network = path.stem.partition("_vit-")[2].partition("-")[0]
+    config = load_config(path)
+    without = load_config(CONFIGS / "dslo" / f"dslo_vit-{network}_{config.dataset}.py")
+    kinds = {"CLIPGraph": "clip", "DINO": "dino", "DINOv2": "dinov2", "DINOv2Registers": "dinov2reg"}
+    assert kinds[config.model.graph.type] == path.stem.partition("_pocket_")[0].split("-", 2)[2].split("_")[0]
+    assert config.model.pop("graph") != without.model.pop("graph")
+    assert config.model.to_dict() == without.model.to_dict()
+
+
 def test_coco80_is_the_authors_definition():
     config = load_config(CONFIGS / "cliptrase" / "cliptrase_vit-b16_coco_object.py")
     [relabel] = [transform for transform in config.test_dataloader.dataset.pipeline if transform.type == "Relabel"]

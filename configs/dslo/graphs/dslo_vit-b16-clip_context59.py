@@ -1,0 +1,3 @@
+# The paper's Figure 5 (d): maximum velocity over the attention of CLIP itself.
+_base_ = "../dslo_vit-b16_context59.py"
+model = dict(graph=dict(_delete_=True, type="CLIPGraph"))
