@@ -636,7 +636,7 @@ class Plan:
 
 
 def train_clip(plan: Plan, device: torch.device) -> tuple[CLIP, float]:
-    """Train in three stages, round to float16, and measure retrieval on held-out scenes.
+    """Run the stages, round to float16, and measure retrieval on held-out scenes.
 
     Every random choice follows from the seed; the global generators are left as they were.
 
