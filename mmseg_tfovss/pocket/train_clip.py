@@ -1,7 +1,7 @@
 """Train the pocket CLIP: contrastively, on images and captions of the pocket generator alone.
 
 ``python -m mmseg_tfovss.pocket.train_clip --out F`` writes F (float16, keys in OpenAI's
-layout) and, beside it, a .json of how it was made. It trains in three stages:
+layout) and, beside it, a .json of how it was made. There are three kinds of stages:
 
 1. whole: scenes of 64 x 64 with their captions, as CLIP is trained (`train`);
 2. parts: crops of larger scenes at 128 x 128. In a part of the steps an image is divided at a random cross, the class
@@ -9,17 +9,17 @@ layout) and, beside it, a .json of how it was made. It trains in three stages:
    patches learn to say what is near them, also in a large image (`train_parts`);
 3. last block: the blocks before it stay as they are, and it learns to read crops of several sizes (`train_last_block`).
 
-In stages 2 and 3 the last block's residual connection and feed-forward are left out of a part of the steps. Before
-stage 2 its queries and keys grow by a factor (`sharpen_last_block`), because the self-attention that the methods put
-there was nearly flat. No real CLIP is trained in these ways. They are here because a network this small, trained for
-minutes, shows without them little of what the methods do on real ones.
+They are run in the order 1, 3, 2, 3. In stages 2 and 3 the last block's residual connection and feed-forward are left
+out of a part of the steps. Before the first stage 2 or 3 its queries and keys grow by a factor (`sharpen_last_block`),
+because the self-attention that the methods put there was nearly flat. No real CLIP is trained in these ways. They are
+here because a network this small, trained for minutes, shows without them little of what the methods do on real ones.
 
 No mask is ever a target, and captions name classes only. But the generator's labels say which classes a crop, or a part
 of one, shows: so stages 2 and 3 tell the network what is in rectangles, which is more than captions of whole images do.
 The same seed gives the same scenes, captions and batches everywhere; the weights may differ in their last bits, and
 after that by more, between machines, devices and thread counts.
 
-One call runs all stages; the weights are rounded to float16 between them, so that ``--stages 1``, then ``--stages 2 3
+One call runs all stages; the weights are rounded to float16 between them, so that ``--stages 1``, then ``--stages 3 2 3
 --start-from`` its file, are the same training in two calls. The record then has the first call's record in it.
 """
 
@@ -636,7 +636,7 @@ class Plan:
 
 
 def train_clip(plan: Plan, device: torch.device) -> tuple[CLIP, float]:
-    """Train in three stages, round to float16, and measure retrieval on held-out scenes.
+    """Run the stages, round to float16, and measure retrieval on held-out scenes.
 
     Every random choice follows from the seed; the global generators are left as they were.
 

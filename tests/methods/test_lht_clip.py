@@ -613,7 +613,7 @@ def test_configs_around_resclip_have_its_settings_without_the_feedback_pass(prot
         base = found.pop("base")
         assert base.pop("rcs_weights", (2.0, 0.4)) == weights
         assert base == {"type": own.pop("type"), "base": own.pop("base"), "feedback": False}
-        assert (found.pop("type"), found.pop("beta", 0.4)) == ("LHTCLIP", 0.95 if "pocket" in path.stem else 0.4)
+        assert (found.pop("type"), found.pop("beta", 0.4)) == ("LHTCLIP", 0.98 if "pocket" in path.stem else 0.4)
         assert {**found, "pamr_steps": 0} == {**own, "pamr_steps": 0}
         assert setting_of(wrapped) == "around ResCLIP (around NACLIP, feedback=False)"
 
