@@ -25,13 +25,13 @@ from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.ops.positional import interpolate_positions
 from mmseg_tfovss.registry import MODELS
 
-# ImageNet's; RGB, in grey levels.
-DINO_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
-DINO_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, RGB, of values in [0, 1]
+DINO_MEAN, DINO_STD = (tuple(255 * value for value in values) for values in (_MEAN, _STD))  # in grey levels
 # How a table of positions is brought to another grid, as :func:`interpolate_positions` calls it.
 POSITIONS = {"scale": "scale", "size": "exact", "antialiased": "antialiased"}
 _ATTENTION = "mmseg_tfovss_graph"  # name of `_attend` in transformers' attention interface
 _take: ContextVar[Callable[[Tensor, Tensor, Tensor], None] | None] = ContextVar("take", default=None)
+_fused: ContextVar[bool] = ContextVar("fused", default=True)
 
 
 class _LastLayerTaken(Exception):  # noqa: N818 - a signal, not an error
@@ -92,8 +92,8 @@ class FrozenViT(Companion):
         self.depth: int = config.num_hidden_layers
         self.layers = choose_layers(layers, self.depth)
         self.skip = 1 + getattr(config, "num_register_tokens", 0)  # tokens in front of the patches
-        self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(requires_grad=False).eval()
@@ -118,7 +118,7 @@ class FrozenViT(Companion):
         """
         return self.tokens(images, grid)[:, 1:].transpose(1, 2).unflatten(2, grid)
 
-    def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
+    def projections(self, images: Tensor, grid: Size, *, fused: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of the last block, of the patches alone: (B, heads, h w, d) each, float32.
 
         Neither the query is scaled nor class token and registers are among them.
@@ -126,6 +126,8 @@ class FrozenViT(Companion):
         Args:
             images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
             grid: h and w of the patches wanted; the images are resized (bicubic, antialiased) to as many.
+            fused: attention in one kernel; False: step by step, to the last digit as the authors' code computes it,
+                for methods in which rounding decides ties.
         """
         found: list[Tensor] = []
 
@@ -133,7 +135,11 @@ class FrozenViT(Companion):
             if number == self.depth:
                 found.extend(projection[:, :, self.skip :].float() for projection in projections)
 
-        self._show(images, grid, self.depth, take)
+        token = _fused.set(fused)
+        try:
+            self._show(images, grid, self.depth, take)
+        finally:
+            _fused.reset(token)
         query, key, value = found
         return query, key, value
 
@@ -161,7 +167,8 @@ class FrozenViT(Companion):
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
         if tuple(images.shape[-2:]) != size:
             images = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        return (images - self.mean) / self.std
+        # In the order of torchvision's ToTensor and Normalize, to the last digit.
+        return (images / 255 - self.mean) / self.std
 
     def _show(self, images: Tensor, grid: Size, last: int, take: Callable[..., None]) -> None:
         """Call ``take(number, query, key, value)`` for every layer up to the last that is wanted, and stop there."""
@@ -256,7 +263,11 @@ def _attend(
     take = _take.get()
     if take is not None:
         take(query, key, value)
-    heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    if _fused.get():
+        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    else:
+        scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        heads = scores.softmax(dim=-1) @ value
     return heads.transpose(1, 2), None
 
 

@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder, Grid, Projections
-from mmseg_tfovss.encoders.dino import DINO_MEAN
+from mmseg_tfovss.encoders.dino import DINO_MEAN, FrozenViT
 from mmseg_tfovss.encoders.preprocessor import in_grey_levels
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.options import check_choice, read_own
@@ -243,7 +243,8 @@ class CASS(Presence):
     def vfm_keys(self, images: Tensor, grid: Grid) -> Tensor:
         """Keys of the VFM's last block on CLIP's grid, (B, heads, N, d), of windows (B, 3, H, W)."""
         levels, source = self.vfm_input(images)
-        _, keys, _ = self.vfm.projections(levels, source)  # (B, heads, h' w', d)
+        exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and self.official_quirks else {}
+        _, keys, _ = self.vfm.projections(levels, source, **exactly)  # (B, heads, h' w', d)
         maps = keys.transpose(2, 3).flatten(0, 1).unflatten(2, source)  # (B heads, d, h', w')
         maps = F.interpolate(maps, size=grid, mode="bilinear", align_corners=False)
         return maps.flatten(2).transpose(1, 2).unflatten(0, keys.shape[:2])
