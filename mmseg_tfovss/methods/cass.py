@@ -27,6 +27,9 @@ Deviations: the rank-10 decomposition is exact by default; the official one is r
 logits by about 1e-3. ``svd="randomised"`` does the same from a seed, with the same random directions in every window;
 those of the first window are torch's after ``manual_seed``. Nothing N x N is decomposed: keys have d channels, so that
 d x d will do. Eigenvalues of equal size are scaled to 1.5 times theirs, where the code divides by 0.
+Ties: where two heads of DINO have steeper spectra than two of CLIP, both ways of matching them have the same sum, and
+the last digit of W in float32 decides, here as in the code. Two machines, or batches on a GPU, may then differ in a
+window; with ``match_decimals`` they do not, but we and the code may.
 [open] ViT-L/14 has 16 heads, and the code knows no network beside it: the configs take DINOv2-L with registers.
 """
 
@@ -64,7 +67,10 @@ from mmseg_tfovss.solvers.checks import is_number
 _MIXED_UP_STD = (0.229, 0.224, 0.255)  # of the official code's way back from normalised images; blue's should be 0.225
 _Own = dict[object, dict[str, Any]]
 _OF_QUIRKS: _Own = {True: {"rank": 10}, False: {"energy": 0.95}}
-_OF_STRATEGY: _Own = {"spectral": {"spectrum": 20, "strength": 10.0, "eigenscaling": True}, "sequential": {}}
+_OF_STRATEGY: _Own = {
+    "spectral": {"spectrum": 20, "match_decimals": None, "strength": 10.0, "eigenscaling": True},
+    "sequential": {},
+}
 _OF_SVD: _Own = {"exact": {}, "randomised": {"seed": 0}}
 _ENTRIES = 1 << 25  # of graphs that are held at a time
 
@@ -95,6 +101,8 @@ class CASS(Presence):
         strategy: ``spectral``, the paper's, or ``sequential``: heads in their order, with D = U diag(s) U^T and
             (D + G^C) / 2.
         spectrum: eigenvalues that are compared; of ``spectral`` only, where ``None`` is 20.
+        match_decimals: to which W is rounded for the matching, so that no last digit decides; likewise, where ``None``
+            is float32 as it is, as in the code.
         strength: factor of W, >= 0; likewise, 10.
         eigenscaling: phi; likewise, True. The code leaves it out on VOC20 and Cityscapes.
         rank: of D, with ``official_quirks``, where ``None`` is 10.
@@ -128,6 +136,7 @@ class CASS(Presence):
         vfm_side: int | None = None,
         strategy: str = "spectral",
         spectrum: int | None = None,
+        match_decimals: int | None = None,
         strength: float | None = None,
         eigenscaling: bool | None = None,
         rank: int | None = None,
@@ -154,7 +163,8 @@ class CASS(Presence):
             whole_upsampling=whole_upsampling,
             **kwargs,
         )
-        ways = {"spectrum": spectrum, "strength": strength, "eigenscaling": eigenscaling}
+        ways = {"spectrum": spectrum, "match_decimals": match_decimals, "strength": strength}
+        ways |= {"eigenscaling": eigenscaling}
         settings = {
             **read_own("strategy", strategy, _OF_STRATEGY, ways),
             **read_own("official_quirks", official_quirks, _OF_QUIRKS, {"rank": rank, "energy": energy}),
@@ -166,7 +176,7 @@ class CASS(Presence):
         self.strategy, self.svd, self.sigma, self.vfm_side = strategy, svd, sigma, vfm_side
         self.official_quirks = official_quirks
         self.spectrum, self.strength = settings.get("spectrum", 0), settings.get("strength", 1)
-        self.eigenscaling = settings.get("eigenscaling", False)
+        self.eigenscaling, self.match_decimals = settings.get("eigenscaling", False), match_decimals
         self.rank, self.energy, self.seed = (settings.get(name) for name in ("rank", "energy", "seed"))
         self._presence_texts = torch.empty(0)
         self.companion("vfm", vfm, gives="projections")
@@ -217,7 +227,8 @@ class CASS(Presence):
     def match(self, vfm: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
         """The head of the VFM whose graph each head of CLIP takes, and W, (B, heads) each, of spectra (B, heads, d)."""
         distances = spectral_distances(vfm, clip, self.spectrum)  # (B, heads of the VFM, heads of CLIP)
-        matched = match_farthest(distances)  # pi
+        compared = distances if self.match_decimals is None else distances.round(decimals=self.match_decimals)
+        matched = match_farthest(compared)  # pi
         pairs = distances.gather(2, matched[..., None])[..., 0]  # W_i,pi(i)
         if self.official_quirks:
             return matched, pairs
@@ -244,7 +255,9 @@ class CASS(Presence):
         """Keys of the VFM's last block on CLIP's grid, (B, heads, N, d), of windows (B, 3, H, W)."""
         levels, source = self.vfm_input(images)
         exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and self.official_quirks else {}
-        _, keys, _ = self.vfm.projections(levels, source, **exactly)  # (B, heads, h' w', d)
+        # One by one: networks round with the batch, and at a tie the last digit decides which heads are matched.
+        found = [self.vfm.projections(one[None], source, **exactly)[1] for one in levels]
+        keys = torch.cat(found)  # (B, heads, h' w', d)
         maps = keys.transpose(2, 3).flatten(0, 1).unflatten(2, source)  # (B heads, d, h', w')
         maps = F.interpolate(maps, size=grid, mode="bilinear", align_corners=False)
         return maps.flatten(2).transpose(1, 2).unflatten(0, keys.shape[:2])
@@ -306,7 +319,7 @@ def _directions(heads: int, patches: int, rank: int, seed: int) -> Tensor:
 def _check_settings(settings: dict[str, Any]) -> None:
     """Raise ValueError for a number out of range; those that are None are left out."""
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in given.keys() & {"vfm_side", "spectrum", "rank"}:
+    for name in given.keys() & {"vfm_side", "spectrum", "match_decimals", "rank"}:
         if not is_number(given[name], whole=True) or given[name] < 1:
             raise ValueError(f"model.{name} must be a whole number from 1 on, but got {given[name]!r}.")
     for name in given.keys() & {"sigma", "energy"}:
