@@ -18,7 +18,7 @@ from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.facebook_vit import DINO_LAYOUT
-from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
@@ -192,6 +192,9 @@ class FrozenViT(Companion):
 class DINO(FrozenViT):
     """The frozen DINO; ``facebook/dino-vitb8``, ``-vitb16``, ``-vits8``, ``-vits16``.
 
+    ``pocket`` is a bundled network for the pocket benchmark, a ViT of 4 blocks, width 64 and patch 8. Its numbers are
+    random and fixed, not trained; see :mod:`mmseg_tfovss.pocket.random_networks`.
+
     Args and Raises: see :class:`FrozenViT`.
     """
 
@@ -204,6 +207,7 @@ class DINO(FrozenViT):
         "ViTModel",
         {"add_pooling_layer": False},
         layout=DINO_LAYOUT,
+        pocket=POCKET / "pocket_dino.safetensors",
     )
     native_positions = "scale"
     model_options: ClassVar[dict[str, Any]] = {"interpolate_pos_encoding": True}
