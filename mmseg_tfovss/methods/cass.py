@@ -29,7 +29,7 @@ those of the first window are torch's after ``manual_seed``. Nothing N x N is de
 d x d will do. Eigenvalues of equal size are scaled to 1.5 times theirs, where the code divides by 0.
 Ties: where two heads of DINO have steeper spectra than two of CLIP, both ways of matching them have the same sum, and
 the last digit of W in float32 decides, here as in the code. Two machines, or batches on a GPU, may then differ in a
-window; with ``match_decimals`` they do not, but we and the code may.
+window; with ``match_margin`` they do not, but we and the code may.
 [open] ViT-L/14 has 16 heads, and the code knows no network beside it: the configs take DINOv2-L with registers.
 """
 
@@ -68,9 +68,10 @@ _MIXED_UP_STD = (0.229, 0.224, 0.255)  # of the official code's way back from no
 _Own = dict[object, dict[str, Any]]
 _OF_QUIRKS: _Own = {True: {"rank": 10}, False: {"energy": 0.95}}
 _OF_STRATEGY: _Own = {
-    "spectral": {"spectrum": 20, "match_decimals": None, "strength": 10.0, "eigenscaling": True},
+    "spectral": {"spectrum": 20, "match_margin": None, "strength": 10.0, "eigenscaling": True},
     "sequential": {},
 }
+_MARGINS = {True: 0.0, False: 1e-3}
 _OF_SVD: _Own = {"exact": {}, "randomised": {"seed": 0}}
 _ENTRIES = 1 << 25  # of graphs that are held at a time
 
@@ -101,8 +102,8 @@ class CASS(Presence):
         strategy: ``spectral``, the paper's, or ``sequential``: heads in their order, with D = U diag(s) U^T and
             (D + G^C) / 2.
         spectrum: eigenvalues that are compared; of ``spectral`` only, where ``None`` is 20.
-        match_decimals: to which W is rounded for the matching, so that no last digit decides; likewise, where ``None``
-            is float32 as it is, as in the code.
+        match_margin: of sums of W, >= 0, below which heads stay in their order, so that no last digit decides;
+            likewise, where ``None`` is 0 with ``official_quirks`` and 0.001 without.
         strength: factor of W, >= 0; likewise, 10.
         eigenscaling: phi; likewise, True. The code leaves it out on VOC20 and Cityscapes.
         rank: of D, with ``official_quirks``, where ``None`` is 10.
@@ -136,7 +137,7 @@ class CASS(Presence):
         vfm_side: int | None = None,
         strategy: str = "spectral",
         spectrum: int | None = None,
-        match_decimals: int | None = None,
+        match_margin: float | None = None,
         strength: float | None = None,
         eigenscaling: bool | None = None,
         rank: int | None = None,
@@ -163,7 +164,7 @@ class CASS(Presence):
             whole_upsampling=whole_upsampling,
             **kwargs,
         )
-        ways = {"spectrum": spectrum, "match_decimals": match_decimals, "strength": strength}
+        ways = {"spectrum": spectrum, "match_margin": match_margin, "strength": strength}
         ways |= {"eigenscaling": eigenscaling}
         settings = {
             **read_own("strategy", strategy, _OF_STRATEGY, ways),
@@ -176,7 +177,8 @@ class CASS(Presence):
         self.strategy, self.svd, self.sigma, self.vfm_side = strategy, svd, sigma, vfm_side
         self.official_quirks = official_quirks
         self.spectrum, self.strength = settings.get("spectrum", 0), settings.get("strength", 1)
-        self.eigenscaling, self.match_decimals = settings.get("eigenscaling", False), match_decimals
+        self.eigenscaling = settings.get("eigenscaling", False)
+        self.match_margin = _MARGINS[official_quirks] if match_margin is None else match_margin
         self.rank, self.energy, self.seed = (settings.get(name) for name in ("rank", "energy", "seed"))
         self._presence_texts = torch.empty(0)
         self.companion("vfm", vfm, gives="projections")
@@ -227,8 +229,7 @@ class CASS(Presence):
     def match(self, vfm: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
         """The head of the VFM whose graph each head of CLIP takes, and W, (B, heads) each, of spectra (B, heads, d)."""
         distances = spectral_distances(vfm, clip, self.spectrum)  # (B, heads of the VFM, heads of CLIP)
-        compared = distances if self.match_decimals is None else distances.round(decimals=self.match_decimals)
-        matched = match_farthest(compared)  # pi
+        matched = match_farthest(distances, self.match_margin)  # pi
         pairs = distances.gather(2, matched[..., None])[..., 0]  # W_i,pi(i)
         if self.official_quirks:
             return matched, pairs
@@ -319,13 +320,13 @@ def _directions(heads: int, patches: int, rank: int, seed: int) -> Tensor:
 def _check_settings(settings: dict[str, Any]) -> None:
     """Raise ValueError for a number out of range; those that are None are left out."""
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in given.keys() & {"vfm_side", "spectrum", "match_decimals", "rank"}:
+    for name in given.keys() & {"vfm_side", "spectrum", "rank"}:
         if not is_number(given[name], whole=True) or given[name] < 1:
             raise ValueError(f"model.{name} must be a whole number from 1 on, but got {given[name]!r}.")
     for name in given.keys() & {"sigma", "energy"}:
         if not is_number(given[name]) or given[name] <= 0:
             raise ValueError(f"model.{name} must be positive, but got {given[name]!r}.")
-    for name in given.keys() & {"strength", "seed"}:
+    for name in given.keys() & {"strength", "match_margin", "seed"}:
         if not is_number(given[name], whole=name == "seed") or given[name] < 0:
             raise ValueError(f"model.{name} must be a number of at least 0, but got {given[name]!r}.")
     if given.get("energy", 1) > 1:

@@ -62,10 +62,24 @@ def spectral_distances(left: Tensor, right: Tensor, count: int) -> Tensor:
     return (shares[0][:, :, None] - shares[1][:, None]).abs().sum(dim=-1)
 
 
-def match_farthest(distances: Tensor) -> Tensor:
-    """The column for each row so that the sum of distances is largest: (B, H, H) -> (B, H), on the same device."""
-    costs = (1 - distances).float().cpu().numpy()
-    columns = [torch.from_numpy(linear_sum_assignment(cost)[1]) for cost in costs]
+def match_farthest(distances: Tensor, margin: float = 0.0) -> Tensor:
+    """The column for each row so that the sum of distances is largest.
+
+    Sums are often the same up to rounding: where two rows have steeper spectra than two columns, say.
+
+    Args:
+        distances: (B, H, H).
+        margin: ((row - column) / H)^2 times this is taken off, so that rows and columns of equal sums stay in order
+            whatever the last digit is; 0: float32 decides.
+
+    Returns:
+        (B, H), on the same device.
+    """
+    costs = 1 - distances
+    if margin:
+        places = torch.arange(distances.shape[1], device=distances.device) / distances.shape[1]
+        costs = costs + margin * (places[:, None] - places).square()
+    columns = [torch.from_numpy(linear_sum_assignment(cost)[1]) for cost in costs.float().cpu().numpy()]
     return torch.stack(columns).to(distances.device)
 
 

@@ -52,6 +52,16 @@ def test_heads_are_matched_to_the_farthest():
         assert found.tolist() == list(best)
 
 
+def test_equal_sums_keep_their_order_by_a_margin():
+    """Distances from a sum of rows and columns: every matching has the same sum."""
+    rows, columns = random_keys(2, 4, seed=2)
+    for seed in range(10):
+        noise = 1e-9 * random_keys(4, 4, seed=seed)
+        assert spectral.match_farthest((rows[:, None] + columns + noise)[None], 1e-4).tolist() == [[0, 1, 2, 3]]
+    better = rows[:, None] + columns + 0.01 * torch.eye(4)[[1, 0, 2, 3]]
+    assert spectral.match_farthest(better[None], 1e-4).tolist() == [[1, 0, 2, 3]]
+
+
 def test_the_rank_that_holds_the_energy():
     values = torch.tensor([[8.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
     assert spectral.rank_by_energy(values, 0.8).tolist() == [1, 4, 1]
