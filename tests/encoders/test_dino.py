@@ -261,7 +261,9 @@ def test_other_channels_are_refused_before_they_run(kind, tmp_path):
     config = type(network.config)(**network.config.to_dict() | {"num_channels": 4})
     extra = {"add_pooling_layer": False} if graph is DINO else {}
     type(network)(config, **extra).save_pretrained(tmp_path / "four")
-    message = r"^model\.graph\.pretrained: .*four is a (DINO.*|MAE) of another shape \(.*num_channels 4, but it must be 3\)"
+    message = (
+        r"^model\.graph\.pretrained: .*four is a (DINO.*|MAE) of another shape \(.*num_channels 4, but it must be 3\)"
+    )
     with pytest.raises(ValueError, match=message):
         graph(str(tmp_path / "four"))
 
@@ -304,6 +306,16 @@ def test_images_of_the_grids_own_size_are_not_resampled(kind):
     network, patch = kind[0](str(kind[1])), kind[2]
     images = grey_levels(1, 3, 2 * patch, 3 * patch)
     assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
+
+
+def test_an_image_smaller_than_a_patch_is_enlarged_and_none_is_refused(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    assert network.features(grey_levels(1, 3, 3, 2), (1, 1)).isfinite().all()
+    message = (
+        rf"cannot see 3 x 40 pixels as 0 x 5 patches: the image must be larger \(its patches have {patch} pixels\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        network.features(grey_levels(1, 3, 3, 40), (0, 5))
 
 
 def test_positions_follow_the_option(kind):
