@@ -83,7 +83,7 @@ def check_gives(place: str, settings: Mapping[str, Any], interface: str) -> None
 
 
 def _has(kind: type, interface: str) -> bool:
-    return getattr(kind, interface, None) not in (None, getattr(Companion, interface, None))
+    return getattr(kind, interface, None) not in (None, getattr(Companion, interface))
 
 
 def _having(interface: str) -> list[str]:

@@ -289,6 +289,18 @@ def test_projections_are_what_the_last_attention_is_made_of(kind):
     torch.testing.assert_close(value.transpose(1, 2).flatten(2), seen[0], atol=1e-5, rtol=1e-5)
 
 
+def test_attention_step_by_step_gives_the_same_without_the_fused_kernel(kind, monkeypatch):
+    graph, folder = kind[:2]
+    images, network = grey_levels(1, 3, 50, 33), graph(str(folder), **as_transformers(graph))
+    expected = network.projections(images, (6, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", None)
+        found = network.projections(images, (6, 4), fused=False)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    assert torch.equal(network.projections(images, (6, 4))[1], expected[1])
+
+
 def test_projections_of_a_batch_are_its_images_one_by_one_in_float32(kind):
     graph, folder = kind[:2]
     images = grey_levels(2, 3, 50, 33)
