@@ -317,6 +317,9 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
 def test_large_leaf_is_the_base_one_with_another_network(path):
     large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
     channels = large.model.pop("channels", None)  # of this network, which are no others' (RF-CLIP)
+    if path.parent.name == "cass":  # beside a network with as many heads
+        assert large.model.pop("vfm").type == "DINOv2Registers"
+        assert base.model.pop("vfm").type == "DINO"
     assert (channels is not None) == (path.parent.name == "rf_clip")
     assert large.model.backbone.pop("arch") == "ViT-L-14"
     assert base.model.backbone.pop("arch") == "ViT-B-16"
@@ -341,7 +344,11 @@ RUN_ALWAYS = ("_voc21.py", "_voc20.py", "_ade847.py", "_pocket_all.py")
 )
 def test_leaf_builds_and_labels_an_image(path, mini_clip):
     # Nobody has ranked the tiny CLIP's heads, or looked for its distraction channels.
-    of_its_own = {"lht_clip": {"model.k": 0}, "rf_clip": {"model.channels": [4, 34]}}.get(path.parent.name, {})
+    of_its_own = {
+        "lht_clip": {"model.k": 0},
+        "rf_clip": {"model.channels": [4, 34]},
+        "cass": {"model.vfm.pretrained": "pocket"},
+    }.get(path.parent.name, {})
     tiny = {"model.backbone.pretrained": str(mini_clip), "model.backbone.arch": "auto"}
     config = load_config(path, {**tiny, **of_its_own})
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")

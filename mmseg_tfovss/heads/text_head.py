@@ -109,12 +109,21 @@ class TextHead(nn.Module):
         Raises:
             ValueError: a prompt with more tokens than the text tower reads.
         """
+        self.text_features = self.features_by(encoder, weights_hash).clone().to(self.query_class.device)
+
+    @torch.inference_mode(mode=False)
+    def features_by(self, encoder: CLIPTextEncoder, weights_hash: str) -> Tensor:
+        """Features (Q, D) of the queries by any text tower, as a classifier needs them; see :meth:`set_text_features`.
+
+        Raises:
+            ValueError: a prompt with more tokens than the text tower reads.
+        """
         check_lengths(self.vocabulary, self.templates, encoder)
         tower = f"{weights_hash}, {encoder.variant}"
         features = self._features_of(self.vocabulary.queries, encoder, tower)
         if self.subtracted_text is not None:
             features = features - self._features_of((self.subtracted_text,), encoder, tower)
-        self.text_features = features.clone().to(self.query_class.device)
+        return features
 
     def _features_of(self, texts: Sequence[str], encoder: CLIPTextEncoder, tower: str) -> Tensor:
         """Unit features of texts in the templates, (T, D), from the disk cache if they are there."""

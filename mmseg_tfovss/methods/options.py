@@ -17,6 +17,28 @@ def check_choice(name: str, value: object, valid: Collection[object]) -> None:
         raise ValueError(f"model.{name} must be one of {list(valid)}, but got {value!r}.")
 
 
+def read_own(
+    option: str, choice: object, own: Mapping[Any, Mapping[str, Any]], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options that only one choice has, with its defaults for those that are None.
+
+    Args:
+        option: e.g. ``refocus``.
+        choice: its value.
+        own: of each choice, the names and defaults of its own options.
+        given: the own options of all choices by name; None where they are left out.
+
+    Raises:
+        ValueError: an unknown choice, or an option of another one.
+    """
+    check_choice(option, choice, own)
+    defaults = own[choice]
+    for name, value in given.items():
+        if value is not None and name not in defaults:
+            raise ValueError(f"model.{name} has no effect with model.{option}={choice!r}: leave it out.")
+    return {**defaults, **{name: value for name, value in given.items() if value is not None}}
+
+
 def check_network(option: str, settings: object) -> None:
     """Raise ValueError unless ``model.<option>`` is the config of something, ``dict(type=...)``, or nothing."""
     kind = settings.get("type") if isinstance(settings, Mapping) else None

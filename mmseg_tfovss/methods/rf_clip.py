@@ -31,7 +31,7 @@ that it names for that one. It is evaluated with the masks SegmentationClassAug 
 Distractors and C have hard thresholds: a token or pair within rounding of one may change sides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -39,19 +39,15 @@ from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.stream import Stream
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import check_choice
-from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
+from mmseg_tfovss.methods.options import read_own
+from mmseg_tfovss.methods.presence import CLASS_TOKEN, Presence
 from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors, redistribute_attention, replace_channels
 from mmseg_tfovss.ops.graph import fiedler_vector
-from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_range, is_number
 
 CHANNELS = (4, 162, 189, 326, 429, 474, 633, 713)  # of OpenAI's ViT-B/16
-PRESENCE = "image vector"  # what is seen of an image: v (D,)
 _OF_ONE_REFOCUS = {"code": {"denoise_alpha": 0.4, "enhance_threshold": 0.4}, "paper": {"beta": 0.7}}
-_CLASS_TOKEN = "class token only"  # given to passes that want nothing but v
 _KEYS, _TOKENS = "key-key attention", "tokens"  # totals over blocks
 
 
@@ -68,7 +64,7 @@ def similarity_above(guide: Tensor, threshold: float) -> Tensor:
 
 
 @MODELS.register_module()
-class RFCLIP(OpenVocabSegmentor):
+class RFCLIP(Presence):
     """Denoise distractors in every block, attend by the blocks' mean key-key attention, and heed the classes present.
 
     Args:
@@ -110,21 +106,24 @@ class RFCLIP(OpenVocabSegmentor):
         whole_upsampling: str = "two_step",
         **kwargs: object,
     ) -> None:
-        check_choice("refocus", refocus, _OF_ONE_REFOCUS)
-        check_choice("linkage", linkage, LINKAGES)
-        check_choice("prior_from", prior_from, ("image", "window"))
         own = {"denoise_alpha": denoise_alpha, "enhance_threshold": enhance_threshold, "beta": beta}
-        settings = _read_own(refocus, own)
-        for name, value in {**settings, "gamma": gamma, "alpha": alpha}.items():
+        settings = read_own("refocus", refocus, _OF_ONE_REFOCUS, own)
+        for name, value in settings.items():
             check_range(f"model.{name}", value, -1 if name == "enhance_threshold" else 0, 1)
-        if not is_number(sigma) or sigma <= 0 or not is_number(t) or t < 0:
-            raise ValueError(f"model.sigma must be positive and model.t >= 0, but got {sigma!r} and {t!r}.")
-        super().__init__(whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
+        if not is_number(sigma) or sigma <= 0:
+            raise ValueError(f"model.sigma must be positive, but got {sigma!r}.")
+        super().__init__(
+            gamma=gamma,
+            alpha=alpha,
+            t=t,
+            linkage=linkage,
+            prior_from=prior_from,
+            whole_upsampling=whole_upsampling,
+            **kwargs,
+        )
         self.refocus, self.sigma = refocus, sigma
         self.channels = _read_channels(channels, self.backbone.proj.shape[0])
         self.denoise_alpha, self.enhance_threshold, self.beta = (settings.get(name, 0.0) for name in own)
-        self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
-        self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
 
     # -- the blocks -------------------------------------------------------------------------------------------------
 
@@ -140,7 +139,7 @@ class RFCLIP(OpenVocabSegmentor):
                     f" {number} in its own way: set model.refocus='code', or leave the plug-in out."
                 )
             tokens = self.redistribute(block, stream, projections)
-        if _CLASS_TOKEN not in stream.given:
+        if CLASS_TOKEN not in stream.given:
             stream.add(_KEYS, block.attention_weights(projections[1], projections[1]))
             stream.add(_TOKENS, tokens)
         return tokens
@@ -151,7 +150,7 @@ class RFCLIP(OpenVocabSegmentor):
             trained = self.denoise(block(tokens), stream)
         else:
             trained = self.redistribute(block, stream, block.qkv(tokens))
-        if _CLASS_TOKEN in stream.given:
+        if CLASS_TOKEN in stream.given:
             return trained
         if self.refocus == "paper":
             return torch.cat([trained[:, :1], self.attend_by_keys(block, [tokens], stream, skip=0)[:, 1:]], dim=1)
@@ -195,50 +194,6 @@ class RFCLIP(OpenVocabSegmentor):
         tokens = tokens + block.feed_forward(tokens)
         patches = replace_channels(tokens[:, 1:], distractors, stream.grid, self.channels)
         return torch.cat([tokens[:, :1], patches], dim=1)
-
-    # -- the classes present ----------------------------------------------------------------------------------------
-
-    def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
-        """The vectors v (B, D) of whole images, from the same blocks, unless windows have their own."""
-        if self.mode == "whole" or self.prior_from == "window" or not (self.gamma or self.alpha):
-            return {}
-        images = torch.stack([scene.image for scene in scenes])
-        stream = self.run_blocks(images, {_CLASS_TOKEN: images.new_ones(())})
-        return {PRESENCE: self.image_vector(stream)}
-
-    def image_vector(self, stream: Stream) -> Tensor:
-        """The vector v (B, D) of the class token, of length 1."""
-        return F.normalize(self.backbone.project(stream.tokens[:, :1])[:, 0], dim=-1)
-
-    def encode(self, windows: Windows) -> Maps:
-        """Cosines of patches and adjusted texts, mixed with the prior."""
-        stream = self.run_blocks(windows.images)
-        features = F.normalize(self.backbone.project(stream.tokens[:, 1:]), dim=-1)  # F (n, N, D)
-        seen = any(PRESENCE in scene.seen for scene in windows.scenes)
-        vector = windows.seen(PRESENCE) if seen else self.image_vector(stream)
-        texts = self.decode_head.text_features.to(features.dtype)  # T (Q, D)
-        presence = vector.to(texts.dtype) @ texts.T  # g (n, Q)
-        adjusted = texts.expand(len(features), -1, -1)
-        if self.alpha:
-            adjusted = adjust_texts(texts, features, presence, self.text_clusters(), self.alpha)
-        logits = (adjusted @ features.transpose(1, 2)).unflatten(2, stream.grid)
-        return {LOGITS: mix_presence(logits, presence, self.gamma)}
-
-    def text_clusters(self) -> Tensor:
-        """Ids (Q,) of the texts' clusters, made once."""
-        texts = self.decode_head.text_features
-        if self._clustered is None or self._clustered[0] is not texts:
-            self._clustered = texts, cluster_texts(texts, self.t, self.linkage)
-        return self._clustered[1]
-
-
-def _read_own(refocus: str, given: Mapping[str, float | None]) -> dict[str, float]:
-    """The options of one refocus alone, with their defaults for those that are None."""
-    defaults = _OF_ONE_REFOCUS[refocus]
-    for name, value in given.items():
-        if value is not None and name not in defaults:
-            raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: leave it out.")
-    return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _read_channels(channels: Sequence[int], width: int) -> list[int]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, DINOv2, DINOv2Registers
+from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, MAE, POSITIONS, DINOv2, DINOv2Registers
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 
 
@@ -86,6 +86,7 @@ SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 # Class, transformers' classes and their options, patch size, tokens in front of the patches.
 KINDS = {
     "DINO": (DINO, "ViTConfig", "ViTModel", {"image_size": 32, "patch_size": 8, "intermediate_size": 64}, 8, 1),
+    "MAE": (MAE, "ViTMAEConfig", "ViTMAEModel", {"image_size": 32, "patch_size": 8, "intermediate_size": 64}, 8, 1),
     "DINOv2": (DINOv2, "Dinov2Config", "Dinov2Model", {"image_size": 28, "patch_size": 14}, 14, 1),
     "registers": (
         DINOv2Registers,
@@ -113,7 +114,21 @@ def kind(request, tmp_path_factory):
             parameter.copy_(0.3 * torch.randn(parameter.shape))
     network.save_pretrained(folder)
     network.set_attn_implementation("eager")
+    network.config.mask_ratio = 0.0  # of MAE: nothing is masked here, whatever its folder says
     return graph, folder, patch, skip, network
+
+
+def as_transformers(graph):
+    """Options under which positions are those of transformers, whose DINO differs from its authors' here."""
+    return {"positions": "size"} if graph is DINO else {}
+
+
+def transformers_options(graph):
+    """Options of transformers' networks for a batch of two images of 3 x 5 patches."""
+    if graph not in (DINO, MAE):
+        return {}
+    noise = {"noise": torch.arange(15.0).expand(2, -1)} if graph is MAE else {}
+    return {"interpolate_pos_encoding": True, **noise}
 
 
 def grey_levels(*shape):
@@ -124,9 +139,8 @@ def eager_attentions(kind, images):
     """Attention maps between patches, of every layer, (layers, B, n, n): renormalised per head, then averaged."""
     graph, _, _, skip, network = kind
     normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
-    options = {"interpolate_pos_encoding": True} if graph is DINO else {}
     with torch.inference_mode():
-        layers = network(pixel_values=normalised, output_attentions=True, **options).attentions
+        layers = network(pixel_values=normalised, output_attentions=True, **transformers_options(graph)).attentions
     patches = torch.stack(layers)[..., skip:, skip:]
     return (patches / patches.sum(dim=-1, keepdim=True)).mean(dim=2)
 
@@ -136,11 +150,11 @@ def test_a_graph_is_the_mean_of_transformers_attention_maps(kind, layers):
     graph, folder, patch, _, _ = kind
     images = grey_levels(2, 3, 3 * patch, 5 * patch)
     with torch.inference_mode():
-        found = graph(str(folder), layers).graph(images, (3, 5))
+        found = graph(str(folder), layers, **as_transformers(graph)).graph(images, (3, 5))
     expected = eager_attentions(kind, images)[[layer - 1 for layer in layers or (1, 2, 3)]].mean(dim=0)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 15))
-    assert (found - 1 / 15).abs().max() > 0.02
+    assert (found - 1 / 15).abs().max() > 0.01
 
 
 def test_a_batch_is_its_images_one_by_one_on_any_grid(kind):
@@ -187,10 +201,10 @@ def test_tokens_and_features_are_transformers_without_registers(kind):
     graph, folder, patch, skip, network = kind
     images = grey_levels(2, 3, 3 * patch, 5 * patch)
     normalised = (images - torch.tensor(DINO_MEAN).view(3, 1, 1)) / torch.tensor(DINO_STD).view(3, 1, 1)
-    options = {"interpolate_pos_encoding": True} if graph is DINO else {}
     with torch.inference_mode():
-        last = network(pixel_values=normalised, **options).last_hidden_state
-        tokens, features = (ask(images, (3, 5)) for ask in (graph(str(folder)).tokens, graph(str(folder)).features))
+        last = network(pixel_values=normalised, **transformers_options(graph)).last_hidden_state
+        found = graph(str(folder), **as_transformers(graph))
+        tokens, features = (ask(images, (3, 5)) for ask in (found.tokens, found.features))
     expected = torch.cat([last[:, :1], last[:, skip:]], dim=1)
     assert features.shape == (2, 32, 3, 5)
     torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-5)
@@ -247,6 +261,101 @@ def test_other_channels_are_refused_before_they_run(kind, tmp_path):
     config = type(network.config)(**network.config.to_dict() | {"num_channels": 4})
     extra = {"add_pooling_layer": False} if graph is DINO else {}
     type(network)(config, **extra).save_pretrained(tmp_path / "four")
-    message = r"^model\.graph\.pretrained: .*four is a DINO.* of another shape \(.*num_channels 4, but it must be 3\)"
+    message = (
+        r"^model\.graph\.pretrained: .*four is a (DINO.*|MAE) of another shape \(.*num_channels 4, but it must be 3\)"
+    )
     with pytest.raises(ValueError, match=message):
         graph(str(tmp_path / "four"))
+
+
+# -- projections of the last block ------------------------------------------------------------------------------------
+
+
+def test_projections_are_what_the_last_attention_is_made_of(kind):
+    """From query and key alone: transformers' attention between patches; the value is that layer's, of LayerNorm."""
+    graph, folder, patch, skip, network = kind
+    images = grey_levels(2, 3, 3 * patch, 5 * patch)
+    with torch.inference_mode():
+        query, key, value = graph(str(folder), **as_transformers(graph)).projections(images, (3, 5))
+    assert query.shape == key.shape == value.shape == (2, 2, 15, 16)
+    maps = (query @ key.transpose(2, 3) / 4).softmax(dim=-1).mean(dim=1)
+    torch.testing.assert_close(maps, eager_attentions(kind, images)[-1], atol=1e-5, rtol=0)
+    seen = []
+    layer = next(part for name, part in network.named_modules() if name.endswith("2.attention"))
+    projection = next(part for name, part in layer.named_modules() if name.endswith("v_proj"))
+    hook = projection.register_forward_hook(lambda module, args, output: seen.append(output[:, skip:]))
+    eager_attentions(kind, images)
+    hook.remove()
+    torch.testing.assert_close(value.transpose(1, 2).flatten(2), seen[0], atol=1e-5, rtol=1e-5)
+
+
+def test_attention_step_by_step_gives_the_same_without_the_fused_kernel(kind, monkeypatch):
+    graph, folder = kind[:2]
+    images, network = grey_levels(1, 3, 50, 33), graph(str(folder), **as_transformers(graph))
+    expected = network.projections(images, (6, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", None)
+        found = network.projections(images, (6, 4), fused=False)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    assert torch.equal(network.projections(images, (6, 4))[1], expected[1])
+
+
+def test_projections_of_a_batch_are_its_images_one_by_one_in_float32(kind):
+    graph, folder = kind[:2]
+    images = grey_levels(2, 3, 50, 33)
+    network, half = graph(str(folder)), graph(str(folder), precision="bf16")
+    together = network.projections(images, (6, 4))
+    for number, found in enumerate(together):
+        singles = torch.cat([network.projections(image[None], (6, 4))[number] for image in images])
+        torch.testing.assert_close(found, singles, atol=1e-5, rtol=0)
+    for found, exact in zip(half.projections(images, (6, 4)), together, strict=True):
+        assert found.dtype == torch.float32
+        assert 0 < (found - exact).abs().mean() < 0.1 * exact.abs().mean()
+
+
+def test_images_of_the_grids_own_size_are_not_resampled(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    images = grey_levels(1, 3, 2 * patch, 3 * patch)
+    assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
+
+
+def test_an_image_smaller_than_a_patch_is_enlarged_and_none_is_refused(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    assert network.features(grey_levels(1, 3, 3, 2), (1, 1)).isfinite().all()
+    message = (
+        rf"cannot see 3 x 40 pixels as 0 x 5 patches: the image must be larger \(its patches have {patch} pixels\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        network.features(grey_levels(1, 3, 3, 40), (0, 5))
+
+
+def test_positions_follow_the_option(kind):
+    """On the native grid all are the same; on another one each is what its name says."""
+    graph, folder, patch, _, _ = kind
+    side = 4 if graph in (DINO, MAE) else 2
+    native = grey_levels(1, 3, side * patch, side * patch)
+    images = grey_levels(1, 3, 3 * patch, 5 * patch)
+    found = {name: graph(str(folder), positions=name) for name in POSITIONS}
+    alike = [network.tokens(native, (side, side)) for network in found.values()]
+    assert torch.equal(alike[0], alike[1])
+    assert torch.equal(alike[0], alike[2])
+    default = graph(str(folder)).tokens(images, (3, 5))
+    own = {DINO: "scale", MAE: "size", DINOv2: "size", DINOv2Registers: "antialiased"}[graph]
+    assert torch.equal(default, found[own].tokens(images, (3, 5)))
+    assert not torch.equal(found["scale"].tokens(images, (3, 5)), found["size"].tokens(images, (3, 5)))
+    table = found["scale"].model.embeddings.position_embeddings[0]
+    square = table[1:].T.unflatten(1, (side, side))[None]
+    expected = F.interpolate(square, scale_factor=(3.1 / side, 5.1 / side), mode="bicubic")[0].flatten(1).T
+    embeddings = found["scale"].model.embeddings
+    placed = embeddings.interpolate_pos_encoding(torch.zeros(1, 16, 32), 3 * patch, 5 * patch)
+    torch.testing.assert_close(placed[0, 1:], expected, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"positions must be one of \['scale', 'size', 'antialiased'\], but got 'x'"):
+        graph(str(folder), positions="x")
+
+
+def test_heads_are_read_from_a_folders_config(kind):
+    with pytest.raises(
+        ValueError, match=r"^model\.graph\.heads=2 acts only with the authors' own file: the config\.json"
+    ):
+        kind[0](str(kind[1]), heads=2)

@@ -61,6 +61,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "ResCLIP", "setting": "around ClearCLIP", "backbone": "ViT-L-14/openai"}, "50.7"),
         ({"method": "SCCLIP"}, "64.6"),
         ({"method": "RFCLIP"}, "64.8"),
+        ({"method": "CASS", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "65.8"),
+        ({"method": "CASS", "backbone": "ViT-B-16/openai + facebook/dino-vitb16"}, None),
         ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
         ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
@@ -131,7 +133,7 @@ def test_compositions_have_a_config_with_the_setting_of_their_row(name):
             assert named == (line["method"], line["setting"], "paper")
 
 
-@pytest.mark.parametrize("name", ["sc_clip", "rf_clip"])
+@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "cass"])
 def test_averages_are_the_means_of_their_rows(name):
     for scores in by_variant(name, "backbone", "setting").values():
         assert sum(scores[key] for key in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from mmseg_tfovss.methods.options import check_network, take_options
+from mmseg_tfovss.methods.options import check_network, read_own, take_options
 from mmseg_tfovss.methods.sclip import SCLIP
 from tests.methods import reference
 from tests.methods.own_config import WHOLE, registered_methods
@@ -88,6 +88,16 @@ def test_options_that_contradict_it_are_named(option, method, build_method):
 def test_values_that_are_neither_yes_nor_no_are_named(method, options, said, build_method):
     with pytest.raises(ValueError, match=said):
         build_method(method, **options)
+
+
+def test_options_of_one_choice_have_its_defaults_or_are_refused():
+    own = {"one": {"a": 1, "b": None}, "two": {"c": 3}}
+    assert read_own("way", "one", own, {"a": None, "b": 5, "c": None}) == {"a": 1, "b": 5}
+    assert read_own("way", "two", own, {"a": None, "b": None, "c": None}) == {"c": 3}
+    with pytest.raises(ValueError, match=r"model\.a has no effect with model\.way='two': leave it out\."):
+        read_own("way", "two", own, {"a": 0, "b": None, "c": 3})
+    with pytest.raises(ValueError, match=r"model\.way must be one of \['one', 'two'\], but got 'three'\."):
+        read_own("way", "three", own, {})
 
 
 # -- by their names --------------------------------------------------------------------------------------------

@@ -1,0 +1,6 @@
+# ViT-L/14, unified protocol, beside DINOv2-L with registers, which has as many heads; the authors ran no ViT-L/14.
+_base_ = "./cass_vit-b16_ade847.py"
+model = dict(
+    backbone=dict(arch="ViT-L-14"),
+    vfm=dict(type="DINOv2Registers", pretrained="facebook/dinov2-with-registers-large"),
+)
