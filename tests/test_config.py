@@ -139,12 +139,13 @@ VERSATILITY = sorted((CONFIGS / "dslo" / "versatility").glob("*.py"))
 
 
 def test_dslo_has_its_table_of_other_methods():
-    """The rows of SC-CLIP and RF-CLIP: both backbones, both modes, eight benchmarks."""
+    """The rows of SC-CLIP and RF-CLIP: both backbones, both modes, eight benchmarks; CASS: ViT-B/16."""
     networks, modes = ("vit-b16", "vit-l14"), ("", "-op")
     keys = set(BENCHMARKS) - {"pc459", "ade847"}
     bases = ("-scclip", "-rfclip")
     names = {f"dslo_{size}{base}{mode}_{key}.py" for size, base, mode, key in product(networks, bases, modes, keys)}
-    names |= {f"dslo_vit-pocket{base}{mode}_pocket_all.py" for base, mode in product(bases, modes)}
+    names |= {f"dslo_vit-b16-cass{mode}_{key}.py" for mode, key in product(modes, keys)}
+    names |= {f"dslo_vit-pocket{base}{mode}_pocket_all.py" for base, mode in product((*bases, "-cass"), modes)}
     assert names == {path.name for path in VERSATILITY}
 
 
@@ -159,6 +160,17 @@ def test_rf_clip_under_dslo_has_its_own_settings(network, protocol):
             own = load_config(own.filename, {"protocol": protocol}).model
             for name, default in (("gamma", 0.25), ("alpha", 0.03), ("t", 0.1), ("channels", None)):
                 assert base.get(name, default) == own.get(name, default)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "unified"])
+def test_cass_under_dslo_has_its_own_settings(protocol):
+    for path in CONFIGS.glob("dslo/versatility/dslo_vit-b16-cass_*.py"):
+        base = load_config(path, {"protocol": protocol}).model.base
+        own = load_config(
+            CONFIGS / "cass" / path.name.replace("dslo", "cass").replace("-cass", ""), {"protocol": protocol}
+        )
+        for name, default in (("gamma", None), ("alpha", None), ("t", None), ("eigenscaling", True), ("vfm", None)):
+            assert base.get(name, default) == own.model.get(name, default)
 
 
 @pytest.mark.parametrize("path", VERSATILITY, ids=lambda path: path.stem)

@@ -128,7 +128,8 @@ def counterpart(result: Result, published: Collection[Published]) -> Published |
     networks = [_as_printed(name) for name in result["backbone"].split(JOIN)]
     for number in published:
         same = (number.dataset, number.method, number.setting) == wanted
-        if same and list(number.networks) == networks[: len(number.networks)]:
+        rest = iter(networks)
+        if same and networks[0] == number.networks[0] and all(name in rest for name in number.networks):
             return number
     return None
 

@@ -28,6 +28,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         # What is tuned by dataset or network is part of no name, unless it is switched off.
         ("lht_clip/lht_clip_vit-b16-resclip_voc21.py", {}, "around ResCLIP (around NACLIP, feedback=False)"),
         ("dslo/versatility/dslo_vit-l14-rfclip-op_voc21.py", {}, "around RFCLIP, optimal path"),
+        ("dslo/versatility/dslo_vit-b16-cass_voc20.py", {}, "around CASS, maximum velocity"),  # nor are networks
         (
             "dslo/versatility/dslo_vit-b16-rfclip_voc21.py",
             {"model.base.gamma": 0, "model.base.sigma": 4},
@@ -46,7 +47,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
         (
             "dslo/dslo_vit-b16_voc21.py",
             {"model.base": {"type": "CLIPtraseSAM", "sam": {"type": "SAM"}}},
-            "around CLIPtraseSAM (sam=SAM), maximum velocity",
+            "around CLIPtraseSAM, maximum velocity",
         ),
     ],
 )

@@ -45,6 +45,14 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({**TRASE, "setting": "224 pixels"}, "50.88"),
         ({**DSLO, "backbone": SD2}, "66.9"),
         ({**DSLO, "backbone": "ViT-B-16/openai + /data/stable-diffusion-2-1-base"}, "66.9"),
+        (  # the base's network stands between
+            {
+                **DSLO,
+                "setting": "around CASS, optimal path",
+                "backbone": SD2.replace(" + ", " + facebook/dino-vitb8 + "),
+            },
+            "68.2",
+        ),
         (
             {"method": "CLIPtraseSAM", "setting": "336 pixels", "backbone": "ViT-B-16/openai + facebook/sam-vit-base"},
             "57.06",
@@ -261,10 +269,11 @@ def test_other_methods_under_dslo_and_what_it_costs():
     assert variants["SC-CLIP", "CLIP ViT-L/14", "as quoted by DSLO"]["voc21"] == 65.0
     assert len(variants["DSLO on CASS", "ViT-B-16/openai + Stable Diffusion 2", "optimal path"]) == 8
     others = by_variant("dslo_versatility", "method", "backbone", "setting")
-    assert len(others) == 2 * 2 * 2
+    assert len(others) == 2 * 2 * 2 + 2
     assert all(set(scores) == set(EIGHT) for scores in others.values())
     assert others["DSLO", large, "around SCCLIP, maximum velocity"]["voc21"] == 70.0
     assert others["DSLO", large, "around RFCLIP, maximum velocity"]["ade20k"] == 24.6
+    assert others["DSLO", large.replace("L-14", "B-16"), "around CASS, maximum velocity"]["context59"] == 45.9
     costs = {line["Model"]: line for line in published.read_published("dslo_complexity")}
     assert list(costs) == ["CLIP", "ProxyCLIP", "CASS", "DSLO, optimal path", "DSLO, maximum velocity"]
     assert costs["DSLO, maximum velocity"]["distribution (s)"] == "0.12"
