@@ -7,6 +7,7 @@ Darcet et al., ICLR 2024, arXiv:2309.16588.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any, ClassVar
 
 import torch
@@ -16,17 +17,21 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.companion import Companion
+from mmseg_tfovss.encoders.facebook_vit import DINO_LAYOUT
 from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
+from mmseg_tfovss.ops.positional import interpolate_positions
 from mmseg_tfovss.registry import MODELS
 
 # ImageNet's; RGB, in grey levels.
 DINO_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
 DINO_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
+# How a table of positions is brought to another grid, as :func:`interpolate_positions` calls it.
+POSITIONS = {"scale": "scale", "size": "exact", "antialiased": "antialiased"}
 _ATTENTION = "mmseg_tfovss_graph"  # name of `_attend` in transformers' attention interface
-_take: ContextVar[Callable[[Tensor, Tensor], None] | None] = ContextVar("take", default=None)
+_take: ContextVar[Callable[[Tensor, Tensor, Tensor], None] | None] = ContextVar("take", default=None)
 
 
 class _LastLayerTaken(Exception):  # noqa: N818 - a signal, not an error
@@ -37,29 +42,46 @@ class FrozenViT(Companion):
     """A ViT of transformers: its tokens, their features, or the graph of its patches.
 
     Args:
-        pretrained: a hub id, or a folder with the config.json and model.safetensors of such a network; ``None``: the
-            class's ``network.default``.
+        pretrained: a hub id; a folder with the config.json and model.safetensors of such a network; or one file in
+            the key layout of its authors, whose config follows from the tensors' shapes. ``None``: the class's
+            ``network.default``.
         layers: of the graph, numbers from 1; ``None``: all of them, which is how DSLO's "layer-wise averaged
             self-attention" reads ([open]: the paper does not list the layers of ViTs).
         precision: ``fp32``, ``bf16`` or ``fp16``, of the network; softmax and averages are float32.
+        positions: how the table of positions is brought to another grid of patches, always bicubic: ``scale`` by the
+            factors (size + 0.1) / native size, which shrinks it slightly, as the code of DINO and DINOv2 does; ``size``
+            to the size itself; ``antialiased`` likewise with a filter, as DINOv2 with registers does. ``None``: the
+            class's ``native_positions``.
+        heads: of the authors' file, which does not say them; ``None``: width / 64, but two at least.
 
     Raises:
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
-        ValueError: the folder holds another network, or an option is out of range.
+        ValueError: the folder or file holds another network, or an option is out of range.
     """
 
     network: ClassVar[Network]
+    native_positions: ClassVar[str] = "size"
     model_options: ClassVar[dict[str, Any]] = {}  # of the model's forward
 
     def __init__(
-        self, pretrained: str | None = None, layers: Sequence[int] | None = None, precision: str = "fp32"
+        self,
+        pretrained: str | None = None,
+        layers: Sequence[int] | None = None,
+        precision: str = "fp32",
+        positions: str | None = None,
+        heads: int | None = None,
     ) -> None:
         super().__init__()
-        if precision not in PRECISIONS:
-            place = config_place(self.network.place)
-            raise ValueError(f"{place}.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+        self.positions = self.native_positions if positions is None else positions
+        for option, value, choices in (
+            ("precision", precision, list(PRECISIONS)),
+            ("positions", self.positions, list(POSITIONS)),
+        ):
+            if value not in choices:
+                place = config_place(self.network.place)
+                raise ValueError(f"{place}.{option} must be one of {choices}, but got {value!r}.")
         self.name = pretrained or self.network.default
-        self.model = load_frozen(self.name, self.network)
+        self.model = load_frozen(self.name, self.network, heads=heads)
         self.weights_hash = hash_tensors(self.model.state_dict())
         config = self.model.config
         square = config.patch_size if isinstance(config.patch_size, int) else "one whole number"
@@ -67,7 +89,8 @@ class FrozenViT(Companion):
             self.name, self.network, num_channels=(config.num_channels, 3), patch_size=(config.patch_size, square)
         )
         self.patch_size: int = config.patch_size
-        self.layers = choose_layers(layers, config.num_hidden_layers)
+        self.depth: int = config.num_hidden_layers
+        self.layers = choose_layers(layers, self.depth)
         self.skip = 1 + getattr(config, "num_register_tokens", 0)  # tokens in front of the patches
         self.register_buffer("mean", torch.tensor(DINO_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(DINO_STD).view(3, 1, 1), persistent=False)
@@ -77,6 +100,9 @@ class FrozenViT(Companion):
         self.model.to(PRECISIONS[precision])
         _register_attention()
         self.model.set_attn_implementation(_ATTENTION)
+        embeddings = self.model.embeddings
+        embeddings.position_mode = POSITIONS[self.positions]
+        embeddings.interpolate_pos_encoding = MethodType(_positions_of, embeddings)
 
     def tokens(self, images: Tensor, grid: Size) -> Tensor:
         """Last tokens (B, 1 + hw, D), class token first, after the network's final LayerNorm, float32."""
@@ -92,6 +118,25 @@ class FrozenViT(Companion):
         """
         return self.tokens(images, grid)[:, 1:].transpose(1, 2).unflatten(2, grid)
 
+    def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of the last block, of the patches alone: (B, heads, h w, d) each, float32.
+
+        Neither the query is scaled nor class token and registers are among them.
+
+        Args:
+            images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
+            grid: h and w of the patches wanted; the images are resized (bicubic, antialiased) to as many.
+        """
+        found: list[Tensor] = []
+
+        def take(number: int, *projections: Tensor) -> None:
+            if number == self.depth:
+                found.extend(projection[:, :, self.skip :].float() for projection in projections)
+
+        self._show(images, grid, self.depth, take)
+        query, key, value = found
+        return query, key, value
+
     def graph(self, images: Tensor, grid: Size) -> Tensor:
         """Self-attention between patches, averaged over heads and layers: (B, N, N), float32; rows sum to 1.
 
@@ -102,25 +147,35 @@ class FrozenViT(Companion):
             images: (B, 3, H, W), RGB, in grey levels 0 .. 255.
             grid: h and w of the patches wanted, N = h w; the images are resized (bicubic, antialiased) to as many.
         """
-        graph, passed = GraphMean(grid), 0
+        graph = GraphMean(grid)
 
-        def take(query: Tensor, key: Tensor) -> None:
-            nonlocal passed
-            passed += 1
-            if passed in self.layers:
+        def take(number: int, query: Tensor, key: Tensor, value: Tensor) -> None:
+            if number in self.layers:
                 graph.add(mean_attention(query, key, self.skip), grid)
-            if passed == max(self.layers):
-                raise _LastLayerTaken
 
-        with _taking(take), suppress(_LastLayerTaken):
-            self._run(images, grid)
+        self._show(images, grid, max(self.layers), take)
         return graph.result()
 
     def pixels(self, images: Tensor, grid: Size) -> Tensor:
         """Images (B, 3, H, W) in grey levels, normalised and resized to (B, 3, p h, p w): ``grid`` patches of p."""
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
-        resized = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
-        return (resized - self.mean) / self.std
+        if tuple(images.shape[-2:]) != size:
+            images = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+        return (images - self.mean) / self.std
+
+    def _show(self, images: Tensor, grid: Size, last: int, take: Callable[..., None]) -> None:
+        """Call ``take(number, query, key, value)`` for every layer up to the last that is wanted, and stop there."""
+        passed = 0
+
+        def see(query: Tensor, key: Tensor, value: Tensor) -> None:
+            nonlocal passed
+            passed += 1
+            take(passed, query, key, value)
+            if passed == last:
+                raise _LastLayerTaken
+
+        with _taking(see), suppress(_LastLayerTaken):
+            self._run(images, grid)
 
     def _run(self, images: Tensor, grid: Size) -> Any:  # noqa: ANN401 - transformers' output
         return self.model(pixel_values=self.pixels(images, grid).to(self.model.dtype), **self.model_options)
@@ -134,7 +189,16 @@ class DINO(FrozenViT):
     """
 
     # The published weights have no pooling layer.
-    network = Network("DINO", "model.graph", "facebook/dino-vitb8", "vit", "ViTModel", {"add_pooling_layer": False})
+    network = Network(
+        "DINO",
+        "model.graph",
+        "facebook/dino-vitb8",
+        "vit",
+        "ViTModel",
+        {"add_pooling_layer": False},
+        layout=DINO_LAYOUT,
+    )
+    native_positions = "scale"
     model_options: ClassVar[dict[str, Any]] = {"interpolate_pos_encoding": True}
 
 
@@ -155,6 +219,7 @@ class DINOv2Registers(FrozenViT):
     Args and Raises: see :class:`FrozenViT`.
     """
 
+    native_positions = "antialiased"
     network = Network(
         "DINOv2 with registers",
         "model.graph",
@@ -162,6 +227,14 @@ class DINOv2Registers(FrozenViT):
         "dinov2_with_registers",
         "Dinov2WithRegistersModel",
     )
+
+
+def _positions_of(embeddings: Any, tokens: Tensor, height: int, width: int) -> Tensor:  # noqa: ANN401
+    """In place of transformers' own method: positions (1, 1 + h w, D) for images of height and width."""
+    patch = embeddings.patch_embeddings.patch_size[0]
+    table = embeddings.position_embeddings[0]
+    found = interpolate_positions(table.float(), (height // patch, width // patch), embeddings.position_mode)
+    return found[None].to(table.dtype)
 
 
 def _register_attention() -> None:
@@ -179,17 +252,17 @@ def _attend(
     scaling: float | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers wants it, (B, L, heads, d) from (B, heads, L, d); query and key are shown around."""
+    """Attention as transformers wants it, (B, L, heads, d) from (B, heads, L, d); all three are shown around."""
     take = _take.get()
     if take is not None:
-        take(query, key)
+        take(query, key, value)
     heads = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
     return heads.transpose(1, 2), None
 
 
 @contextmanager
-def _taking(take: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
-    """Show queries and keys of every layer that runs in this block to ``take``."""
+def _taking(take: Callable[[Tensor, Tensor, Tensor], None]) -> Iterator[None]:
+    """Show queries, keys and values of every layer that runs in this block to ``take``."""
     token = _take.set(take)
     try:
         yield

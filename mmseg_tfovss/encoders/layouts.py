@@ -82,7 +82,7 @@ def find_clip(content: Mapping[str, Any], path: Path) -> FoundCLIP:
     Raises:
         ValueError: there is none, there are several, or it is part of something else.
     """
-    found = [candidate for place, tensors in _dictionaries(content) for candidate in _candidates(place, tensors)]
+    found = [candidate for place, tensors in dictionaries(content) for candidate in _candidates(place, tensors)]
     if not found:
         raise _no_clip(content, path)
     if len(found) > 1:
@@ -107,7 +107,7 @@ def find_clip(content: Mapping[str, Any], path: Path) -> FoundCLIP:
     return FoundCLIP(state, "OpenAI")
 
 
-def _dictionaries(content: Mapping[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def dictionaries(content: Mapping[Any, Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Every dictionary of a file with its tensors, those inside other dictionaries too; each once."""
     waiting, seen = [("", content, 0)], {id(content)}
     while waiting:
@@ -152,7 +152,7 @@ def _join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _no_clip(content: Mapping[Any, Any], path: Path) -> ValueError:
-    names = sorted(name for _, tensors in _dictionaries(content) for name in tensors)
+    names = sorted(name for _, tensors in dictionaries(content) for name in tensors)
     other = next((told for start, told in _OTHERS if any(name.startswith(start) for name in names)), None)
     told = f"it has {other}" if other else f"its first keys are {', '.join(names[:3]) or 'none'}"
     return ValueError(

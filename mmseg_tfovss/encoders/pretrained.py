@@ -1,4 +1,7 @@
-"""Frozen networks in transformers' folder layout: found, downloaded and read, or one sentence about what is missing."""
+"""Frozen networks of transformers: found, downloaded and read, or one sentence about what is missing.
+
+From a folder in transformers' layout, which the hub has for every network, or from the authors' own file.
+"""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,6 +15,7 @@ import huggingface_hub
 import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+from mmseg_tfovss.encoders.checkpoint import Layout, names_a_file, read_checkpoint
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
 
@@ -31,6 +35,7 @@ class Network:
         options: of its constructor.
         contents: what its folder must hold, for messages.
         patterns: the files that are downloaded.
+        layout: of the authors' own file, where one can be read.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Network:
     options: Mapping[str, Any] = field(default_factory=dict)
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
+    layout: Layout | None = None
 
     @property
     def option(self) -> str:
@@ -66,17 +72,26 @@ def config_place(default: str) -> str:
     return _place.get() or default
 
 
-def load_frozen(pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
+def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # noqa: ANN401 - a class of transformers'
     """Load a network, float32, on the CPU.
 
     Args:
-        pretrained: a hub id, or a folder with config.json and model.safetensors.
+        pretrained: a hub id, a folder with config.json and model.safetensors, or the authors' own file.
         network: what it must be.
+        **unsaid: options that the authors' file does not say and a folder does; ``None``: not given.
 
     Raises:
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
-        ValueError: the folder holds something else.
+        ValueError: the folder or file holds something else, or an option would not act.
     """
+    if network.layout and names_a_file(pretrained):
+        return _read_file(Path(pretrained).expanduser(), network, network.layout, unsaid)
+    for name, value in unsaid.items():
+        if value is not None:
+            raise ValueError(
+                f"{config_place(network.place)}.{name}={value!r} acts only with the authors' own file: the config.json"
+                f" of {pretrained} says it, so leave it out."
+            )
     return _read(_find_folder(pretrained, network), network)
 
 
@@ -180,6 +195,38 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
         raise ValueError(
             f"{network.option}: {folder} does not hold a readable {network.name} in transformers' layout ({detail[0]})."
             f" Download {network.default} again, or name another folder."
+        ) from error
+    return model
+
+
+def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str, object]) -> Any:  # noqa: ANN401
+    import transformers
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{network.name} file {path} not found: set {network.option} to an existing file in the key layout of"
+            f" {layout.repository}, a folder with {network.contents}, or a hub id such as {network.default}."
+        )
+    try:
+        settings, state = layout.convert(read_checkpoint(path, layout, network.option), **unsaid)
+        with quiet(), no_progress_bar():
+            config = transformers.AutoConfig.for_model(network.model_type, **settings)
+            model, report = getattr(transformers, network.model_class).from_pretrained(
+                None,
+                config=config,
+                state_dict=state,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **network.options,
+            )
+        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+            if report[kind]:
+                raise ValueError(f"transformers finds {kind.replace('_', ' ')}: {min(map(str, report[kind]))}")
+    except ValueError as error:
+        raise ValueError(
+            f"{network.option}: {path} does not hold a {network.name} in the key layout of {layout.repository}"
+            f" ({str(error).rstrip('.')}). Name its file, a folder in transformers' layout, or a hub id such as"
+            f" {network.default}."
         ) from error
     return model
 

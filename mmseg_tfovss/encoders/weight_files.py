@@ -18,7 +18,7 @@ _WEB_PAGE = re.compile(rb"\s*<[!?a-zA-Z]")
 _SAFETENSORS_HEADER = slice(8, 9)  # after its length: the first character of a JSON object
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def read_weights(path: Path, option: str = "model.backbone.pretrained") -> dict[str, Any]:
     """Read a weight file, without running any code it may contain.
 
     Accepts safetensors, ``torch.save`` files (``weights_only=True``) and the TorchScript archives that OpenAI
@@ -26,6 +26,7 @@ def read_weights(path: Path) -> dict[str, Any]:
 
     Args:
         path: .pt, .pth, .bin, .ckpt or .safetensors file; what it is, its content tells.
+        option: that names the file, for messages.
 
     Returns:
         What it holds: tensors by name, or dictionaries of them, as they are in the file; see
@@ -35,7 +36,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: it is a folder or one part of a sharded model, it is damaged, or holds something else.
     """
-    _check_is_whole(path)
+    _check_is_whole(path, option)
     try:
         content = _read_any(path)
         if not isinstance(content, Mapping):
@@ -51,20 +52,20 @@ def read_weights(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _check_is_whole(path: Path) -> None:
+def _check_is_whole(path: Path, option: str) -> None:
     if path.is_dir():
         inside = sorted(file.name for pattern in ("*.safetensors", "*.pt", "*.bin") for file in path.glob(pattern))
         hint = f", such as {path / inside[0]}" if inside else ""
-        raise ValueError(f"{path} is a folder: set model.backbone.pretrained to one weights file{hint}.")
+        raise ValueError(f"{path} is a folder: set {option} to one weights file{hint}.")
     if not path.is_file():
         raise FileNotFoundError(
-            f"Weights file {path} not found: set model.backbone.pretrained to an existing .pt or .safetensors file"
+            f"Weights file {path} not found: set {option} to an existing .pt or .safetensors file"
             " or to an open_clip tag."
         )
     if path.name.endswith(_INDEX_SUFFIX):
         raise ValueError(
             f"{path} is the index of weights in several files, which cannot be read: join them into one .safetensors"
-            " file and set model.backbone.pretrained to it."
+            f" file and set {option} to it."
         )
 
 

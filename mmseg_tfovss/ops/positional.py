@@ -13,7 +13,7 @@ _TO_SIZE: dict[str, dict[str, Any]] = {
     "antialiased": {"mode": "bicubic", "antialias": True},
     "bilinear": {"mode": "bilinear"},
 }
-POSITION_MODES = ("field", *_TO_SIZE)
+POSITION_MODES = ("field", "scale", *_TO_SIZE)
 _FIELD_OFFSET = 0.1  # guards the field's scale factors against a floor to one patch too few
 
 
@@ -26,13 +26,15 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], mode: str = "fie
     * otherwise bicubic interpolation by the scale factors (h + 0.1) / s and (w + 0.1) / s, which shrinks the table
       slightly and not symmetrically.
 
+    ``scale`` interpolates likewise, but reuses the table for its own grid only: what DINO's code computes.
+
     The others interpolate to the target size, and reuse the table for its own grid only: ``exact`` (bicubic),
     ``antialiased`` (bicubic with timm's filter, as GEM has it) and ``bilinear`` (CLIP Surgery).
 
     Args:
         table: (1 + s * s, C), class token first.
         grid: rows and columns (h, w) of patches.
-        mode: ``field``, ``exact``, ``antialiased`` or ``bilinear``.
+        mode: ``field``, ``scale``, ``exact``, ``antialiased`` or ``bilinear``.
 
     Returns:
         (1 + h * w, C).
@@ -43,7 +45,7 @@ def interpolate_positions(table: Tensor, grid: tuple[int, int], mode: str = "fie
     if same:
         return table
     square = table[1:].unflatten(0, (side, side)).permute(2, 0, 1)[None]  # (1, C, s, s)
-    if mode == "field":
+    if mode in ("field", "scale"):
         factors = ((height + _FIELD_OFFSET) / side, (width + _FIELD_OFFSET) / side)
         resized = F.interpolate(square, scale_factor=factors, mode="bicubic", align_corners=False)
     else:

@@ -105,7 +105,7 @@ def test_position_mode_decides_on_other_grids(mini_clip):
 
 
 def test_unknown_position_mode_is_named(mini_clip):
-    names = r"\['antialiased', 'bilinear', 'exact', 'field'\]"
+    names = r"\['antialiased', 'bilinear', 'exact', 'field', 'scale'\]"
     with pytest.raises(ValueError, match=rf"position_mode must be one of {names}, but got 'nearest'"):
         CLIPImageEncoder("auto", str(mini_clip), position_mode="nearest")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, DINOv2, DINOv2Registers
+from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, POSITIONS, DINOv2, DINOv2Registers
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 
 
@@ -116,6 +116,11 @@ def kind(request, tmp_path_factory):
     return graph, folder, patch, skip, network
 
 
+def as_transformers(graph):
+    """Options under which positions are those of transformers, whose DINO differs from its authors' here."""
+    return {"positions": "size"} if graph is DINO else {}
+
+
 def grey_levels(*shape):
     return 255 * torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
@@ -136,7 +141,7 @@ def test_a_graph_is_the_mean_of_transformers_attention_maps(kind, layers):
     graph, folder, patch, _, _ = kind
     images = grey_levels(2, 3, 3 * patch, 5 * patch)
     with torch.inference_mode():
-        found = graph(str(folder), layers).graph(images, (3, 5))
+        found = graph(str(folder), layers, **as_transformers(graph)).graph(images, (3, 5))
     expected = eager_attentions(kind, images)[[layer - 1 for layer in layers or (1, 2, 3)]].mean(dim=0)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 15))
@@ -190,7 +195,8 @@ def test_tokens_and_features_are_transformers_without_registers(kind):
     options = {"interpolate_pos_encoding": True} if graph is DINO else {}
     with torch.inference_mode():
         last = network(pixel_values=normalised, **options).last_hidden_state
-        tokens, features = (ask(images, (3, 5)) for ask in (graph(str(folder)).tokens, graph(str(folder)).features))
+        found = graph(str(folder), **as_transformers(graph))
+        tokens, features = (ask(images, (3, 5)) for ask in (found.tokens, found.features))
     expected = torch.cat([last[:, :1], last[:, skip:]], dim=1)
     assert features.shape == (2, 32, 3, 5)
     torch.testing.assert_close(tokens, expected, atol=1e-5, rtol=1e-5)
@@ -250,3 +256,74 @@ def test_other_channels_are_refused_before_they_run(kind, tmp_path):
     message = r"^model\.graph\.pretrained: .*four is a DINO.* of another shape \(.*num_channels 4, but it must be 3\)"
     with pytest.raises(ValueError, match=message):
         graph(str(tmp_path / "four"))
+
+
+# -- projections of the last block ------------------------------------------------------------------------------------
+
+
+def test_projections_are_what_the_last_attention_is_made_of(kind):
+    """From query and key alone: transformers' attention between patches; the value is that layer's, of LayerNorm."""
+    graph, folder, patch, skip, network = kind
+    images = grey_levels(2, 3, 3 * patch, 5 * patch)
+    with torch.inference_mode():
+        query, key, value = graph(str(folder), **as_transformers(graph)).projections(images, (3, 5))
+    assert query.shape == key.shape == value.shape == (2, 2, 15, 16)
+    maps = (query @ key.transpose(2, 3) / 4).softmax(dim=-1).mean(dim=1)
+    torch.testing.assert_close(maps, eager_attentions(kind, images)[-1], atol=1e-5, rtol=0)
+    seen = []
+    layer = next(part for name, part in network.named_modules() if name.endswith("2.attention"))
+    projection = next(part for name, part in layer.named_modules() if name.endswith("v_proj"))
+    hook = projection.register_forward_hook(lambda module, args, output: seen.append(output[:, skip:]))
+    eager_attentions(kind, images)
+    hook.remove()
+    torch.testing.assert_close(value.transpose(1, 2).flatten(2), seen[0], atol=1e-5, rtol=1e-5)
+
+
+def test_projections_of_a_batch_are_its_images_one_by_one_in_float32(kind):
+    graph, folder = kind[:2]
+    images = grey_levels(2, 3, 50, 33)
+    network, half = graph(str(folder)), graph(str(folder), precision="bf16")
+    together = network.projections(images, (6, 4))
+    for number, found in enumerate(together):
+        singles = torch.cat([network.projections(image[None], (6, 4))[number] for image in images])
+        torch.testing.assert_close(found, singles, atol=1e-5, rtol=0)
+    for found, exact in zip(half.projections(images, (6, 4)), together, strict=True):
+        assert found.dtype == torch.float32
+        assert 0 < (found - exact).abs().mean() < 0.1 * exact.abs().mean()
+
+
+def test_images_of_the_grids_own_size_are_not_resampled(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    images = grey_levels(1, 3, 2 * patch, 3 * patch)
+    assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
+
+
+def test_positions_follow_the_option(kind):
+    """On the native grid all are the same; on another one each is what its name says."""
+    graph, folder, patch, _, _ = kind
+    native = grey_levels(1, 3, 4 * patch if graph is DINO else 2 * patch, 4 * patch if graph is DINO else 2 * patch)
+    side = native.shape[-1] // patch
+    images = grey_levels(1, 3, 3 * patch, 5 * patch)
+    found = {name: graph(str(folder), positions=name) for name in POSITIONS}
+    alike = [network.tokens(native, (side, side)) for network in found.values()]
+    assert torch.equal(alike[0], alike[1])
+    assert torch.equal(alike[0], alike[2])
+    default = graph(str(folder)).tokens(images, (3, 5))
+    own = {DINO: "scale", DINOv2: "size", DINOv2Registers: "antialiased"}[graph]
+    assert torch.equal(default, found[own].tokens(images, (3, 5)))
+    assert not torch.equal(found["scale"].tokens(images, (3, 5)), found["size"].tokens(images, (3, 5)))
+    table = found["scale"].model.embeddings.position_embeddings[0]
+    square = table[1:].T.unflatten(1, (side, side))[None]
+    expected = F.interpolate(square, scale_factor=(3.1 / side, 5.1 / side), mode="bicubic")[0].flatten(1).T
+    embeddings = found["scale"].model.embeddings
+    placed = embeddings.interpolate_pos_encoding(torch.zeros(1, 16, 32), 3 * patch, 5 * patch)
+    torch.testing.assert_close(placed[0, 1:], expected, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"positions must be one of \['scale', 'size', 'antialiased'\], but got 'x'"):
+        graph(str(folder), positions="x")
+
+
+def test_heads_are_read_from_a_folders_config(kind):
+    with pytest.raises(
+        ValueError, match=r"^model\.graph\.heads=2 acts only with the authors' own file: the config\.json"
+    ):
+        kind[0](str(kind[1]), heads=2)
