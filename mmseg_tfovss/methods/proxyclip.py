@@ -15,27 +15,22 @@ squares, so that other windows are mixed up or stop it; here their grids are rig
 none reaches beta times their mean, the official logits are not numbers; here such a patch attends to itself.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.proxy import proxy_attention
+from mmseg_tfovss.ops.tokens import bring_to_grid
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 FEATURES = "features of the VFM"  # given to the last block: E
-
-
-def bring_to_grid(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Patch tokens (B, h w, C) of one grid on another one, bilinear: (B, h' w', C)."""
-    maps = tokens.transpose(1, 2).unflatten(2, source)
-    return F.interpolate(maps, size=target, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
 
 
 @MODELS.register_module()
@@ -63,7 +58,7 @@ class ProxyCLIP(OpenVocabSegmentor):
         pad_to: int | str | None = 56,
         **kwargs: object,
     ) -> None:
-        check_range("model.beta", beta, 0, float("inf"))
+        check_range("model.beta", beta, 0, math.inf)
         check_positive(**{"model.gamma": gamma})
         super().__init__(pad_to=pad_to, **kwargs)  # type: ignore[arg-type]
         self.beta, self.gamma = beta, gamma
