@@ -49,7 +49,9 @@ def test_there_are_official_outputs():
     assert len(CASES) >= 3
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "p-bg-astronaut" in name else ()) for name in CASES]
+)
 def test_equals_official_code(name, tiny_clip, tiny_weights, tmp_path, monkeypatch):
     settings, official = load_case("proxyclip", name)
     options = settings["options"]
