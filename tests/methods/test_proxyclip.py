@@ -173,7 +173,7 @@ def test_an_image_smaller_than_the_other_networks_patch_is_refused(build):
         logits(model, torch.zeros(1, 3, *SIZE))
 
 
-@pytest.mark.parametrize("kind", ["DINOv2Registers", "SAM"])
+@pytest.mark.parametrize("kind", ["DINOv2Registers", "MAE", "SAM"])
 def test_other_networks_give_features_too(kind, build, build_own, images):
     """Each on its own grid: SAM's has 4 x 6 patches of an image that it enlarges to 48 x 80."""
     model = build(vfm={"type": kind, "pretrained": str(build_own.tiny(MODELS.get(kind)))})
