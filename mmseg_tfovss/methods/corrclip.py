@@ -79,6 +79,7 @@ class CorrCLIP(OpenVocabSegmentor):
     """
 
     label_options = frozenset({"map_correction"})
+    votes_off = "map_correction=False"
 
     def __init__(
         self,

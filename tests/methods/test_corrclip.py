@@ -380,6 +380,16 @@ def test_wrong_options_are_refused(options, message, build):
         build(**options)
 
 
+def test_dslo_takes_it_without_votes(build_method, build, images):
+    options = {"type": "CorrCLIP", "vfm": {"type": "DINO", "pretrained": "pocket"}, "masks": None}
+    with pytest.raises(
+        ValueError, match=r"its base CorrCLIP lets the pixels .* set model\.base\.map_correction=False, or"
+    ):
+        build_method("DSLO", base=options, mode="kl", test_cfg=WHOLE)
+    model = build_method("DSLO", base={**options, "map_correction": False}, mode="kl", test_cfg=WHOLE)
+    assert model.predict(images)[0].pred_sem_seg.shape == SIZE
+
+
 def test_maps_that_are_not_there_are_named(build, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"model\.masks: there is no file or folder {tmp_path}/none"):
         build(masks=str(tmp_path / "none"))
