@@ -322,6 +322,16 @@ def test_own_patches_are_whole_ones_and_nothing_is_resampled(kind):
             network.own_patches(torch.zeros(1, 3, *size))
 
 
+def test_an_image_smaller_than_a_patch_is_enlarged_and_none_is_refused(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    assert network.features(grey_levels(1, 3, 3, 2), (1, 1)).isfinite().all()
+    message = (
+        rf"cannot see 3 x 40 pixels as 0 x 5 patches: the image must be larger \(its patches have {patch} pixels\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        network.features(grey_levels(1, 3, 3, 40), (0, 5))
+
+
 def test_positions_follow_the_option(kind):
     """On the native grid all are the same; on another one each is what its name says."""
     graph, folder, patch, _, _ = kind

@@ -109,6 +109,8 @@ def test_grey_levels_are_the_images_own_and_unrounded_ones_the_towers(build_meth
     unrounded = model.grey_levels(images, unrounded=True)
     torch.testing.assert_close(unrounded, 255 * (images * std + mean))
     assert 1e-4 < (unrounded - pixels).abs().max() < 2e-3
+    given = build_method("SCLIP", data_preprocessor={"type": "CLIPPreprocessor", "mean": [1.0, 2.0, 3.0]})
+    assert torch.equal(given.grey_levels(images, unrounded=True), given.grey_levels(images))
 
 
 @pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])

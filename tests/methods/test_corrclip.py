@@ -382,9 +382,7 @@ def test_wrong_options_are_refused(options, message, build):
 
 def test_dslo_takes_it_without_votes(build_method, build, images):
     options = {"type": "CorrCLIP", "vfm": {"type": "DINO", "pretrained": "pocket"}, "masks": None}
-    with pytest.raises(
-        ValueError, match=r"its base CorrCLIP lets the pixels .* set model\.base\.map_correction=False, or"
-    ):
+    with pytest.raises(ValueError, match=r"its base CorrCLIP lets .* set model\.base\.map_correction=False, or"):
         build_method("DSLO", base=options, mode="kl", test_cfg=WHOLE)
     model = build_method("DSLO", base={**options, "map_correction": False}, mode="kl", test_cfg=WHOLE)
     assert model.predict(images)[0].pred_sem_seg.shape == SIZE
