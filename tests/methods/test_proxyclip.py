@@ -26,7 +26,7 @@ def build(build_own, tiny_weights):
     vfm = {"type": "DINO", "pretrained": tiny_weights("dino_w32")}
 
     def build(**options):
-        return build_own("ProxyCLIP", **{"test_cfg": WHOLE, "vfm": vfm, **options})
+        return build_own("ProxyCLIP", **{"test_cfg": WHOLE, "vfm": vfm, "pad_to": 56, **options})
 
     return build
 
@@ -202,8 +202,8 @@ def test_configs_have_the_authors_settings(key):
         assert (model.test_cfg.crop_size, model.test_cfg.stride) == (224 if key == "cityscapes" else 336, 112)
 
 
-def test_defaults_are_those_of_the_code(build_own):
-    model = build_own("ProxyCLIP")
+def test_defaults_are_those_of_the_code(build_method):
+    model = build_method("ProxyCLIP", vfm={"type": "DINO", "pretrained": "pocket"})
     assert (model.beta, model.gamma, model.pad_to, model.whole_upsampling) == (1.2, 3.0, 56, "direct")
 
 
