@@ -18,6 +18,7 @@ Labels:    every region of the given map takes the class that most of its pixels
 Quirks of the official code (``official_quirks``):
   * The smallest id of a window, and of the image, is taken for what is not covered, also where it is a region.
   * The padding of a window is a region of its own. Without quirks: it is not covered.
+  * Kept in either case: DINO's image is computed from CLIP's as in ProxyCLIP's code, see proxyclip.py.
 Deviations: synonyms are merged in every class; the official code, which has lists with synonyms of class 0 alone, would
 mix up others. A patch is always in its own scope.
 [open] A region that DBSCAN calls noise stays as it is; with the authors' ``min_samples`` of 1 there is none.

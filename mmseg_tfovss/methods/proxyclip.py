@@ -10,9 +10,12 @@ Every window is padded with zeros, symmetrically, to a multiple of 56 pixels: wh
 
 DINO, DINOv2 with registers and MAE give the tokens after their last LayerNorm; SAM what its image encoder's neck gives.
 
-Deviations: none in float32 for square windows. The official code takes the VFM's grid, and the values' one, for
-squares, so that other windows are mixed up or stop it; here their grids are right. Where all patches are so alike that
-none reaches beta times their mean, the official logits are not numbers; here such a patch attends to itself.
+Quirk of the official code, kept: the VFM's image is computed with CLIP's unrounded mean and std from one that was
+normalised with rounded ones, which moves pairs at the threshold (``grey_levels``).
+Deviations: none in float32 for square windows with DINO. The official code counts the VFM's columns as its rows and
+reshapes values width first, which is right for squares only; here all grids are right. Where all patches are so alike
+that none reaches beta times their mean, the official logits are not numbers; here such a patch attends to itself.
+SAM sees windows as its own preprocessing makes them, in 8 bits; the official code stretches them as they are.
 """
 
 import math
