@@ -6,6 +6,7 @@ resumed run compares. Any module with parameters can be one; those here also sha
 
     features(images, grid) -> (B, D, h, w)        graph(images, grid) -> (B, N, N)        masks(image, points, labels)
     projections(images, grid) -> query, key and value of the last block, (B, heads, N, d) each
+    own_patches(images) -> images and grid with which nothing is resampled
 
 Images are RGB in grey levels 0 .. 255, (B, 3, H, W); ``grid`` is h and w of the N patches that are wanted.
 """
@@ -46,6 +47,10 @@ class Companion(nn.Module):
     def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
         """Mask logits (n, H, W), some prompts at a time; see :meth:`mmseg_tfovss.encoders.sam.SAM.masks`."""
         self._lacks("masks for prompts", "masks")
+
+    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Of images (B, 3, H, W) the part that its patches cover where nothing is resampled, and the grid of these."""
+        self._lacks("grid of patches of its own", "own_patches")
 
     def _lacks(self, what: str, interface: str) -> NoReturn:
         raise ValueError(f"{type(self).__name__} gives no {what}: take one of {', '.join(_having(interface))}.")

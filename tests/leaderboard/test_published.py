@@ -71,6 +71,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "RFCLIP"}, "64.8"),
         ({"method": "CASS", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "65.8"),
         ({"method": "CASS", "backbone": "ViT-B-16/openai + facebook/dino-vitb16"}, None),
+        ({"method": "ProxyCLIP", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "61.3"),
+        ({"method": "CorrCLIP", "backbone": "ViT-B-16-quickgelu/metaclip_fullcc + facebook/dino-vitb8"}, "74.8"),
         ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
         ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
@@ -89,6 +91,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "GEM"}, None),  # in its own setting, only as quoted
         ({"method": "CLIPSurgery", "dataset": "cityscapes"}, None),
         ({"method": "RFCLIP", "backbone": "ViT-L-14/openai"}, None),
+        ({"method": "ProxyCLIP", "backbone": "ViT-B-16/openai + facebook/dinov2-with-registers-base"}, None),
+        ({"method": "CorrCLIP", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, None),
         ({"method": "LHTCLIP", "setting": "around ResCLIP (around NACLIP)"}, None),
     ],
 )
@@ -141,7 +145,7 @@ def test_compositions_have_a_config_with_the_setting_of_their_row(name):
             assert named == (line["method"], line["setting"], "paper")
 
 
-@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "cass"])
+@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "cass", "proxyclip", "corrclip"])
 def test_averages_are_the_means_of_their_rows(name):
     for scores in by_variant(name, "backbone", "setting").values():
         assert sum(scores[key] for key in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)
