@@ -78,9 +78,10 @@ _ENTRIES = 1 << 25  # of graphs that are held at a time
 
 def grey_levels_of_code(images: Tensor) -> Tensor:
     """Normalised images (B, 3, H, W) as the official code shows them to DINO: whole grey levels of less contrast."""
-    std = images.new_tensor(_MIXED_UP_STD)[:, None, None]
-    mean = images.new_tensor([level / 255 for level in DINO_MEAN])[:, None, None]
-    return ((images + mean / std) / (1 / std) * 255).floor_().clamp_(0, 255)
+    # Rounded to the last digit as by torchvision's Normalize with the mean -mean / std and the deviation 1 / std.
+    offset = images.new_tensor([level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True)])
+    scale = images.new_tensor([1 / std for std in _MIXED_UP_STD])
+    return ((images + offset[:, None, None]) / scale[:, None, None] * 255).floor_().clamp_(0, 255)
 
 
 def class_token(block: CLIPBlock, tokens: Tensor, projections: Projections) -> Tensor:
@@ -184,6 +185,8 @@ class CASS(Presence):
         self.companion("vfm", vfm, gives="projections")
         if not isinstance(self.companion("presence", presence, optional=True), CLIPImageEncoder | None):
             raise ValueError(f"model.presence must be a CLIPImageEncoder, but got {presence!r}.")
+        if presence and not (gamma or alpha):
+            raise ValueError("model.presence has no effect with model.gamma=0 and model.alpha=0: leave it out.")
 
     # -- the last block ---------------------------------------------------------------------------------------------
 

@@ -317,7 +317,7 @@ def test_projections_of_a_batch_are_its_images_one_by_one_in_float32(kind):
 def test_images_of_the_grids_own_size_are_not_resampled(kind):
     network, patch = kind[0](str(kind[1])), kind[2]
     images = grey_levels(1, 3, 2 * patch, 3 * patch)
-    assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
+    assert torch.equal(network.pixels(images, (2, 3)), (images / 255 - network.mean) / network.std)
 
 
 def test_own_patches_are_whole_ones_and_nothing_is_resampled(kind):
