@@ -40,6 +40,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     reads_truth: bool = False  # an oracle: scenes bring their labels along
     logit_factor: float = 1.0  # of exported logits, relative to cosines
     votes: bool = False  # whether labels come from a vote of regions' pixels, so that no logits say all
+    of_classes: bool = False  # whether ``refine`` gives scores of classes, whose queries it has merged
     labels_in_threads: bool = False  # refine and label are work of the CPU, done while the network takes more images
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
