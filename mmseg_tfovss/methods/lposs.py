@@ -23,6 +23,7 @@ of patches is then stretched over the pixels without padding (``whole`` mode onl
 The k-th neighbour and the next are often within rounding of each other: which one counts may move z by 1e-3.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -63,7 +64,6 @@ class LPOSS(MaskCLIP):
         alpha: how far scores spread, in [0, 1).
         maxiter: steps of conjugate gradients.
         tol: relative residual at which they stop earlier, >= 0.
-        whole_upsampling: ``two_step`` only: scores of classes are of the resized image's pixels.
         **kwargs: see :class:`~mmseg_tfovss.methods.maskclip.MaskCLIP`.
 
     Raises:
@@ -84,18 +84,20 @@ class LPOSS(MaskCLIP):
         alpha: float = 0.95,
         maxiter: int = 10,
         tol: float = 1e-6,
-        whole_upsampling: str = "two_step",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         check_choice("vfm_features", vfm_features, FEATURES)
-        check_choice("whole_upsampling", whole_upsampling, ("two_step",))
         check_count(**{"model.k": k, "model.maxiter": maxiter})
         for name, value in {"gamma": gamma, "sigma": sigma, "tol": tol, "pix_dist_pow": pix_dist_pow}.items():
             if not is_number(value) or value < 0:
                 raise ValueError(f"model.{name} must be a number >= 0, but got {value!r}.")
         if not is_number(alpha) or not 0 <= alpha < 1:
             raise ValueError(f"model.alpha must lie in [0, 1), but got {alpha!r}.")
-        super().__init__(whole_upsampling=whole_upsampling, **kwargs)
+        if kwargs.get("pad_to") is not None:
+            raise ValueError(
+                f"model.pad_to has no effect: {type(self).__name__} pads by itself, on the right and below."
+            )
+        super().__init__(**kwargs)
         self.vfm_features, self.k = vfm_features, k
         self.gamma, self.sigma, self.pix_dist_pow = gamma, sigma, pix_dist_pow
         self.alpha, self.maxiter, self.tol = alpha, maxiter, tol
@@ -124,15 +126,17 @@ class LPOSS(MaskCLIP):
         return whole
 
     def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
-        """z on the pixels of the resized image."""
+        """The solution z on the pixels of the resized image, or on the patches of a whole one."""
         plan = self.window_plan(scene.resized)
         spread = self.spread(maps, list(product(plan.tops, plan.lefts)))
-        return {SPREAD: plan.stitch(spread, scene.resized, direct=False)}
+        on_patches = self.mode == "whole" and self.whole_upsampling == "direct"
+        grid = (spread.shape[-2], spread.shape[-1])
+        return {SPREAD: plan.stitch(spread, grid if on_patches else scene.resized, direct=on_patches)}
 
     def spread(self, maps: Maps, corners: Sequence[tuple[int, int]]) -> Tensor:
-        """z (n, Q, h, w) of the n windows of one image, whose first pixels are given."""
+        """The solution z (n, Q, h, w) for the n windows of one image, whose first pixels are given."""
         cosines, nodes = (maps[name].flatten(2).transpose(1, 2).flatten(0, 1) for name in (COSINES, NODES))
-        grid = maps[COSINES].shape[-2:]
+        grid = (maps[COSINES].shape[-2], maps[COSINES].shape[-1])
         graph = neighbour_graph(
             nodes,
             self.places(corners, grid).to(nodes),
@@ -159,23 +163,23 @@ class LPOSS(MaskCLIP):
         return Refined(logits)
 
     def class_scores(self, spread: PatchCanvas, scene: Scene) -> PatchCanvas:
-        """Scores of classes on the original image, of z (Q, H', W') on the resized one."""
+        """Scores of classes on the original image, of the queries' z."""
         if spread.channels == self.decode_head.num_classes:
             return resample(spread, scene.size)
-        parts = ((one, spread.some(one)) for one in map(lambda q: slice(q, q + 1), range(spread.channels)))
-        return self.largest(parts, scene)
+        queries = (slice(number, number + 1) for number in range(spread.channels))
+        return self.largest(((one, spread.some(one)) for one in queries), spread.size, scene)
 
-    def largest(self, parts: Iterable[tuple[slice, Tensor]], scene: Scene) -> PatchCanvas:
-        """The largest score of each class on the original image, of those of queries (q, H', W'), some at a time."""
+    def largest(self, parts: Iterable[tuple[slice, Tensor]], size: Size, scene: Scene) -> PatchCanvas:
+        """The largest score of each class on the original image, of queries' scores (q, *size), some at a time."""
         head = self.decode_head
-        scores = torch.full((head.num_classes, *scene.resized), -torch.inf, device=scene.image.device)
+        scores = torch.full((head.num_classes, *size), -torch.inf, device=scene.image.device)
         for queries, values in parts:
             for number, value in zip(head.query_class[queries].tolist(), values, strict=True):
                 torch.maximum(scores[number], value.float(), out=scores[number])
-        return WindowPlan.whole(scene.resized).stitch(scores[None], scene.size, direct=True)
+        return WindowPlan.whole(size).stitch(scores[None], scene.size, direct=True)
 
     def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
-        """z (B, Q, h, w) of windows (B, 3, H, W), each as one of all the windows of its image.
+        """The solution z (B, Q, h, w) for windows (B, 3, H, W), each as one of all the windows of its image.
 
         Args:
             inputs: windows.
@@ -186,19 +190,20 @@ class LPOSS(MaskCLIP):
         """
         if scenes is None:
             maps = self.encode(Windows(inputs, [Scene(image, (image.shape[-2], image.shape[-1])) for image in inputs]))
-            return torch.cat(
-                [self.spread({n: m[i : i + 1] for n, m in maps.items()}, [(0, 0)]) for i in range(len(inputs))]
-            ).float()
+            alone = [
+                dict(zip(maps, own, strict=True)) for own in zip(*(m.split(1) for m in maps.values()), strict=True)
+            ]
+            return torch.cat([self.spread(own, [(0, 0)]) for own in alone]).float()
         found = []
-        for window, scene, maps in zip(inputs, scenes, self.encode_scenes(scenes), strict=True):
+        for window, scene, own in zip(inputs, scenes, self.encode_scenes(scenes), strict=True):
             plan = self.window_plan(scene.resized)
             same = [number for number, other in enumerate(plan.cut(scene.image)) if torch.equal(window, other)]
             if not same:
                 raise ValueError(
-                    f"{type(self).__name__} solves for all windows of an image together: a window must be one of"
-                    f" them, with its corner at rows {list(plan.tops)} and columns {list(plan.lefts)}."
+                    f"{type(self).__name__} solves for all windows of an image together: a window must be one of them,"
+                    f" with its corner in one of the rows {list(plan.tops)} and columns {list(plan.lefts)}."
                 )
-            found.append(self.spread(maps, list(product(plan.tops, plan.lefts)))[same[0]])
+            found.append(self.spread(own, list(product(plan.tops, plan.lefts)))[same[0]])
         return torch.stack(found).float()
 
 
@@ -209,37 +214,49 @@ class LPOSSPlus(LPOSS):
     Args:
         r: side of the square of a pixel's neighbours, odd, >= 3.
         tau: of distances of colours, > 0.
+        whole_upsampling: ``two_step`` only, over the resized image's pixels.
         **kwargs: see :class:`LPOSS`.
 
     Raises:
         ValueError: a setting out of range.
     """
 
-    def __init__(self, *, r: int = 13, tau: float = 0.01, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        r: int = 13,
+        tau: float = 0.01,
+        whole_upsampling: str = "two_step",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         check_range("model.r", r, 3, 99, whole=True)
         if r % 2 == 0:
             raise ValueError(f"model.r must be odd, but got {r!r}.")
         check_positive(**{"model.tau": tau})
-        super().__init__(**kwargs)
+        check_choice("whole_upsampling", whole_upsampling, ("two_step",))
+        super().__init__(whole_upsampling=whole_upsampling, **kwargs)
         self.r, self.tau = r, tau
 
     def class_scores(self, spread: PatchCanvas, scene: Scene) -> PatchCanvas:
-        """Scores of classes after z has spread over the resized image's pixels."""
-        return self.largest(self.over_pixels(spread, scene), scene)
+        """Scores of classes on the original image, after z has spread over the resized image's pixels."""
+        return self.largest(self.over_pixels(spread, scene), spread.size, scene)
 
     def over_pixels(self, spread: PatchCanvas, scene: Scene) -> Iterator[tuple[slice, Tensor]]:
         """The solution (q, H', W') over pixels, for some queries at a time."""
-        radius = self.r // 2
-        grey = self.grey_levels(scene.image).round()  # whole numbers but for their normalisation
+        grey = self.grey_levels(scene.image).round()  # whole numbers before they were normalised
         colours = rgb_to_lab(grey / 255) / grey.new_tensor(COLOUR_SCALE)[:, None, None]
-        graph = colour_graph(colours, radius=radius, tau=self.tau)
-        height, width = scene.resized
-        step = max(1, AT_ONCE // (height * width))
+        graph = colour_graph(colours, radius=self.r // 2, tau=self.tau)
+        step = max(1, AT_ONCE // math.prod(spread.size))
         for first in range(0, spread.channels, step):
             queries = slice(first, first + step)
             yield (
                 queries,
                 propagate_over_pixels(
-                    graph, spread.some(queries), radius=radius, alpha=self.alpha, steps=self.maxiter, tolerance=self.tol
+                    graph,
+                    spread.some(queries),
+                    radius=self.r // 2,
+                    alpha=self.alpha,
+                    steps=self.maxiter,
+                    tolerance=self.tol,
                 ),
             )

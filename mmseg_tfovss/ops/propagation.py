@@ -5,7 +5,7 @@
 for all classes at once. Two graphs as LPOSS (arXiv:2503.19777) has them, both sparse:
 
     neighbour_graph   of N nodes with features and places, each with its k nearest by inner product s:
-                      w = max(s, 0)^gamma exp(-sigma distance^power);  W = w + w^T, so that mutual neighbours count twice
+                      w = max(s, 0)^gamma exp(-sigma distance^power);   W = w + w^T: mutual neighbours count twice
     colour_graph      of the pixels of an image, each with those in a square around it:
                       w = exp(-||colour difference|| / tau)
 
@@ -39,7 +39,9 @@ def nearest_by_inner_product(features: Tensor, count: int) -> tuple[Tensor, Tens
     return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
 
-def neighbour_graph(features: Tensor, places: Tensor, *, neighbours: int, gamma: float, sigma: float, power: float = 1.0) -> Tensor:
+def neighbour_graph(
+    features: Tensor, places: Tensor, *, neighbours: int, gamma: float, sigma: float, power: float = 1.0
+) -> Tensor:
     """The normalised graph of nodes and their nearest neighbours.
 
     Args:
@@ -61,7 +63,7 @@ def neighbour_graph(features: Tensor, places: Tensor, *, neighbours: int, gamma:
     one, other, weights = own[edge], index[edge], weights[edge]
     both = torch.stack([torch.cat([one, other]), torch.cat([other, one])])
     size = (len(features), len(features))
-    summed = torch.sparse_coo_tensor(both, torch.cat([weights, weights]), size).coalesce()
+    summed = torch.sparse_coo_tensor(both, torch.cat([weights, weights]), size, check_invariants=False).coalesce()
     (rows, columns), values = summed.indices(), summed.values()
     scale = _inverse_root(values.new_zeros(len(features)).index_add_(0, rows, values))
     values = scale[rows] * values * scale[columns]
