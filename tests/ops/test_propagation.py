@@ -110,7 +110,7 @@ def test_one_node_is_a_graph():
 
 
 @pytest.mark.parametrize("elements", [1, 1 << 20])
-@pytest.mark.parametrize("radius", [1, 2, 6, 12])
+@pytest.mark.parametrize("radius", [1, 2, 8])
 def test_the_graph_of_colours_equals_loops(radius, elements, colours, monkeypatch):
     """Where the image is smaller than a pixel's surroundings, too."""
     monkeypatch.setattr(propagation, "_ELEMENTS", elements)
