@@ -193,7 +193,7 @@ class LPOSS(MaskCLIP):
             alone = [
                 dict(zip(maps, own, strict=True)) for own in zip(*(m.split(1) for m in maps.values()), strict=True)
             ]
-            return torch.cat([self.spread(own, [(0, 0)]) for own in alone]).float()
+            return torch.cat([self.spread(own, [(0, 0)]) for own in alone]).to(inputs.dtype)
         found = []
         for window, scene, own in zip(inputs, scenes, self.encode_scenes(scenes), strict=True):
             plan = self.window_plan(scene.resized)
@@ -204,7 +204,7 @@ class LPOSS(MaskCLIP):
                     f" with its corner in one of the rows {list(plan.tops)} and columns {list(plan.lefts)}."
                 )
             found.append(self.spread(own, list(product(plan.tops, plan.lefts)))[same[0]])
-        return torch.stack(found).float()
+        return torch.stack(found).to(inputs.dtype)
 
 
 @MODELS.register_module()
