@@ -173,7 +173,10 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
 
     @torch.inference_mode()
     def dense_logits(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
-        """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected."""
+        """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected.
+
+        Of a method ``of_classes``, scores (C, H, W).
+        """
         refined = refined or self.refined(assembly)
         dense = self.logit_factor * refined.logits.dense()
         if refined.queries is None:

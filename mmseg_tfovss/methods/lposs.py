@@ -15,12 +15,15 @@ Class c:   the largest z_q of its queries, then resampled to the original image;
 
 The steps are few: with the paper's settings, the residual is 0.1 to 4 % after them, so their number is part of the
 method. Values are no cosines: up to about 6, and 160 for LPOSS+. What leaves ``refine`` are C classes, not Q queries.
+Sizes that are no multiples of a patch are filled up with black on the right and below, and the grid of patches is then
+stretched over the pixels that were there, as in the official code; the paper's windows need none of this.
 
 Deviations: the official code gives class 0 all queries but the last C - 1, for its lists have synonyms there only; here
-any class may have some. Where an image has fewer than k patches, all are neighbours (there: unusable numbers).
-Like the official code: images and windows are padded with black on the right and below to whole patches, and the grid
-of patches is then stretched over the pixels without padding (``whole`` mode only, with the paper's windows).
-The k-th neighbour and the next are often within rounding of each other: which one counts may move z by 1e-3.
+any class may have some. Where an image has fewer than k patches, all are neighbours (there: numbers of no node). Whole
+images (``mode="whole"``, which no config of the authors uses) go from patches to the original in one step, classes
+first, as there; LPOSS+, which fails on them there, takes them to the pixels of the resized image first, like windows.
+Of neighbours that are equally similar but for rounding, another one may be the k-th: that moves z by 1e-3 at most in
+the official outputs that we have.
 """
 
 import math
@@ -60,7 +63,7 @@ class LPOSS(MaskCLIP):
         k: neighbours of a patch, itself among them.
         gamma: power of similarities, >= 0.
         sigma: of distances, per pixel of the resized image, >= 0.
-        pix_dist_pow: power of distances, > 0.
+        pix_dist_pow: power of distances, >= 0.
         alpha: how far scores spread, in [0, 1).
         maxiter: steps of conjugate gradients.
         tol: relative residual at which they stop earlier, >= 0.
@@ -190,9 +193,7 @@ class LPOSS(MaskCLIP):
         """
         if scenes is None:
             maps = self.encode(Windows(inputs, [Scene(image, (image.shape[-2], image.shape[-1])) for image in inputs]))
-            alone = [
-                dict(zip(maps, own, strict=True)) for own in zip(*(m.split(1) for m in maps.values()), strict=True)
-            ]
+            alone = ({name: values[one : one + 1] for name, values in maps.items()} for one in range(len(inputs)))
             return torch.cat([self.spread(own, [(0, 0)]) for own in alone]).to(inputs.dtype)
         found = []
         for window, scene, own in zip(inputs, scenes, self.encode_scenes(scenes), strict=True):
@@ -212,7 +213,7 @@ class LPOSSPlus(LPOSS):
     """LPOSS, and then the same over the pixels of the resized image, along their colours.
 
     Args:
-        r: side of the square of a pixel's neighbours, odd, >= 3.
+        r: side of the square of a pixel's neighbours, odd, in [3, 31].
         tau: of distances of colours, > 0.
         whole_upsampling: ``two_step`` only, over the resized image's pixels.
         **kwargs: see :class:`LPOSS`.
@@ -229,7 +230,7 @@ class LPOSSPlus(LPOSS):
         whole_upsampling: str = "two_step",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        check_range("model.r", r, 3, 99, whole=True)
+        check_range("model.r", r, 3, 31, whole=True)
         if r % 2 == 0:
             raise ValueError(f"model.r must be odd, but got {r!r}.")
         check_positive(**{"model.tau": tau})

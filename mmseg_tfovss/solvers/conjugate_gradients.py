@@ -41,15 +41,15 @@ def conjugate_gradients(
     squared = _inner(residual, residual)  # (C,)
     enough = squared * tolerance**2
     for _ in range(steps):
-        open_ = squared > enough
-        if not bool(open_.any()):
+        unsolved = squared > enough
+        if not bool(unsolved.any()):
             break
         image = product(direction)
-        length = torch.where(open_, squared / _inner(direction, image), 0)
+        length = torch.where(unsolved, squared / _inner(direction, image), 0)
         solution.addcmul_(direction, length)
         residual.addcmul_(image, length, value=-1)
-        before, squared = squared, torch.where(open_, _inner(residual, residual), squared)
-        direction.mul_(torch.where(open_, squared / before, 0)).add_(residual)
+        before, squared = squared, torch.where(unsolved, _inner(residual, residual), squared)
+        direction.mul_(torch.where(unsolved, squared / before, 0)).add_(residual)
     return solution
 
 

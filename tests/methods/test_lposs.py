@@ -326,7 +326,7 @@ def test_plugins_that_need_queries_refuse(build_method, build_own):
         ("LPOSS", {"pad_to": 16}, r"model\.pad_to has no effect: LPOSS pads by itself"),
         ("LPOSS", {"vfm": {"type": "SAM"}}, r"SAM gives no projections: take one of DINO"),
         ("LPOSSPlus", {"r": 4}, r"model\.r must be odd, but got 4"),
-        ("LPOSSPlus", {"r": 1}, r"model\.r must lie in \[3, 99\] and be a whole number, but got 1"),
+        ("LPOSSPlus", {"r": 1}, r"model\.r must lie in \[3, 31\] and be a whole number, but got 1"),
         ("LPOSSPlus", {"tau": 0}, r"model\.tau must be positive and a number, but got 0"),
         ("LPOSSPlus", {"whole_upsampling": "direct"}, r"model\.whole_upsampling must be one of \['two_step'\]"),
     ],
