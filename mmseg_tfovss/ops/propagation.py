@@ -9,7 +9,9 @@ for all classes at once. Two graphs as LPOSS (arXiv:2503.19777) has them, both s
     colour_graph      of the pixels of an image, each with those in a square around it:
                       w = exp(-||colour difference|| / tau)
 
-A graph is S in compressed sparse rows. Nothing of size N x N is made.
+A graph is S in compressed sparse rows. Nothing of size N x N is made. For pixels, too: on CPUs, products with the rows
+take a third of the time of adding up the image shifted by each step, and 13 x 13 neighbours of 560 x 747 pixels fit in
+0.9 GB.
 """
 
 import warnings
@@ -71,7 +73,7 @@ def neighbour_graph(
 
 
 def colour_graph(colours: Tensor, *, radius: int, tau: float) -> Tensor:
-    """The normalised graph of pixels and those up to ``radius`` rows and columns away, on a frame of nobody.
+    """The normalised graph of pixels and those up to ``radius`` rows and columns away; the image gets a frame.
 
     Args:
         colours: (C, H, W), any number of channels.
@@ -79,8 +81,8 @@ def colour_graph(colours: Tensor, *, radius: int, tau: float) -> Tensor:
         tau: of the Euclidean distances of colours, > 0.
 
     Returns:
-        S, sparse (N, N) float64, for the N = (H + 2 r) (W + 2 r) pixels of the image with a frame of r pixels, which
-        have no edges: so every pixel's neighbours lie at the same steps from it, and none need be looked for.
+        S, sparse (N, N) float64, of the N = (H + 2 r) (W + 2 r) pixels of the image with a frame, whose pixels have no
+        edges: so the neighbours of every pixel of the image lie at the same steps from it.
     """
     (height, width), side = colours.shape[1:], 2 * radius + 1
     scale = F.pad(_inverse_root(_degrees(colours, radius, tau)), (radius,) * 4)  # 0 in the frame
@@ -93,9 +95,8 @@ def colour_graph(colours: Tensor, *, radius: int, tau: float) -> Tensor:
     for first in range(0, height, step):
         rows = slice(first, min(first + step, height))
         around = slice(first, rows.stop + 2 * radius)
-        weights = _affinity(
-            colours[:, rows, :, None, None], _squares(framed[:, around], side), tau
-        )  # (h, W, side, side)
+        own, others = colours[:, rows, :, None, None], _squares(framed[:, around], side)
+        weights = _affinity(own, others, tau)  # (h, W, side, side)
         weights *= _squares(scale[around], side)
         weights *= scale[radius + rows.start : radius + rows.stop, radius : radius + width, None, None]
         weights[:, :, radius, radius] = 0
