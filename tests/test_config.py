@@ -327,7 +327,9 @@ def test_unified_needs_a_dataset_that_has_it(tmp_path):
 
 @pytest.mark.parametrize("path", [path for path in LEAVES if "_vit-l14" in path.name], ids=lambda path: path.stem)
 def test_large_leaf_is_the_base_one_with_another_network(path):
-    large, base = load_config(path), load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")))
+    """In the protocol that it has by itself, where no author states settings for the large network."""
+    large = load_config(path)
+    base = load_config(path.with_name(path.name.replace("vit-l14", "vit-b16")), {"protocol": large.protocol})
     channels = large.model.pop("channels", None)  # of this network, which are no others' (RF-CLIP)
     if path.parent.name == "cass":  # beside a network with as many heads
         assert large.model.pop("vfm").type == "DINOv2Registers"

@@ -25,7 +25,8 @@ class Segmentation:
         pred: (H, W) int64 class ids.
         names: one per class; "background" for a class 0 of which the list says so.
         queries: one per query.
-        seg_logits: (Q, H, W) float32 cosine logits after refinement, if asked for.
+        seg_logits: (Q, H, W) float32 cosine logits after refinement, if asked for; (C, H, W) scores of classes where a
+            method merges their queries before.
         patch_logits: (Q, h, w) float32 of one window, if asked for.
     """
 

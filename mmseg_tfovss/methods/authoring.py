@@ -151,7 +151,8 @@ def check_has_logits(method: "OpenVocabSegmentor", canvases: Mapping[str, Canvas
 
 def check_refined(method: "OpenVocabSegmentor", refined: object, size: Size) -> None:
     """Raise ValueError unless ``refine`` gave logits of all queries, or of those that it names, on the image."""
-    kind, queries = type(method).__name__, method.decode_head.out_channels
+    head, kind, what = method.decode_head, type(method).__name__, "classes" if method.of_classes else "queries"
+    queries = head.num_classes if method.of_classes else head.out_channels
     if not isinstance(refined, Refined) or not isinstance(refined.logits, Canvas):
         raise ValueError(
             f"{kind}.refine must give Refined(canvas), as in Refined(PixelCanvas(logits)) of a tensor (Q, H, W), but"
@@ -160,7 +161,7 @@ def check_refined(method: "OpenVocabSegmentor", refined: object, size: Size) -> 
     expected = queries if refined.queries is None else len(refined.queries)
     if tuple(refined.logits.size) != tuple(size) or refined.logits.channels != expected:
         raise ValueError(
-            f"{kind}.refine must give logits of {expected} queries on {size[0]}x{size[1]} pixels, but gave"
+            f"{kind}.refine must give logits of {expected} {what} on {size[0]}x{size[1]} pixels, but gave"
             f" {refined.logits.channels} on {refined.logits.size[0]}x{refined.logits.size[1]}."
         )
     _check_rest(kind, refined, queries, size)

@@ -300,10 +300,11 @@ class OpenVocabSegmentor(StagedSegmentor):
     def label(self, scene: Scene, refined: Refined) -> Tensor:
         """Class ids (H, W) of one image."""
         head, logits, queries = self.decode_head, refined.logits, refined.queries
+        classes = self.channel_classes()
         own = refined.confidence is None  # whether the threshold looks at the logits themselves
         labels = label_pixels(
             logits,
-            head.query_class if queries is None else head.query_class[queries],
+            classes if queries is None else classes[queries],
             logit_scale=head.logit_scale,
             prob_threshold=head.prob_threshold if own else 0.0,
             area_threshold=head.area_threshold,
@@ -311,12 +312,17 @@ class OpenVocabSegmentor(StagedSegmentor):
         if refined.confidence is not None and head.prob_threshold:
             sure = label_pixels(
                 refined.confidence,
-                torch.ones_like(head.query_class),
+                torch.ones_like(classes),
                 logit_scale=head.logit_scale,
                 prob_threshold=head.prob_threshold,
             )  # 1, or 0 below the threshold
             labels *= sure
         return labels if refined.regions is None else majority(labels, refined.regions, head.num_classes)
+
+    def channel_classes(self) -> Tensor:
+        """The class id of each channel of what ``refine`` gives: of each query, or of each class."""
+        known: Tensor = self.decode_head.query_class
+        return torch.arange(self.decode_head.num_classes, device=known.device) if self.of_classes else known
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 

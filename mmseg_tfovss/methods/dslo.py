@@ -185,6 +185,10 @@ class DSLO(AroundMethod):
                 raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
             if type(method).label not in (OpenVocabSegmentor.label, AroundMethod.label):
                 raise ValueError(f"DSLO labels images itself: it cannot keep the labelling step of its base {name}.")
+            if method.of_classes:
+                raise ValueError(
+                    f"DSLO solves for the logits of queries, but its base {name} has merged them to classes."
+                )
             if method.votes:
                 raise ValueError(
                     f"DSLO solves for logits, but its base {name} lets the pixels of a region vote with their classes:"

@@ -41,6 +41,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     logit_factor: float = 1.0  # of exported logits, relative to cosines
     votes: bool = False  # whether labels come from a vote of regions' pixels, so that no logits say all
     votes_off: str = ""  # the option and value with which it does not
+    of_classes: bool = False  # whether ``refine`` gives scores of classes, whose queries it has merged
     labels_in_threads: bool = False  # refine and label are work of the CPU, done while the network takes more images
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
@@ -173,7 +174,10 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
 
     @torch.inference_mode()
     def dense_logits(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
-        """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected."""
+        """Refined logits (Q, H, W) of one image at its original size, as the method states them; -inf if rejected.
+
+        Of a method ``of_classes``, scores (C, H, W).
+        """
         refined = refined or self.refined(assembly)
         dense = self.logit_factor * refined.logits.dense()
         if refined.queries is None:

@@ -101,7 +101,7 @@ class Refined:
     """What is labelled.
 
     Attributes:
-        logits: of K queries; the largest wins.
+        logits: of K queries; the largest wins. Of the C classes, where a method says ``of_classes``.
         queries: (K,) which of the vocabulary's queries they are, ascending; the others are rejected. None: all Q.
         confidence: logits of all queries whose class probability ``prob_threshold`` looks at, where they are others
             than ``logits``.

@@ -27,6 +27,15 @@ def interpolation_matrix(source: int, target: int) -> Tensor:
     return F.interpolate(identity, size=target, mode="linear", align_corners=False)[0].T
 
 
+def resample(canvas: PatchCanvas, target: Size) -> PatchCanvas:
+    """A canvas as it is after bilinear resampling (``align_corners=False``) to another size, not multiplied out."""
+    rows, columns = (
+        (interpolation_matrix(len(axis), pixels).to(axis) @ axis)
+        for axis, pixels in zip((canvas.rows, canvas.columns), target, strict=True)
+    )
+    return PatchCanvas(canvas.patches, rows, columns, canvas.even)
+
+
 def window_starts(size: int, crop: int, stride: int) -> list[int]:
     """First pixels of MMSeg's sliding windows along one axis; the last one is shifted inwards to be full size.
 

@@ -358,6 +358,31 @@ def test_what_cannot_be_labelled_is_named(make, said, build_method):
         model.dense_logits(model.inference([image()], [{"ori_shape": (48, 40)}])[0])
 
 
+def test_queries_may_be_merged_to_classes_by_a_method_that_says_so(build_method):
+    """Labels are then the largest channel's, and around the method, too; otherwise it is told what is missing."""
+
+    def first_of_each(dense):
+        head = model.decode_head
+        return Refined(PixelCanvas(torch.stack([dense[head.query_class == n][0] for n in range(head.num_classes)])))
+
+    kind = method_that_refines(first_of_each)
+    kind.of_classes = True
+    model = build_method(kind)
+    around = build_method(AroundMethod, base={"type": kind})
+    for method in (model, around):
+        [assembly] = method.inference([image()], [{"ori_shape": (48, 40)}])
+        dense = method.dense_logits(assembly)
+        assert dense.shape == (4, 48, 40)
+        assert torch.equal(method.labels_of(assembly), dense.argmax(dim=0))
+    model.of_classes = False
+    with pytest.raises(ValueError, match="must give logits of 7 queries on 48x40 pixels, but gave 4 on 48x40"):
+        label(model)
+    whole = method_that_refines(lambda dense: Refined(PixelCanvas(dense)))
+    whole.of_classes = True
+    with pytest.raises(ValueError, match="must give logits of 4 classes on 48x40 pixels, but gave 7 on 48x40"):
+        label(build_method(whole))
+
+
 def test_blocks_that_are_gone_the_second_time_are_named(build_method):
     """Thresholds may ask for all logits twice."""
 

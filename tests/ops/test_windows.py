@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg_tfovss.ops.canvas import PatchCanvas
-from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix, stitching_matrix, window_starts
+from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix, resample, stitching_matrix, window_starts
 
 PATCH, QUERIES = 8, 5
 BILINEAR = {"mode": "bilinear", "align_corners": False}
@@ -112,6 +112,17 @@ def test_strips_are_the_dense_logits(elements):
 def test_dense_of_some_queries():
     logits = stitched(WindowPlan.whole((32, 40)), random_image((32, 40)), (37, 50))
     torch.testing.assert_close(logits.some(slice(1, 3)), logits.dense()[1:3], atol=1e-6, rtol=0)
+
+
+def test_resampling_is_interpolation_of_what_is_there():
+    plan = WindowPlan.slide((40, 56), (24, 32), (16, 16))
+    maps = torch.randn(plan.count, QUERIES, 3, 4, generator=torch.Generator().manual_seed(0))
+    canvas = plan.stitch(maps, plan.size, direct=False)
+    found = resample(canvas, (57, 23))
+    assert (found.size, found.channels, found.even) == ((57, 23), QUERIES, canvas.even)
+    expected = F.interpolate(canvas.dense()[None], size=(57, 23), **BILINEAR)[0]
+    torch.testing.assert_close(found.dense(), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.dense(), plan.stitch(maps, (57, 23), direct=False).dense(), atol=1e-5, rtol=0)
 
 
 def test_constant_logits_stay_constant():

@@ -1,0 +1,3 @@
+_base_ = ["../_base_/datasets/ade20k.py", "../_base_/methods/lposs.py"]
+model = dict(decode_head=dict(vocabulary="ade20k_lposs"))
+unified = dict(model=_base_.untuned)

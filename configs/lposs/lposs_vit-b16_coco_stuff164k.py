@@ -1,0 +1,3 @@
+_base_ = ["../_base_/datasets/coco_stuff164k.py", "../_base_/methods/lposs.py"]
+model = dict(decode_head=dict(vocabulary="coco_stuff164k_lposs"))
+unified = dict(model=_base_.untuned)

@@ -1,0 +1,3 @@
+_base_ = ["../_base_/datasets/voc21.py", "../_base_/methods/lposs.py"]
+model = dict(decode_head=dict(vocabulary="voc21_lposs"))
+unified = dict(model=_base_.untuned)
