@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from mmseg_tfovss.config import build
 from mmseg_tfovss.datasets.files import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.ops.windows import Place
 from mmseg_tfovss.registry import MODELS
 
 
@@ -106,7 +107,8 @@ def segment_file(
     if window is not None:
         plan = model.window_plan(assembly.scene.resized)
         cut = plan.cut_at(image, *window)[None]
-        patch_logits = model.patch_logits(cut, [assembly.scene])[0].float().cpu().numpy()
+        place = Place(*window, plan.padding)
+        patch_logits = model.patch_logits(cut, [assembly.scene], [place])[0].float().cpu().numpy()
     refined, head = model.refined(assembly), model.decode_head
     return Segmentation(
         image=original[..., ::-1],

@@ -14,7 +14,7 @@ from mmseg_tfovss.methods.life_cycle import StagedSegmentor
 from mmseg_tfovss.methods.options import check_network
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
-from mmseg_tfovss.ops.windows import WindowPlan
+from mmseg_tfovss.ops.windows import Place, WindowPlan
 from mmseg_tfovss.registry import MODELS
 
 # Steps on the way through CLIP, with all that comes between its image and its maps.
@@ -128,9 +128,11 @@ class AroundMethod(OpenVocabSegmentor):
         """The base's labels."""
         return self.base.label(scene, refined)
 
-    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+    def patch_logits(
+        self, inputs: Tensor, scenes: Sequence[Scene] | None = None, places: Sequence[Place] = ()
+    ) -> Tensor:
         """The base's, as it states them."""
-        return self.base.patch_logits(inputs, scenes)
+        return self.base.patch_logits(inputs, scenes, places)
 
 
 def from_outside_in(method: OpenVocabSegmentor) -> Iterator[OpenVocabSegmentor]:

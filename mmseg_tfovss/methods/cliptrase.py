@@ -169,7 +169,7 @@ class CLIPtrase(RegionVoting):
         """Cosine logits (B, Q, h, w) of tokens in text space (B, 1 + N, D)."""
         return self.decode_head(tokens[:, 1:].transpose(1, 2).unflatten(2, grid)).contiguous()
 
-    def patch_logits(self, inputs: Tensor, scenes: object = None) -> Tensor:
+    def patch_logits(self, inputs: Tensor, scenes: object = None, places: object = ()) -> Tensor:
         """The paper's L = 100 cos on the patch grid, (B, Q, h, w), not weighted by the class token's."""
         tokens, _ = self.tokens_and_correlation(inputs)
         return self.logit_factor * self.logits(tokens, self.backbone.grid(inputs))

@@ -40,6 +40,7 @@ from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.discrepancy import Discrepancy
 from mmseg_tfovss.ops.mass import MassSettings
 from mmseg_tfovss.ops.upsampling import Upsampling
+from mmseg_tfovss.ops.windows import Place
 from mmseg_tfovss.registry import MODELS
 
 GRAPH = "graph of DSLO"  # what is seen of an image: A
@@ -150,9 +151,11 @@ class DSLO(AroundMethod):
 
     label = OpenVocabSegmentor.label
 
-    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+    def patch_logits(
+        self, inputs: Tensor, scenes: Sequence[Scene] | None = None, places: Sequence[Place] = ()
+    ) -> Tensor:
         """The base's cosines (B, Q, h, w)."""
-        return self.base.patch_logits(inputs, scenes) / self.base.logit_factor
+        return self.base.patch_logits(inputs, scenes, places) / self.base.logit_factor
 
     # -- steps of refine --------------------------------------------------------------------------------------------
 

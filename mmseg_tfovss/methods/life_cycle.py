@@ -26,7 +26,7 @@ from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.colours import pascal_colours
 from mmseg_tfovss.ops.oracle import label_map
 from mmseg_tfovss.ops.threads import work_in_threads
-from mmseg_tfovss.ops.windows import WindowPlan
+from mmseg_tfovss.ops.windows import Place, WindowPlan
 
 
 class StagedSegmentor(EncoderDecoder, metaclass=Checked):
@@ -181,16 +181,19 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         whole[refined.queries] = dense
         return whole
 
-    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+    def patch_logits(
+        self, inputs: Tensor, scenes: Sequence[Scene] | None = None, places: Sequence[Place] = ()
+    ) -> Tensor:
         """Logits on the patch grid (B, Q, h, w) of windows (B, 3, H, W), as the method states them.
 
         Args:
             inputs: windows of one size.
             scenes: the images that they are of; ``None``: each is an image of its own.
+            places: where they lie in these, see :class:`Windows`.
         """
         if scenes is None:
             scenes = self.see([Scene(image, (image.shape[-2], image.shape[-1])) for image in inputs])
-        maps = self.encode(Windows(inputs, scenes))
+        maps = self.encode(Windows(inputs, scenes, places=places))
         if LOGITS not in maps:
             raise ValueError(f"{type(self).__name__} has no logits of single windows: its refine makes them of images.")
         return self.logit_factor * maps[LOGITS]
@@ -246,9 +249,11 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         owners: list[Scene] = []
         images: list[Tensor] = []
         truths: list[Tensor | None] = []
+        places: list[Place] = []
         for scene in scenes:
             plan = self.window_plan(scene.resized)
             owners += [scene] * plan.count
+            places += plan.places
             images += plan.cut(scene.image)
             truths += plan.cut(scene.truth[None]) if scene.truth is not None else [None] * plan.count
         encoded: list[Maps] = [{} for _ in images]
@@ -258,6 +263,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
                 images=torch.stack([images[index] for index in chosen]),
                 scenes=[owners[index] for index in chosen],
                 truth=torch.cat(known) if len(known) == len(chosen) else None,
+                places=[places[index] for index in chosen],
             )
             maps = self.encode(windows)
             check_maps(self, maps, len(chosen))

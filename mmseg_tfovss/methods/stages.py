@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Canvas, Size
+from mmseg_tfovss.ops.windows import Place
 
 LOGITS = "logits"  # the map that every method gives, by now or after refinement
 Seen = Tensor | Sequence[Any]
@@ -56,17 +57,30 @@ class Windows:
         images: (n, 3, h, w).
         scenes: the n images that they were cut from.
         truth: (n, h, w), of oracles' scenes; 0 where a window was padded.
+        places: where they lie in these; empty: all begin with their image's first pixel.
     """
 
     images: Tensor
     scenes: Sequence[Scene]
     truth: Tensor | None = None
+    places: Sequence[Place] = ()
 
     def seen(self, name: str) -> Tensor:
         """What was seen of the windows' images under a name, (n, ...)."""
         if any(name not in scene.seen for scene in self.scenes):
             raise ValueError(f"look has not seen {name!r}, but {sorted(self.scenes[0].seen)}.")
         return torch.stack([scene.seen[name] for scene in self.scenes])
+
+    def cut(self, maps: Sequence[Tensor], beyond: float = 0) -> Tensor:
+        """What lies under the windows: of maps (C, H', W') of their resized images, (n, C, h, w).
+
+        Args:
+            maps: one for each window.
+            beyond: the value where a window was padded.
+        """
+        size = (self.images.shape[-2], self.images.shape[-1])
+        places = self.places or [Place()] * len(self.scenes)
+        return torch.stack([place.cut(values, size, beyond) for values, place in zip(maps, places, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,8 @@ class Refined:
         queries: (K,) which of the vocabulary's queries they are, ascending; the others are rejected. None: all Q.
         confidence: logits of all queries whose class probability ``prob_threshold`` looks at, where they are others
             than ``logits``.
-        regions: (H, W) region ids from 0 on, each of which takes the class that most of its pixels have.
+        regions: (H, W) region ids from 0 on, each of which takes the class that most of its pixels have; pixels with -1
+            keep theirs.
     """
 
     logits: Canvas

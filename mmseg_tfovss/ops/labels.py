@@ -66,13 +66,15 @@ def majority(labels: Tensor, regions: Tensor, num_classes: int) -> Tensor:
 
     Args:
         labels: (H, W) class ids.
-        regions: (H, W) region ids from 0 on.
+        regions: (H, W) region ids from 0 on; -1: pixels of no region, which keep their class.
         num_classes: C.
 
     Returns:
         (H, W) class ids.
     """
-    return _most_frequent(labels, regions, int(regions.max()) + 1, num_classes)[regions]
+    places = regions + 1  # of no region: place 0
+    voted = _most_frequent(labels, places, int(places.max()) + 1, num_classes)[places]
+    return torch.where(regions < 0, labels, voted)
 
 
 def patch_majority(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:

@@ -10,6 +10,7 @@ needed, unless somebody asks for it.
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,34 @@ def stitching_matrix(
     return (interpolation_matrix(size, target) @ (canvas / covered)).float()
 
 
+class Place(NamedTuple):
+    """Where a window lies in its resized image.
+
+    Attributes:
+        top: its first row, without padding.
+        left: its first column, without padding.
+        padding: (left, right, top, bottom) pixels that were added to it.
+    """
+
+    top: int = 0
+    left: int = 0
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def cut(self, values: Tensor, size: Size, beyond: float) -> Tensor:
+        """What lies there of a map (C, H, W) on the resized image: (C, h, w) for a window of h x w pixels.
+
+        Args:
+            values: the map.
+            size: h and w, padding included.
+            beyond: the value of padded pixels.
+        """
+        before, after, above, below = self.padding
+        rows = slice(self.top, self.top + size[0] - above - below)
+        columns = slice(self.left, self.left + size[1] - before - after)
+        inside = values[..., rows, columns]
+        return F.pad(inside, self.padding, value=beyond) if any(self.padding) else inside
+
+
 @dataclass(frozen=True)
 class WindowPlan:
     """Where the windows of an image of a given size lie.
@@ -95,6 +124,11 @@ class WindowPlan:
     def count(self) -> int:
         """Number of windows."""
         return len(self.tops) * len(self.lefts)
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the windows of :meth:`cut` lie."""
+        return [Place(top, left, self.padding) for top, left in product(self.tops, self.lefts)]
 
     @classmethod
     def whole(cls, size: Size) -> "WindowPlan":

@@ -89,6 +89,19 @@ def test_windows_come_with_the_scenes_that_they_were_cut_from(window_batch, buil
         assert torch.equal(torch.stack(found[f"{index}.jpg"]), torch.stack(plan.cut(image)))
 
 
+@pytest.mark.parametrize("pad_to", [None, 20])
+def test_windows_know_where_they_lie(pad_to, build_method):
+    """What they cut out of their image is what they are, and padding has a value of its own."""
+    model, inputs = build_method(Looking, pad_to=pad_to, window_batch=3), images(*SIZES)
+    model.inference(inputs, metas(inputs))
+    for windows in model.encoded:
+        found = windows.cut([scene.image for scene in windows.scenes])
+        assert torch.equal(found, windows.images)
+        marked = windows.cut([torch.zeros(1, *scene.resized) for scene in windows.scenes], beyond=7)
+        assert bool((marked == 7).any()) == (pad_to is not None)
+        assert torch.equal(marked[:, 0] == 7, (windows.images == 0).all(dim=1))
+
+
 def test_windows_alone_are_images_of_their_own(build_method):
     model, inputs = build_method(Looking), torch.stack(images((32, 32), (32, 32)))
     model.prepare()

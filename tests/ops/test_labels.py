@@ -159,6 +159,13 @@ def test_majority_wins_and_the_smallest_id_among_equals():
     assert majority(labels, regions, 4).tolist() == [[2, 2, 1, 1], [2, 2, 1, 1]]
 
 
+def test_pixels_of_no_region_keep_their_class_and_have_no_vote():
+    labels = torch.tensor([[3, 0, 0, 0], [1, 1, 0, 2]])
+    regions = torch.tensor([[-1, 0, 0, -1], [0, 0, 0, -1]])
+    assert majority(labels, regions, 4).tolist() == [[3, 0, 0, 0], [0, 0, 0, 2]]
+    assert majority(labels, torch.full((2, 4), -1), 4).tolist() == labels.tolist()
+
+
 def test_majority_copes_with_a_region_that_is_not_there():
     labels, regions = torch.tensor([[1, 1]]), torch.tensor([[2, 0]])
     assert majority(labels, regions, 2).tolist() == [[1, 1]]
