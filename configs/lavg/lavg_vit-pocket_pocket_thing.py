@@ -1,3 +1,3 @@
 _base_ = ["../_base_/datasets/pocket_thing.py", "../_base_/methods/lavg.py"]
 protocol = "unified"
-model = dict(_base_.unified.model, backbone=dict(arch="auto", pretrained="pocket"))
+model = dict(_base_.unified.model, cut_size=128, backbone=dict(arch="auto", pretrained="pocket"))

@@ -2,7 +2,7 @@
 
 Official code: dahyun-kang/lavg @ 2db88e5.
 
-Panoptic Cut, once per image, resized to a square of 640 pixels (LANCZOS), with k the keys of DINO's last block:
+Panoptic Cut, once per image: the file's pixels, resized to 640 x 640 (LANCZOS); k are the keys of DINO's last block:
     A_ij = 1 if cos(k_i, k_j) > tau, else 1e-5;     (D - A) v = lambda D v, second smallest lambda;     8 times:
     mask <- the connected part of [v > mean v] around argmax v, of the patches in no earlier mask    (panoptic_cut.py)
     masks on pixels by a dense CRF; dropped where IoU(before, after) < 1/2; last mask: all pixels in no other one
@@ -14,9 +14,8 @@ Windows are averaged; scale, softmax and thresholds as in SCLIP.
 [open] The sign of v, which is random in the official code and decides between two masks where the side of the largest
 |v| holds 3 corners: that side is the mask unless it holds 3 corners. A graph in which all patches are linked has no
 second eigenvector of its own: nothing is cut from it.
-Deviations: the official code cuts the image as it is in its file. v is exact (Lanczos, fixed start), where the official
-one is LOBPCG's from a random start. Masks that the CRF does not bear out are dropped, not kept empty, which is the
-same. An image without masks is one mask: all of it is the rest.
+Deviations: v is exact (Lanczos, fixed start), where the official one is LOBPCG's from a random start. Masks that the CRF
+does not bear out are dropped, not kept empty, which is the same. An image without masks is one mask: all is the rest.
 """
 
 import hashlib
@@ -29,7 +28,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from mmseg_tfovss.methods.mask_files import cached_masks, recorded_masks
 from mmseg_tfovss.methods.options import check_choice, take_options
@@ -51,11 +49,12 @@ class LaVG(SCLIP):
     """Give every mask of an image the mean logits of its pixels.
 
     Args:
-        vfm: config of the network whose keys are cut; ``None``: ``dict(type='DINO', pretrained='facebook/dino-vitb8')``.
+        vfm: config of the network whose keys are cut; ``None``: DINO ViT-B/8, ``dict(type='DINO',
+            pretrained='facebook/dino-vitb8')``.
         masks: recorded masks in place of cut ones: a file for one image, or a folder with a file for each image, called
             like it: .npz, .npy or .pth with (M, H, W) of 0 and 1, also packed by ``numpy.packbits``. The last mask is
-            of the pixels in no other one. No network is loaded then, and another ``vfm`` than the one above is refused.
-        mask_cache: folder in which masks are kept; ``None``: ``masks`` in the user's cache folder.
+            of the pixels in no other one. No network is loaded then, and another ``vfm`` than that one is refused.
+        cache_dir: folder in which masks are kept; ``None``: ``masks`` in the user's cache folder.
         remove_falsefg: no class but 0 where there is no mask (the official code, on VOC21 only).
         **kwargs: see :class:`OpenVocabSegmentor`, and :class:`~mmseg_tfovss.ops.panoptic_cut.CutSettings`.
 
@@ -64,6 +63,7 @@ class LaVG(SCLIP):
         FileNotFoundError: the network's weights, or ``masks``, are not on this machine.
     """
 
+    sees_originals = True
     option_records: ClassVar[dict[str, type]] = {"cut": CutSettings}
 
     def __init__(
@@ -71,13 +71,13 @@ class LaVG(SCLIP):
         *,
         vfm: Mapping[str, Any] | None = None,
         masks: str | None = None,
-        mask_cache: str | None = None,
+        cache_dir: str | None = None,
         remove_falsefg: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        names = [field.name for field in fields(CutSettings)]
-        given = {"vfm": None if vfm == _DINO else vfm, "mask_cache": mask_cache, **{name: kwargs[name] for name in names if name in kwargs}}
-        self._check_sources(masks, given)
+        beside = {"vfm": None if vfm == _DINO else vfm, "cache_dir": cache_dir}
+        beside |= {field.name: kwargs[field.name] for field in fields(CutSettings) if field.name in kwargs}
+        self._check_sources(masks, beside)
         check_choice("remove_falsefg", remove_falsefg, (True, False))
         cut = take_options(CutSettings, kwargs)
         super().__init__(**kwargs)
@@ -85,9 +85,9 @@ class LaVG(SCLIP):
             check_background(self.decode_head.vocabulary, "remove_falsefg", value=1)
         self.cut, self.remove_falsefg = cut, remove_falsefg
         self.masks = Path(masks).expanduser() if masks else None
-        self.mask_cache = Path(mask_cache).expanduser() if mask_cache else None
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         network = None if self.masks else dict(vfm or _DINO)
-        self.companion("vfm", network, gives="features", optional=self.masks is not None)
+        self.companion("vfm", network, gives="projections", optional=self.masks is not None)
         self._network_options = {name: str(value) for name, value in (network or {}).items() if name != "pretrained"}
 
     # -- masks, once per image --------------------------------------------------------------------------------------
@@ -104,14 +104,18 @@ class LaVG(SCLIP):
 
     def find_masks(self, scene: Scene) -> np.ndarray:
         """Those that are cut, or were cut before."""
-        image = self.grey_levels(scene.image).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        image = scene.original
+        if image is None:
+            levels = self.grey_levels(scene.image).round().clamp(0, 255)
+            image = levels.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        image = np.ascontiguousarray(image)
         what = {
-            "image": hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest(),
+            "image": hashlib.sha256(image.tobytes()).hexdigest(),
             "shape": image.shape,
             "cut": asdict(self.cut),
             "network": [self.vfm.weights_hash, self._network_options],
         }
-        return cached_masks(lambda: self.cut_masks(image, scene.size), what, scene.size, self.mask_cache)
+        return cached_masks(lambda: self.cut_masks(image, scene.size), what, scene.size, self.cache_dir)
 
     def cut_masks(self, image: np.ndarray, size: Size) -> np.ndarray:
         """Panoptic Cut of an image (h, w, 3), uint8: (M, H, W), the rest last."""

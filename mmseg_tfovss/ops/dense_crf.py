@@ -9,6 +9,7 @@ neighbour, and products with k go through the permutohedral lattice (Adams et al
 the Gaussian itself but a spline near it. tests/ops/test_dense_crf.py says how far the labels are from the exact ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Kernel:
     srgb: float | None = None
 
     def features(self, image: np.ndarray) -> np.ndarray:
-        """f (N, 2 or 5) of an image (H, W, 3)."""
+        """Features f (N, 2 or 5) of an image (H, W, 3)."""
         height, width = image.shape[:2]
         rows, columns = np.mgrid[:height, :width]
         places = np.stack([columns, rows], axis=-1).reshape(-1, 2) / self.sxy
@@ -59,14 +60,16 @@ class Lattice:
         shape = (count, len(codes))
         self._read = scipy.sparse.csr_matrix((weights.ravel().astype(np.float32), index.ravel(), rows), shape=shape)
         self._spread = self._read.T.tocsr()
-        steps = [np.full(dims, 1) for _ in range(dims + 1)]  # along an axis of the lattice; the last coordinate is implied
+        steps = [
+            np.full(dims, 1) for _ in range(dims + 1)
+        ]  # along an axis of the lattice; the last coordinate is implied
         for axis in range(dims):
             steps[axis][axis] -= dims + 1
         self._neighbours = [[_find(codes, codes + sign * int(step @ places)) for sign in (-1, 1)] for step in steps]
         self._scale = np.float32(1 / (1 + 2.0**-dims))
 
     def filter(self, values: np.ndarray) -> np.ndarray:
-        """k @ values: (N, C) float32 -> (N, C)."""
+        """Products k @ values: (N, C) float32 -> (N, C)."""
         nodes = self._spread @ values
         padded = np.concatenate([nodes, np.zeros_like(nodes[:1])])  # where a neighbour is missing
         for before, after in self._neighbours:
@@ -74,7 +77,7 @@ class Lattice:
         return self._scale * (self._read @ padded[:-1])
 
 
-def refine_masks(image: np.ndarray, unary: np.ndarray, kernels: list[Kernel], steps: int) -> np.ndarray:
+def refine_masks(image: np.ndarray, unary: np.ndarray, kernels: Sequence[Kernel], steps: int) -> np.ndarray:
     """Labels of a CRF for several masks of one image at once.
 
     Args:

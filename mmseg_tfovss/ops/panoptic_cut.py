@@ -1,13 +1,12 @@
-"""Panoptic Cut: masks of an image's objects, of no class, by normalised cuts one after the other (LaVG, arXiv:2408.04961).
+"""Panoptic Cut: masks of an image's objects, without classes, by one normalised cut after another (arXiv:2408.04961).
 
-    U <- all patches; repeat:
-        v <- second eigenvector of the cut of U (ops/normalised_cut.py);     part = [v > mean v]
-        turn round (v <- -v, part <- U - part) if part holds 3 of the image's 4 corners
-        mask <- 4-connected component of part that holds argmax v;           U <- U - mask
-    each mask: up to pixels, CRF (ops/dense_crf.py), holes filled; dropped if it then has another shape
+U <- all patches; repeat:
+    v <- second eigenvector of the cut of U (ops/normalised_cut.py);     part = [v > mean v]
+    turn round (v <- -v, part <- U - part) if part holds 3 of the image's 4 corners
+    mask <- 4-connected component of part that holds argmax v;           U <- U - mask
+each mask: up to pixels, CRF (ops/dense_crf.py), holes filled; dropped if it then has another shape
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,10 +106,12 @@ def sharpen(masks: np.ndarray, image: np.ndarray, crf_steps: int) -> np.ndarray:
 
 
 def resize_masks(masks: np.ndarray, size: Size) -> np.ndarray:
-    """Masks (M, h, w) on other pixels, (M, H, W): bicubic, cut at one half. Those without pixels are dropped."""
+    """Masks (M, h, w) on other pixels, (M, H, W): bicubic, cut at one half."""
     height, width = size
-    images = [Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BICUBIC) for mask in masks]
-    found = [np.asarray(image) > 127 for image in images]
+    found = []
+    for mask in masks:
+        image = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BICUBIC)
+        found.append(np.asarray(image) > 127)
     return np.stack(found) if found else np.zeros((0, *size), dtype=bool)
 
 
