@@ -14,8 +14,8 @@ Windows are averaged; scale, softmax and thresholds as in SCLIP.
 [open] The sign of v, which is random in the official code and decides between two masks where the side of the largest
 |v| holds 3 corners: that side is the mask unless it holds 3 corners. A graph in which all patches are linked has no
 second eigenvector of its own: nothing is cut from it.
-Deviations: v is exact (Lanczos, fixed start), where the official one is LOBPCG's from a random start. Masks that the CRF
-does not bear out are dropped, not kept empty, which is the same. An image without masks is one mask: all is the rest.
+Deviations: v is exact (Lanczos, fixed start), where the official one is LOBPCG's from a random start. Masks that the
+CRF does not bear out are dropped, not kept empty, which is the same. An image without masks is one mask, the rest.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mmseg_tfovss.methods.mask_files import cached_masks, recorded_masks
-from mmseg_tfovss.methods.options import check_choice, take_options
+from mmseg_tfovss.methods.options import check_choice, check_network, take_options
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen
 from mmseg_tfovss.ops.canvas import Canvas, Size
@@ -38,7 +38,6 @@ from mmseg_tfovss.ops.grounding import ground
 from mmseg_tfovss.ops.panoptic_cut import CutSettings, cut_patches, resize_masks, sharpen, with_rest
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.vocabulary.agreement import check_background
 
 MASKS = "masks"
 _DINO = {"type": "DINO", "pretrained": "facebook/dino-vitb8"}
@@ -81,8 +80,11 @@ class LaVG(SCLIP):
         check_choice("remove_falsefg", remove_falsefg, (True, False))
         cut = take_options(CutSettings, kwargs)
         super().__init__(**kwargs)
-        if remove_falsefg:
-            check_background(self.decode_head.vocabulary, "remove_falsefg", value=1)
+        if remove_falsefg and self.decode_head.vocabulary.background is False:
+            raise ValueError(
+                "model.remove_falsefg=True makes class 0 the background, but the vocabulary"
+                f" {self.decode_head.vocabulary.source} has none: set it to False."
+            )
         self.cut, self.remove_falsefg = cut, remove_falsefg
         self.masks = Path(masks).expanduser() if masks else None
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
@@ -149,10 +151,11 @@ class LaVG(SCLIP):
     @staticmethod
     def _check_sources(masks: object, given: Mapping[str, object]) -> None:
         """Refuse what recorded masks leave without effect, and masks that are not there."""
+        check_network("vfm", given["vfm"])
+        if masks is not None and not isinstance(masks, str | Path):
+            raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
         for name, value in given.items():
             if masks and value is not None:
                 raise ValueError(f"model.{name} has no effect beside model.masks: leave one of them out.")
-        if masks is not None and not isinstance(masks, str | Path):
-            raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
         if masks and not Path(masks).expanduser().exists():
             raise FileNotFoundError(f"model.masks: {masks} is no file and no folder.")

@@ -9,10 +9,10 @@ SIDE = 24
 # Labels of pydensecrf2 1.1 (a packaging of lucasb-eyer/pydensecrf) for `scene`, with the weights of LaVG's kernels
 # multiplied by the key; packed by numpy.packbits.
 PYDENSECRF = {
-    1.0: "e00000c000c0800180000000003c00003f00007fc001fff003fffc03ffff03ffff03fffb00fff8007ff8007ff800fff0003f00007e00003c"
-    "00000000000001000003000003000001",
-    0.3: "f801e0f001e0f001f0600060003c00003f00003fc001fff003ffff03ffff03ffff03ffffc0fff8f0fff8607ff8003ff0003f00003e00003e"
-    "0000000000000700000f00000700000f",
+    1.0: "e00000c000c0800180000000003c00003f00007fc001fff003fffc03ffff03ffff03fffb"
+    "00fff8007ff8007ff800fff0003f00007e00003c00000000000001000003000003000001",
+    0.3: "f801e0f001e0f001f0600060003c00003f00003fc001fff003ffff03ffff03ffff03ffff"
+    "c0fff8f0fff8607ff8003ff0003f00003e00003e0000000000000700000f00000700000f",
 }
 
 
@@ -70,7 +70,7 @@ def test_labels_are_near_those_of_all_pairs(factor):
 
 @pytest.mark.parametrize(("dims", "least"), [(2, 0.99), (5, 0.95)])
 def test_the_lattice_is_near_the_gaussian(dims, least):
-    """Up to a factor, which normalisation takes away; nearer in few dimensions, where lattice points have neighbours."""
+    """Up to a factor, which normalisation takes away; in few dimensions lattice points have more neighbours."""
     features = np.random.default_rng(0).normal(size=(120, dims))
     found = Lattice(features).filter(np.eye(120, dtype=np.float32))
     assert found.min() >= 0
