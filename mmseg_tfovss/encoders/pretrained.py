@@ -15,10 +15,12 @@ import huggingface_hub
 import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from mmseg_tfovss.encoders.checkpoint import Layout, names_a_file, read_checkpoint
+from mmseg_tfovss.encoders.checkpoint import Layout, find_network, names_a_file
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
+from mmseg_tfovss.encoders.weight_files import read_weights
 
+POCKET = Path(__file__).parents[1] / "pocket"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -36,6 +38,7 @@ class Network:
         contents: what its folder must hold, for messages.
         patterns: the files that are downloaded.
         layout: of the authors' own file, where one can be read.
+        pocket: a small network in that layout, which comes with the package under the name ``pocket``.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Network:
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
     layout: Layout | None = None
+    pocket: Path | None = None
 
     @property
     def option(self) -> str:
@@ -76,7 +80,7 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
     """Load a network, float32, on the CPU.
 
     Args:
-        pretrained: a hub id, a folder with config.json and model.safetensors, or the authors' own file.
+        pretrained: a hub id, a folder with config.json and model.safetensors, the authors' own file, or ``pocket``.
         network: what it must be.
         **unsaid: options that the authors' file does not say and a folder does; ``None``: not given.
 
@@ -84,6 +88,13 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
         ValueError: the folder or file holds something else, or an option would not act.
     """
+    if pretrained == "pocket":
+        if not network.pocket:
+            raise ValueError(
+                f"{network.option}: there is no pocket {network.name}: name a folder or a hub id such as"
+                f" {network.default}."
+            )
+        pretrained = str(network.pocket)
     if network.layout and names_a_file(pretrained):
         return _read_file(Path(pretrained).expanduser(), network, network.layout, unsaid)
     for name, value in unsaid.items():
@@ -207,8 +218,9 @@ def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str
             f"{network.name} file {path} not found: set {network.option} to an existing file in the key layout of"
             f" {layout.repository}, a folder with {network.contents}, or a hub id such as {network.default}."
         )
+    content = read_weights(path, network.option)
     try:
-        settings, state = layout.convert(read_checkpoint(path, layout, network.option), **unsaid)
+        settings, state = layout.convert(find_network(content, layout, path), **unsaid)
         with quiet(), no_progress_bar():
             config = transformers.AutoConfig.for_model(network.model_type, **settings)
             model, report = getattr(transformers, network.model_class).from_pretrained(
@@ -217,11 +229,12 @@ def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str
                 state_dict=state,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # which are then named here
                 **network.options,
             )
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            if report[kind]:
-                raise ValueError(f"transformers finds {kind.replace('_', ' ')}: {min(map(str, report[kind]))}")
+        for kind in ("missing", "unexpected", "mismatched"):
+            if names := sorted(map(str, report[f"{kind}_keys"])):
+                raise ValueError(f"{len(names)} parameters are {kind}, {names[0]} first")
     except ValueError as error:
         raise ValueError(
             f"{network.option}: {path} does not hold a {network.name} in the key layout of {layout.repository}"
