@@ -90,6 +90,10 @@ class LaVG(SCLIP):
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         network = None if self.masks else dict(vfm or _DINO)
         self.companion("vfm", network, gives="projections", optional=self.masks is not None)
+        if self.vfm is not None and cut.cut_size < self.vfm.patch_size:
+            raise ValueError(
+                f"model.cut_size={cut.cut_size} is less than a patch of {self.vfm.name}, {self.vfm.patch_size} pixels."
+            )
         self._network_options = {name: str(value) for name, value in (network or {}).items() if name != "pretrained"}
 
     # -- masks, once per image --------------------------------------------------------------------------------------
@@ -122,14 +126,9 @@ class LaVG(SCLIP):
     def cut_masks(self, image: np.ndarray, size: Size) -> np.ndarray:
         """Panoptic Cut of an image (h, w, 3), uint8: (M, H, W), the rest last."""
         side = self.cut.cut_size
-        patches = side // self.vfm.patch_size
-        if not patches:
-            raise ValueError(
-                f"model.cut_size={side} is less than one patch of {self.vfm.name} ({self.vfm.patch_size} pixels)."
-            )
+        grid = (side // self.vfm.patch_size,) * 2
         square = np.array(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
         pixels = torch.from_numpy(square).to(self.data_preprocessor.mean).permute(2, 0, 1)[None]
-        grid = (patches, patches)
         keys = self.vfm.projections(pixels, grid)[1][0]  # (heads, N, d)
         masks = cut_patches(keys.transpose(0, 1).flatten(1), grid, self.cut.tau, self.cut.max_masks)
         return with_rest(resize_masks(sharpen(masks, square, self.cut.crf_steps), size))

@@ -15,7 +15,8 @@ from tests.profiling.test_complexity import make_row
 def test_published_numbers_are_complete_and_of_known_datasets():
     numbers = published.published_numbers(FACTS)
     first = 65 + 277 - 29 + 48 + 29 + 24 + 41 + 44 + 30  # without averages
-    assert len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64  # of GEM, .., RF-CLIP, and DSLO around others
+    lavg = 8
+    assert len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64 + lavg  # of GEM, .., RF-CLIP, and DSLO around others
     assert len({(n.dataset, n.method, n.backbone, n.setting, n.source) for n in numbers}) == len(numbers)
     assert {n.dataset for n in numbers} <= set(FACTS)
     assert all("mIoU" in n.scores and 0 < float(score) <= 100 for n in numbers for score in n.scores.values())
@@ -60,6 +61,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "ResCLIP", "setting": "around ClearCLIP", "backbone": "ViT-L-14/openai"}, "50.7"),
         ({"method": "SCCLIP"}, "64.6"),
         ({"method": "RFCLIP"}, "64.8"),
+        ({"method": "LaVG", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "62.1"),
+        ({"method": "LaVG", "backbone": "ViT-B-16/openai"}, None),
         ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
         ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
@@ -87,7 +90,7 @@ def test_a_printed_number_stands_beside_ours_only_if_ours_repeats_it(changes, pr
     assert (found and found.scores["mIoU"]) == printed
 
 
-@pytest.mark.parametrize("method", ["sclip", "naclip", "clearclip", "clip", "maskclip"])
+@pytest.mark.parametrize("method", ["sclip", "naclip", "clearclip", "clip", "maskclip", "lavg"])
 def test_numbers_beside_ours_are_of_our_configs(method):
     """What stands beside ours has the setting and the backbone of a config here, with settings that are not [open]."""
     beside = [line for line in published.read_published(method) if line["backbone"].startswith("ViT-")]

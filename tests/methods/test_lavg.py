@@ -294,8 +294,8 @@ def test_recorded_masks_need_no_network(build_method, tmp_path):
 
 
 def test_a_cut_smaller_than_a_patch_is_refused(build):
-    with pytest.raises(ValueError, match=r"model\.cut_size=7 is less than one patch of .* \(8 pixels\)"):
-        label(build(cut_size=7), picture(0))
+    with pytest.raises(ValueError, match=r"model\.cut_size=7 is less than a patch of .*, 8 pixels"):
+        build(cut_size=7)
 
 
 def test_the_settings_of_the_official_outputs_are_all_read():
