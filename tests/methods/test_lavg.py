@@ -52,10 +52,9 @@ def test_equals_official_code(name, tiny_clip, tmp_path):
     check_case(build_official(settings, tiny_clip, tmp_path), settings, official)
 
 
-@pytest.mark.parametrize(("name", "least"), [(CASES[0], 0.1), (CASES[1], 0.02)])
-def test_without_the_masks_it_is_another_method(name, least, tiny_clip, tmp_path):
+def test_without_the_masks_it_is_another_method(tiny_clip, tmp_path):
     """The idea: one class for a mask. One mask that is the whole image is not the same, nor are single pixels."""
-    settings, official = load_case("lavg", name)
+    settings, official = load_case("lavg", CASES[1])
     height, width = settings["image_hw"]
     np.save(tmp_path / "one.npy", np.ones((1, height, width)))
     one = build_official(settings, tiny_clip, tmp_path, masks=str(tmp_path / "one.npy"))
@@ -64,20 +63,17 @@ def test_without_the_masks_it_is_another_method(name, least, tiny_clip, tmp_path
         found = run_case(model, settings)
         assert np.abs(found["patch_logits"] - official["patch_logits"]).max() < 1e-5
         assert np.abs(found["seg_logits"] - official["seg_logits"]).max() > 0.05
-        assert (found["pred"] != official["pred"]).mean() > least
+        assert (found["pred"] != official["pred"]).mean() > 0.02
 
 
 def test_no_class_but_0_where_no_mask_is(tiny_clip, tmp_path):
     settings, official = load_case("lavg", CASES[0])
     assert settings["options"]["remove_falsefg"]
     rest = np.unpackbits(official["masks"], axis=-1, count=settings["image_hw"][1])[-1] > 0
-    found = {}
-    for removed in (True, False):
-        model = build_official(settings, tiny_clip, tmp_path, remove_falsefg=removed)
-        found[removed] = run_case(model, settings)["pred"]
-    # Not all: windows and pixels are averaged where masks meet.
-    assert (found[True][rest] == 0).mean() > 0.97
-    assert (found[False][rest] == 0).mean() < 0.9
+    # Not all: pixels are resampled where masks meet.
+    assert (official["pred"][rest] == 0).mean() > 0.97
+    kept = run_case(build_official(settings, tiny_clip, tmp_path, remove_falsefg=False), settings)["pred"]
+    assert (kept[rest] == 0).mean() < 0.9
 
 
 # -- masks that are cut ---------------------------------------------------------------------------------------------
