@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,8 @@ from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.encoders.companion import Companion
+from mmseg_tfovss.engine.run import run_test
+from mmseg_tfovss.engine.single import segment_file
 from mmseg_tfovss.methods import lavg
 from mmseg_tfovss.ops.panoptic_cut import cut_patches, resize_masks, sharpen, with_rest
 from tests.methods.own_config import CONFIGS, SLIDE, WHOLE
@@ -224,6 +227,31 @@ def test_an_image_without_masks_is_all_rest(removed, build, monkeypatch):
 def test_an_image_of_one_colour_is_labelled(build):
     [labels] = label(build(), torch.full((3, *SIZE), 128, dtype=torch.uint8))
     assert labels.shape == SIZE
+
+
+def test_every_door_cuts_the_file(build, tmp_path):
+    """The same masks, and so labels, by tools/demo.py as by MMEngine's test; not those of the network's input."""
+    path, image = tmp_path / "image.png", picture(0)
+    cv2.imwrite(str(path), image.permute(1, 2, 0).numpy())
+    model = build(short_side=24)
+    labels = torch.from_numpy(segment_file(model, path).pred)
+    assert torch.equal(label(model, image)[0], labels)
+    small = model.data_preprocessor({"inputs": [image], "data_samples": None})["inputs"]
+    [assembly] = model.inference(small, [{"ori_shape": SIZE}])
+    assert not torch.equal(assembly.scene.seen["masks"], masks_of(model, image))
+
+
+@pytest.mark.slow
+def test_it_runs_on_pocket(tmp_path):
+    options = {"test_dataloader.num_workers": 0, "test_dataloader.dataset.indices": 2}
+    data = {"test_dataloader.dataset.data_root": str(CONFIGS.parent / "data" / "pocket")}
+    for name in ("all", "thing"):
+        config = load_config(
+            CONFIGS / "lavg" / f"lavg_vit-pocket_pocket_{name}.py",
+            {**options, **data, "work_dir": str(tmp_path / name)},
+        )
+        result = run_test(config)
+        assert (result["method"], result["num_images"]) == ("LaVG", 2)
 
 
 # -- options --------------------------------------------------------------------------------------------------------
