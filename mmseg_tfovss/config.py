@@ -88,11 +88,13 @@ _NO_OVERRIDE = (
     "model.backbone.arch",
     "model.precision",
     "model.window_batch",
+    "model.cache_dir",
     "model.decode_head.cache_dir",
 )
 _NOT_HASHED_BELOW = {
     "test_dataloader": {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"},
     "test_dataloader.dataset": {"data_root"},
+    "model": {"cache_dir"},
     "model.decode_head": {"cache_dir"},
 }
 

@@ -25,6 +25,7 @@ LEAVES = [
     "sc_clip/sc_clip_vit-pocket_pocket_all.py",
     "rf_clip/rf_clip_vit-pocket_pocket_all.py",
     "cass/cass_vit-pocket_pocket_all.py",
+    "lavg/lavg_vit-pocket_pocket_all.py",
 ]
 # What says where things are and how a run is made: it acts, and cannot change a number.
 HOW_IT_RUNS = (

@@ -72,6 +72,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.short_side, self.centre_square = short_side, centre_square
         self.stretch_to_square = stretch_to_square
+        self.keeps_originals = False  # in the samples, for methods that look at them
 
     def follow(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take a CLIP's own statistics (of values in [0, 1]), unless the config gives others.
@@ -122,9 +123,11 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         if sample is None:
             sample = SegDataSample(metainfo={"ori_shape": size})
         self._check_untouched(size, sample)
+        pixels = image.cpu().numpy().transpose(1, 2, 0)
+        if self.keeps_originals:
+            sample.set_metainfo({"original": self.labelled(np.ascontiguousarray(pixels))[..., ::-1]})
         if self.short_side is None:
             return image, sample
-        pixels = image.cpu().numpy().transpose(1, 2, 0)
         fitted = self.fit(np.ascontiguousarray(pixels), str(sample.get("img_path", "")))
         if self.centre_square:
             sample = self._cut(sample)

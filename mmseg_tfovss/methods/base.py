@@ -79,6 +79,7 @@ class OpenVocabSegmentor(StagedSegmentor):
     fitted: ClassVar[frozenset[str]] = frozenset()  # options that authors choose by dataset or network: part of no name
     keep: Keep = Keep()  # what of the blocks is kept for ``attend`` or for what comes after them
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
+    sees_originals: ClassVar[bool] = False  # scenes bring the image along as it was before resizing
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
     timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
@@ -139,6 +140,7 @@ class OpenVocabSegmentor(StagedSegmentor):
                 f" knows their statistics, but got {type(self.data_preprocessor).__name__}."
             )
         self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
+        self.data_preprocessor.keeps_originals |= self.sees_originals
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         check_mode(self.mode, self.modes, type(self).__name__)

@@ -132,7 +132,8 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
 
         Args:
             inputs: normalised images (3, H, W) of any sizes.
-            batch_img_metas: with ``ori_shape``, and ``img_path`` for messages.
+            batch_img_metas: with ``ori_shape``, ``img_path`` for messages, and ``original`` where the preprocessor
+                keeps it.
             truths: labels (1, H, W), for oracles.
         """
         self.prepare()
@@ -142,7 +143,8 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
             size = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
             labels = truths[index] if truths else None
             truth = None if labels is None else label_map(labels, image)
-            scenes.append(Scene(image, size, str(meta.get("img_path", "")), truth))
+            path = str(meta.get("img_path", ""))
+            scenes.append(Scene(image, size, path, truth, original=meta.get("original")))
         scenes = self.see(scenes)
         maps = self.encode_scenes(scenes)
         return [Assembly(scene, self.assemble(scene, own)) for scene, own in zip(scenes, maps, strict=True)]

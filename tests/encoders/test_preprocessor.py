@@ -85,6 +85,19 @@ def test_a_stretched_square_is_the_whole_image_and_leaves_labels():
     assert preprocessor.labelled(pixels) is pixels
 
 
+@pytest.mark.parametrize(("short_side", "square"), [(None, False), (10, False), (10, True)])
+def test_originals_are_kept_where_a_method_looks_at_them(short_side, square):
+    """RGB, before resizing; of the centre square, what is labelled."""
+    image, preprocessor = noise(40, 60), CLIPPreprocessor(short_side=short_side, centre_square=square)
+    assert "original" not in preprocessor({"inputs": [image]})["data_samples"][0]
+    preprocessor.keeps_originals = True
+    [kept] = preprocessor({"inputs": [image]})["data_samples"]
+    rgb = image.flip(0).permute(1, 2, 0).numpy()
+    expected = preprocessor.labelled(rgb) if square else rgb
+    assert kept.original.shape[:2] == tuple(kept.ori_shape)
+    assert np.array_equal(kept.original, expected)
+
+
 def test_an_image_that_a_pipeline_has_resized_is_refused():
     with pytest.raises(ValueError, match=r"image a\.png of 40x60 pixels .* comes as 20x30, but the model resizes it"):
         CLIPPreprocessor(short_side=10)({"inputs": [noise(20, 30)], "data_samples": [sample(40, 60)]})

@@ -73,6 +73,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "CASS", "backbone": "ViT-B-16/openai + facebook/dino-vitb16"}, None),
         ({"method": "ProxyCLIP", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "61.3"),
         ({"method": "CorrCLIP", "backbone": "ViT-B-16-quickgelu/metaclip_fullcc + facebook/dino-vitb8"}, "74.8"),
+        ({"method": "LaVG", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "62.1"),
+        ({"method": "LaVG", "backbone": "ViT-B-16/openai"}, None),
         ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
         ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
@@ -102,7 +104,7 @@ def test_a_printed_number_stands_beside_ours_only_if_ours_repeats_it(changes, pr
     assert (found and found.scores["mIoU"]) == printed
 
 
-@pytest.mark.parametrize("method", ["sclip", "naclip", "clearclip", "clip", "maskclip"])
+@pytest.mark.parametrize("method", ["sclip", "naclip", "clearclip", "clip", "maskclip", "lavg"])
 def test_numbers_beside_ours_are_of_our_configs(method):
     """What stands beside ours has the setting and the backbone of a config here, with settings that are not [open]."""
     beside = [line for line in published.read_published(method) if line["backbone"].startswith("ViT-")]

@@ -1,0 +1,3 @@
+# ViT-L/14, unified protocol.
+_base_ = "./lavg_vit-b16_ade847.py"
+model = dict(backbone=dict(arch="ViT-L-14"))

@@ -1,0 +1,8 @@
+_base_ = ["../_base_/datasets/pocket_all.py", "../_base_/methods/lavg.py"]
+protocol = "unified"
+model = dict(
+    _base_.unified.model,
+    vfm=dict(pretrained="pocket"),
+    cut_size=128,
+    backbone=dict(arch="auto", pretrained="pocket"),
+)
