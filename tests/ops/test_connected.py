@@ -2,7 +2,7 @@
 
 import torch
 
-from mmseg_tfovss.ops.regions import find_regions
+from mmseg_tfovss.ops.connected import find_regions
 
 
 def region_of(where, start):
