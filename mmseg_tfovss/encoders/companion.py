@@ -34,6 +34,14 @@ class Companion(nn.Module):
         """Features (B, D, h, w), float32, of images (B, 3, H, W) in grey levels 0 .. 255, on a grid of patches."""
         self._lacks("features (B, D, h, w)", "features")
 
+    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Of images (B, 3, H, W) the part that its patches cover where nothing is resampled, and the grid of these."""
+        self._lacks("grid of patches of its own", "own_patches")
+
+    def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of the last block's patches, (B, heads, h w, d) each; arguments as for features."""
+        self._lacks("projections", "projections")
+
     def graph(self, images: Tensor, grid: Size) -> Tensor:
         """Self-attention between patches, (B, N, N), float32, rows sum to 1; arguments as for :meth:`features`."""
         self._lacks("graph of patches (B, N, N)", "graph")

@@ -118,6 +118,21 @@ class FrozenViT(Companion):
         """
         return self.tokens(images, grid)[:, 1:].transpose(1, 2).unflatten(2, grid)
 
+    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Images (B, 3, H, W) without the pixels beyond their last whole patches, and how many these are: h and w.
+
+        Raises:
+            ValueError: the images are smaller than one patch.
+        """
+        side, (height, width) = self.patch_size, images.shape[-2:]
+        grid = height // side, width // side
+        if not all(grid):
+            raise ValueError(
+                f"An image of {height}x{width} pixels (height x width, as the network sees it) is smaller than one"
+                f" {side}x{side} patch of {self.name}: use a larger image or short side."
+            )
+        return images[..., : grid[0] * side, : grid[1] * side], grid
+
     def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of the last block, of the patches alone: (B, heads, h w, d) each, float32.
 

@@ -66,13 +66,18 @@ class SAM(Companion):
             grid: h and w.
         """
         found = []
+        _, (rows, columns) = self.own_patches(images)
         for image in images:
             embedding = self.embed(image)  # (1, 256, S / 16, S / 16)
-            resized = self.resized_size((image.shape[-2], image.shape[-1]))
-            rows, columns = (-(-pixels * embedding.shape[-1] // self.image_size) for pixels in resized)
             cut = embedding[..., :rows, :columns]
             found.append(F.interpolate(cut, size=grid, mode="bilinear", align_corners=False)[0])
         return torch.stack(found)
+
+    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Images (B, 3, H, W), and rows and columns of the patches that hold a part of them, as SAM enlarges them."""
+        patch = self.model.config.vision_config.patch_size
+        resized = self.resized_size((images.shape[-2], images.shape[-1]))
+        return images, (-(-resized[0] // patch), -(-resized[1] // patch))
 
     def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
         """Mask logits of K prompts in one image, ``prompt_batch`` of them at a time.

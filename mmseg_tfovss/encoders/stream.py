@@ -50,6 +50,7 @@ class Stream:
         attention: likewise.
         notes: of plug-ins, by name; for this pass only.
         totals: what a method adds up over blocks, by name, see :meth:`add`.
+        along: tokens of its own (B, n, C) that a method takes along through the blocks, by name.
     """
 
     images: Tensor
@@ -62,6 +63,7 @@ class Stream:
     attention: dict[int, Tensor] = field(default_factory=dict)
     notes: dict[str, dict[int, list[Tensor]]] = field(default_factory=dict)
     totals: dict[str, Tensor] = field(default_factory=dict)
+    along: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, name: str, values: Tensor) -> None:
         """Add to a total, for methods that want a mean over blocks without keeping what it is of."""

@@ -320,9 +320,19 @@ class OpenVocabSegmentor(StagedSegmentor):
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 
-    def grey_levels(self, images: Tensor) -> Tensor:
-        """Normalised images as companions take them: RGB from 0 to 255."""
-        return images * self.data_preprocessor.std + self.data_preprocessor.mean
+    def grey_levels(self, images: Tensor, *, unrounded: bool = False) -> Tensor:
+        """Normalised images as companions take them: RGB from 0 to 255.
+
+        Args:
+            images: (B, 3, H, W) or (3, H, W).
+            unrounded: undo the tower's own mean and std, where the preprocessor has those that the field rounds: what
+                ProxyCLIP's code and its descendants do. It shifts pixels by less than 0.001 grey levels, which decides
+                about patches at a threshold.
+        """
+        if not unrounded:
+            return images * self.data_preprocessor.std + self.data_preprocessor.mean
+        mean, std = (images.new_tensor(values)[:, None, None] for values in (self.backbone.mean, self.backbone.std))
+        return 255 * (images * std + mean)
 
     def run_blocks(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Stream:
         """Images (B, 3, H, W) through all blocks of the tower; ``tokens`` (B, 1 + N, C) are those behind the last one.

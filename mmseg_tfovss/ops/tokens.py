@@ -97,3 +97,18 @@ def patch_distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor
     rows, columns = (index.flatten() for index in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     apart = torch.stack([rows[:, None] - rows, columns[:, None] - columns]).abs()  # (2, N, N)
     return apart.square().sum(dim=0).to(device), apart.amax(dim=0).to(device, torch.int16)
+
+
+def bring_to_grid(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """Resample tokens bilinearly from one grid of patches to another.
+
+    Args:
+        tokens: (B, h w, C), without a class token.
+        source: h and w.
+        target: h' and w'.
+
+    Returns:
+        (B, h' w', C).
+    """
+    maps = tokens.transpose(1, 2).unflatten(2, source)
+    return F.interpolate(maps, size=target, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
