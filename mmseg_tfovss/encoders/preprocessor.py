@@ -49,6 +49,9 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             those of the original.
         exact: OpenAI's statistics as they are, not rounded as most of the field has them.
 
+    Attributes:
+        keeps_original: samples get what is labelled, (H, W, 3) uint8 BGR, as ``original``: for methods that read it.
+
     Raises:
         ValueError: numbers that are no mean or standard deviation, or a size that is none.
     """
@@ -72,6 +75,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.short_side, self.centre_square = short_side, centre_square
         self.stretch_to_square = stretch_to_square
+        self.keeps_original = False
 
     def follow(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take a CLIP's own statistics (of values in [0, 1]), unless the config gives others.
@@ -122,6 +126,8 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         if sample is None:
             sample = SegDataSample(metainfo={"ori_shape": size})
         self._check_untouched(size, sample)
+        if self.keeps_original:
+            sample = self._with_original(image, sample)
         if self.short_side is None:
             return image, sample
         pixels = image.cpu().numpy().transpose(1, 2, 0)
@@ -130,6 +136,13 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             sample = self._cut(sample)
         sample.set_metainfo({"img_shape": fitted.shape[:2]})
         return torch.from_numpy(np.ascontiguousarray(fitted.transpose(2, 0, 1))), sample
+
+    def _with_original(self, image: Tensor, sample: SegDataSample) -> SegDataSample:
+        """A sample with the image."""
+        pixels = np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0))
+        sample = sample.clone()
+        sample.set_metainfo({"original": self.labelled(pixels)})
+        return sample
 
     def _check_untouched(self, size: tuple[int, int], sample: SegDataSample) -> None:
         original = tuple(sample.metainfo.get("ori_shape", size)[:2])

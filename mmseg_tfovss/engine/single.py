@@ -102,7 +102,8 @@ def segment_file(
         ValueError: an image that cannot be used, or a window outside of it.
     """
     original, image = load_image(model, path)
-    [assembly] = model.inference([image], [{"ori_shape": original.shape[:2], "img_path": str(path)}])
+    meta = {"ori_shape": original.shape[:2], "img_path": str(path), "original": original}
+    [assembly] = model.inference([image], [meta])
     patch_logits = None
     if window is not None:
         plan = model.window_plan(assembly.scene.resized)

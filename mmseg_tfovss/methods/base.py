@@ -139,6 +139,7 @@ class OpenVocabSegmentor(StagedSegmentor):
                 f" knows their statistics, but got {type(self.data_preprocessor).__name__}."
             )
         self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
+        self.data_preprocessor.keeps_original |= self.reads_original
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         check_mode(self.mode, self.modes, type(self).__name__)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,8 @@ class Scene:
         path: of the image; empty if it has none.
         truth: labels + 1 (H', W') of the network's input, for oracles only; None for all honest methods.
         seen: what :meth:`OpenVocabSegmentor.look` has found, by name.
+        original: the image on whose pixels labels are wanted, as decoded, (H, W, 3) uint8 BGR; for methods that say
+            ``reads_original``, and None where images come as tensors.
     """
 
     image: Tensor
@@ -42,6 +45,7 @@ class Scene:
     path: str = ""
     truth: Tensor | None = None
     seen: Mapping[str, Any] = field(default_factory=dict)
+    original: np.ndarray | None = None
 
     @property
     def resized(self) -> Size:
