@@ -23,7 +23,7 @@ Attention = Callable[[slice], Tensor]
 
 
 def similarity_thresholds(values: Tensor, factor: float, *, lift_negative: bool) -> Tensor:
-    """theta (N,) of values (heads, N, d)."""
+    """Theta (N,) of values (heads, N, d)."""
     unit = F.normalize(values, dim=-1)
     # The mean over n of the cosines is the cosine with the mean.
     thresholds = factor * (unit @ unit.mean(dim=1)[..., None])[..., 0].mean(dim=0)

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Size
-from mmseg_tfovss.ops.probabilities import ClassProbabilities
 from mmseg_tfovss.ops.connected import RegionPrompts, find_regions
+from mmseg_tfovss.ops.probabilities import ClassProbabilities
 from mmseg_tfovss.solvers.checks import check_count, check_range
 
 Draw = Callable[[RegionPrompts, Tensor], Iterator[tuple[Tensor, Tensor]]]

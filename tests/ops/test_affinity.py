@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg_tfovss.ops import affinity
-from mmseg_tfovss.ops.affinity import aggregate, affinity_rows, similarity_thresholds
+from mmseg_tfovss.ops.affinity import affinity_rows, aggregate, similarity_thresholds
 
 HEADS, COUNT = 2, 30
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from mmseg_tfovss.ops.canvas import PixelCanvas
+from mmseg_tfovss.ops.connected import find_regions
 from mmseg_tfovss.ops.mask_refinement import MaskRefinement, halved, resized
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
-from mmseg_tfovss.ops.connected import find_regions
 
 SIZE, CLASSES, SIDE = (25, 33), 3, 16
 SETTINGS = MaskRefinement(coarse_thresh=0.4, minimal_area=6, sam_iou_thresh=0.7)

@@ -28,7 +28,7 @@ def by_queries(logits):
 @pytest.mark.parametrize("canvas", [PixelCanvas, by_queries])
 def test_equals_the_softmax_over_all_queries(logits, canvas):
     softmax = (3.0 * logits).softmax(dim=0)
-    expected = torch.stack([softmax[QUERY_CLASS == number].amax(dim=0) for number in range(3)])
+    expected = torch.stack([softmax[number == QUERY_CLASS].amax(dim=0) for number in range(3)])
     found = ClassProbabilities(canvas(logits), QUERY_CLASS, 3.0)
     assert found.classes == 3
     torch.testing.assert_close(torch.stack([found.of(number) for number in range(3)]), expected)
