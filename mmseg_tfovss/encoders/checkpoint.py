@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mmseg_tfovss.encoders.layouts import dictionaries
-from mmseg_tfovss.encoders.weight_files import as_float32, read_weights
+from mmseg_tfovss.encoders.weight_files import as_float32
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 # What training scripts wrap around a network: a full checkpoint of DINO has {"teacher": {"module.backbone....": }}.
@@ -41,21 +41,20 @@ def names_a_file(pretrained: str) -> bool:
     return path.is_file() or (path.suffix in SUFFIXES and not path.is_dir())
 
 
-def read_checkpoint(path: Path, layout: Layout, option: str) -> dict[str, Tensor]:
-    """The network's tensors, float32, under the authors' names.
+def find_network(content: Mapping[str, Any], layout: Layout, path: Path) -> dict[str, Tensor]:
+    """The tensors of the network in a file's content, float32, under the authors' names.
 
     Where a file holds a teacher and a student, as DINO's full checkpoints do, the teacher is the network.
 
     Args:
+        content: of :func:`mmseg_tfovss.encoders.weight_files.read_weights`.
+        layout: the names.
         path: the file.
-        layout: its names.
-        option: that names the file, for messages.
 
     Raises:
-        ValueError: unreadable, or it holds no such network, or several; the message is the reason.
+        ValueError: it holds no such network, or several; the message is the reason.
     """
     found = []
-    content = read_weights(path, option)
     for place, tensors in dictionaries(content):
         for name in tensors:
             prefix = name.removesuffix(layout.marker)

@@ -15,9 +15,10 @@ import huggingface_hub
 import torch
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from mmseg_tfovss.encoders.checkpoint import Layout, names_a_file, read_checkpoint
+from mmseg_tfovss.encoders.checkpoint import Layout, find_network, names_a_file
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
+from mmseg_tfovss.encoders.weight_files import read_weights
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -207,8 +208,9 @@ def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str
             f"{network.name} file {path} not found: set {network.option} to an existing file in the key layout of"
             f" {layout.repository}, a folder with {network.contents}, or a hub id such as {network.default}."
         )
+    content = read_weights(path, network.option)
     try:
-        settings, state = layout.convert(read_checkpoint(path, layout, network.option), **unsaid)
+        settings, state = layout.convert(find_network(content, layout, path), **unsaid)
         with quiet(), no_progress_bar():
             config = transformers.AutoConfig.for_model(network.model_type, **settings)
             model, report = getattr(transformers, network.model_class).from_pretrained(
@@ -217,11 +219,12 @@ def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str
                 state_dict=state,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # which are then named here
                 **network.options,
             )
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            if report[kind]:
-                raise ValueError(f"transformers finds {kind.replace('_', ' ')}: {min(map(str, report[kind]))}")
+        for kind in ("missing", "unexpected", "mismatched"):
+            if names := sorted(map(str, report[f"{kind}_keys"])):
+                raise ValueError(f"{len(names)} parameters are {kind}, {names[0]} first")
     except ValueError as error:
         raise ValueError(
             f"{network.option}: {path} does not hold a {network.name} in the key layout of {layout.repository}"

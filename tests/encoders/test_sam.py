@@ -1,6 +1,7 @@
 """SAM: transformers' own pipeline, prompts in any batches, and a sentence for every way of not finding the weights."""
 
 import json
+import re
 import shutil
 
 import huggingface_hub
@@ -170,7 +171,7 @@ def test_options_are_kept(tiny_sam):
 def test_masks_of_another_size(encoder):
     """Logits go from the padding's edge to the size asked for in one step."""
     image, (points, labels) = random_image(48, 32), random_prompts(2, 3, (48, 32))
-    low = encoder._decode(encoder.embed(image), (points * 64 / 48).expand(2, -1, -1), labels)
+    low, _ = encoder._decode(encoder.embed(image), (points * 64 / 48).expand(2, -1, -1), labels)
     assert low.shape == (2, 32, 32)
     options = {"mode": "bilinear", "align_corners": False}
     at_side = torch.nn.functional.interpolate(low[None], size=(64, 64), **options)[..., :64, :43]
@@ -304,13 +305,6 @@ def test_folder_in_the_home_folder(tiny_sam, encoder, monkeypatch):
     assert SAM(f"~/{tiny_sam.name}").weights_hash == encoder.weights_hash
 
 
-def test_metas_own_file_is_refused(tmp_path):
-    path = tmp_path / "sam_vit_b_01ec64.pth"
-    path.write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"sam_vit_b_01ec64\.pth is a file: name a folder with config\.json"):
-        SAM(str(path))
-
-
 def test_another_network_is_refused(copied):
     (copied / "config.json").write_text(json.dumps({"model_type": "clip"}))
     with pytest.raises(
@@ -383,3 +377,262 @@ def test_parts_that_do_not_fit_each_other_are_refused(part, changes, why, tmp_pa
     SamModel(SamConfig(**settings)).save_pretrained(tmp_path / "sam")
     with pytest.raises(ValueError, match=rf"^model\.sam\.pretrained: .* is a SAM of another shape .*{why}\): take one"):
         SAM(str(tmp_path / "sam"))
+
+
+# -- attention of the image encoder -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elements", [1, 1000, 2**24])
+@torch.inference_mode()
+def test_attention_some_rows_at_a_time_is_transformers_own(elements, tiny_sam, encoder, monkeypatch):
+    monkeypatch.setattr("mmseg_tfovss.encoders.relative_attention._ELEMENTS", elements)
+    image = random_image(64, 64)
+    pixels = (image - encoder.mean) / encoder.std
+    expected = SamModel.from_pretrained(tiny_sam).eval().get_image_embeddings(pixels[None])
+    torch.testing.assert_close(encoder.embed(image), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((64, 64), (8, 8)), ((50, 100), (4, 8)), ((97, 40), (8, 3)), ((400, 3), (8, 1))]
+)
+@torch.inference_mode()
+def test_last_block_is_transformers_attention_between_the_images_patches(size, grid, tiny_sam, encoder):
+    image = encoder.resize(random_image(*size))
+    encoded = encoder.encode(image)
+    assert torch.equal(encoded.embedding, encoder.embed(image))
+    assert encoded.size == encoded.resized == encoder.resized_size(size)
+    block = encoded.last_block
+    assert block.grid == grid
+    own = SamModel.from_pretrained(tiny_sam, attn_implementation="eager").eval()
+    height, width = encoded.resized
+    padded = torch.zeros(3, SIDE, SIDE)
+    padded[:, :height, :width] = (image - encoder.mean) / encoder.std
+    seen = []
+    attention = own.vision_encoder.layers[-1].attn
+    attention.qkv.register_forward_hook(lambda module, args, output: seen.append(output))
+    maps = (
+        own.vision_encoder(padded[None], output_attentions=True)
+        .attentions[-1]
+        .unflatten(1, (8, 8))
+        .unflatten(3, (8, 8))
+    )
+    expected = maps[:, : grid[0], : grid[1], : grid[0], : grid[1]].flatten(3).flatten(1, 2)
+    found = torch.cat([block.attention(slice(start, start + 5)) for start in range(0, grid[0] * grid[1], 5)], dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (found.sum(dim=-1) <= 1 + 1e-5).all()
+    values = seen[0][0, : grid[0], : grid[1], 64:].unflatten(2, (2, 16)).flatten(0, 1).transpose(0, 1)
+    torch.testing.assert_close(block.values, values, atol=1e-5, rtol=0)
+
+
+def test_a_last_block_with_windows_relates_nothing_else(tmp_path):
+    config = new_tiny_sam().config.to_dict()
+    config["vision_config"]["global_attn_indexes"] = [0]
+    SamModel(SamConfig(**config)).save_pretrained(tmp_path / "sam")
+    network = SAM(str(tmp_path / "sam"))
+    with pytest.raises(ValueError, match=r"^model\.sam\.pretrained: the last block of .* within windows of 4 patches"):
+        network.last_block(random_image(64, 64))
+
+
+def test_an_image_resized_by_pillow_is_taken_as_it_is(encoder):
+    """Torch resizes almost as Pillow does."""
+    image = random_image(100, 37)
+    resized = encoder.resize(image)
+    assert resized.shape == (3, *encoder.resized_size((100, 37)))
+    assert torch.equal(encoder.resize(resized), resized)
+    height, width = resized.shape[1:]
+    padded = torch.zeros(3, SIDE, SIDE)
+    padded[:, :height, :width] = (resized - encoder.mean) / encoder.std
+    torch.testing.assert_close(encoder.embed(resized), encoder.model.get_image_embeddings(padded[None]))
+
+
+# -- prompts ----------------------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def test_points_boxes_and_masks_in_one_call_are_transformers_own(encoder, tiny_sam):
+    own = SamModel.from_pretrained(tiny_sam).eval()
+    embedding = encoder.embed(random_image(64, 64))
+    draw = torch.Generator().manual_seed(3)
+    points, boxes = 64 * torch.rand(3, 2, 2, generator=draw), 64 * torch.rand(3, 4, generator=draw)
+    labels = torch.tensor([[1, 0], [1, 1], [1, -10]])
+    mask = 3 * torch.randn(1, 1, 32, 32, generator=draw)
+    for given in (
+        {"points": points, "labels": labels},
+        {"boxes": boxes},
+        {"points": points, "labels": labels, "boxes": boxes},
+    ):
+        for dense in (None, mask):
+            masks, scores = encoder.decode(
+                embedding, **given, dense=None if dense is None else encoder.embed_masks(dense)
+            )
+            expected = own(
+                image_embeddings=embedding,
+                input_masks=dense,
+                **{f"input_{name}": value[None] for name, value in given.items()},
+            )
+            best = expected.iou_scores[0].argmax(dim=1)
+            torch.testing.assert_close(scores, expected.iou_scores[0].amax(dim=1), atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(masks, expected.pred_masks[0][torch.arange(3), best], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prompt_batch", [1, 2, 16])
+@torch.inference_mode()
+def test_each_prompt_may_have_its_own_dense_embedding(prompt_batch, encoder, monkeypatch):
+    embedding = encoder.embed(random_image(64, 64))
+    draw = torch.Generator().manual_seed(4)
+    boxes, dense = 64 * torch.rand(5, 4, generator=draw), torch.randn(5, 16, 8, 8, generator=draw)
+    monkeypatch.setattr(encoder, "prompt_batch", prompt_batch)
+    masks, scores = encoder.decode(embedding, boxes=boxes, dense=dense)
+    for number in range(5):
+        mask, score = encoder.decode(embedding, boxes=boxes[number, None], dense=dense[number, None])
+        torch.testing.assert_close(masks[number], mask[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(scores[number], score[0], atol=1e-5, rtol=1e-5)
+    assert (masks - encoder.decode(embedding, boxes=boxes)[0]).abs().max() > 1e-2
+
+
+def test_prompts_that_are_none_are_refused(encoder):
+    embedding, boxes = torch.zeros(1, 16, 8, 8), torch.zeros(2, 4)
+    with pytest.raises(ValueError, match=r"needs points with labels, or a box"):
+        encoder.decode(embedding)
+    with pytest.raises(ValueError, match=r"needs points with labels, or a box"):
+        encoder.decode(embedding, points=torch.zeros(2, 1, 2), boxes=boxes)
+    with pytest.raises(ValueError, match=r"^boxes must be of shape \(2, 4\), but got \(3, 4\)"):
+        encoder.decode(embedding, torch.zeros(2, 1, 2), torch.ones(2, 1), torch.zeros(3, 4))
+    with pytest.raises(
+        ValueError, match=r"^dense must be of shape \('1 or the number of prompts', 16, 8, 8\), but got"
+    ):
+        encoder.decode(embedding, boxes=boxes, dense=torch.zeros(3, 16, 8, 8))
+    masks, scores = encoder.decode(embedding, boxes=torch.zeros(0, 4))
+    assert (masks.shape, scores.shape) == ((0, 32, 32), (0,))
+
+
+# -- the authors' own file --------------------------------------------------------------------------------------------
+
+
+# Transformers' names -> those of facebookresearch/segment-anything.
+OFFICIAL = (
+    (r"shared_image_embedding\.positional_embedding", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"),
+    (r"vision_encoder\.patch_embed\.projection\.", "image_encoder.patch_embed.proj."),
+    (r"vision_encoder\.layers\.(\d)\.layer_norm(\d)", r"image_encoder.blocks.\1.norm\2"),
+    (r"vision_encoder\.layers\.", "image_encoder.blocks."),
+    (r"vision_encoder\.neck\.conv1", "image_encoder.neck.0"),
+    (r"vision_encoder\.neck\.layer_norm1", "image_encoder.neck.1"),
+    (r"vision_encoder\.neck\.conv2", "image_encoder.neck.2"),
+    (r"vision_encoder\.neck\.layer_norm2", "image_encoder.neck.3"),
+    (r"vision_encoder\.pos_embed", "image_encoder.pos_embed"),
+    (r"mask_embed\.conv1", "mask_downscaling.0"),
+    (r"mask_embed\.layer_norm1", "mask_downscaling.1"),
+    (r"mask_embed\.conv2", "mask_downscaling.3"),
+    (r"mask_embed\.layer_norm2", "mask_downscaling.4"),
+    (r"mask_embed\.conv3", "mask_downscaling.6"),
+    (r"\.point_embed\.", ".point_embeddings."),
+    (r"\.transformer\.layers\.(\d)\.layer_norm(\d)", r".transformer.layers.\1.norm\2"),
+    (r"\.layer_norm_final_attn", ".norm_final_attn"),
+    (r"\.upscale_conv1", ".output_upscaling.0"),
+    (r"\.upscale_layer_norm", ".output_upscaling.1"),
+    (r"\.upscale_conv2", ".output_upscaling.3"),
+    (r"(iou_prediction_head|mlps\.\d)\.layers\.0\.", r"\1.layers.1."),
+    (r"(iou_prediction_head|mlps\.\d)\.proj_in\.", r"\1.layers.0."),
+    (r"(iou_prediction_head|mlps\.\d)\.proj_out\.", r"\1.layers.2."),
+)
+
+
+def official(model):
+    """The tensors of a SAM of transformers under the names of its authors."""
+    state = model.state_dict()
+    del state["prompt_encoder.shared_embedding.positional_embedding"]  # the same as the other one
+    renamed = {}
+    for name, tensor in state.items():
+        for pattern, replacement in OFFICIAL:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = tensor
+    return renamed
+
+
+@pytest.fixture(scope="module")
+def authors_sam():
+    """A tiny SAM as its authors build them: eight heads in the decoder, epsilons of 1e-5 there."""
+    settings = new_tiny_sam().config.to_dict()
+    settings["mask_decoder_config"] |= {"num_attention_heads": 8, "layer_norm_eps": 1e-5}
+    torch.manual_seed(2)
+    model = SamModel(SamConfig(**settings))
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.add_(0.1 * torch.randn(tensor.shape))
+    model.prompt_encoder.shared_embedding.load_state_dict(model.shared_image_embedding.state_dict())
+    return model.eval()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@torch.inference_mode()
+def test_the_authors_own_file_is_the_same_network(wrapped, authors_sam, tmp_path):
+    state = official(authors_sam)
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    torch.save({"model": {f"module.{name}": tensor for name, tensor in state.items()}} if wrapped else state, path)
+    found = SAM(str(path), multimask=False)
+    assert found.name == str(path)
+    for name, tensor in authors_sam.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], tensor), name
+    pixels = ((random_image(64, 64) - found.mean) / found.std)[None]
+    prompts = {"input_points": torch.full((1, 1, 1, 2), 20.0), "input_boxes": torch.tensor([[[3.0, 4.0, 40.0, 50.0]]])}
+    expected = authors_sam(pixel_values=pixels, multimask_output=False, **prompts)
+    embedding = found.embed(random_image(64, 64))
+    masks, scores = found.decode(embedding, torch.full((1, 1, 2), 20.0), torch.ones(1, 1), prompts["input_boxes"][0])
+    torch.testing.assert_close(masks, expected.pred_masks[0, :, 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scores, expected.iou_scores[0, :, 0], atol=1e-5, rtol=1e-5)
+
+
+def without_a_block_norm(state):
+    del state["image_encoder.blocks.1.norm2.bias"]
+
+
+def of_another_width(state):
+    state["image_encoder.blocks.1.mlp.lin2.bias"] = torch.zeros(7)
+
+
+def with_an_adapter(state):
+    state["image_encoder.blocks.1.adapter.weight"] = torch.zeros(7)
+
+
+def with_windows_of_two_sizes(state):
+    for axis in "hw":
+        state[f"image_encoder.blocks.1.attn.rel_pos_{axis}"] = torch.zeros(5, 16)
+
+
+def without_prompts(state):
+    for name in [name for name in state if name.startswith("prompt_encoder.")]:
+        del state[name]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (without_a_block_norm, r"1 parameters are missing, vision_encoder\.layers\.1\.layer_norm2\.bias first"),
+        (of_another_width, r"1 parameters are mismatched, .*vision_encoder\.layers\.1\.mlp\.lin2\.bias"),
+        (with_an_adapter, r"1 parameters are unexpected, vision_encoder\.layers\.1\.adapter\.weight first"),
+        (with_windows_of_two_sizes, r"its blocks have windows of \[3, 4\] patches, but they must all be the same"),
+        (without_prompts, r"prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix is missing"),
+        (dict.clear, r"image_encoder\.patch_embed\.proj\.weight is missing; its first keys are none"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_sentence(damage, reason, authors_sam, tmp_path):
+    state = official(authors_sam)
+    damage(state)
+    torch.save(state, tmp_path / "sam.pth")
+    message = (
+        rf"^model\.sam\.pretrained: .*sam\.pth does not hold a SAM in the key layout of .*segment-anything \({reason}"
+    )
+    with pytest.raises(ValueError, match=message) as info:
+        SAM(str(tmp_path / "sam.pth"))
+    assert "\n" not in str(info.value)
+
+
+def test_a_file_that_is_not_there_or_not_readable_is_named(tmp_path):
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    with pytest.raises(
+        FileNotFoundError, match=r"^SAM file .*01ec64\.pth not found: set model\.sam\.pretrained to an exist"
+    ):
+        SAM(str(path))
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"01ec64\.pth is not a readable weights file"):
+        SAM(str(path))
