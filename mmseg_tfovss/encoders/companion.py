@@ -34,10 +34,6 @@ class Companion(nn.Module):
         """Features (B, D, h, w), float32, of images (B, 3, H, W) in grey levels 0 .. 255, on a grid of patches."""
         self._lacks("features (B, D, h, w)", "features")
 
-    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
-        """Of images (B, 3, H, W) the part that its patches cover where nothing is resampled, and the grid of these."""
-        self._lacks("grid of patches of its own", "own_patches")
-
     def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of the last block's patches, (B, heads, h w, d) each; arguments as for features."""
         self._lacks("projections", "projections")
@@ -49,6 +45,10 @@ class Companion(nn.Module):
     def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
         """Mask logits (n, H, W), some prompts at a time; see :meth:`mmseg_tfovss.encoders.sam.SAM.masks`."""
         self._lacks("masks for prompts", "masks")
+
+    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
+        """Of images (B, 3, H, W) the part that its patches cover where nothing is resampled, and the grid of these."""
+        self._lacks("grid of patches of its own", "own_patches")
 
     def _lacks(self, what: str, interface: str) -> NoReturn:
         raise ValueError(f"{type(self).__name__} gives no {what}: take one of {', '.join(_having(interface))}.")

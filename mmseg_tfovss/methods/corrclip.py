@@ -41,7 +41,7 @@ from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.clustering import check_dbscan
-from mmseg_tfovss.ops.regions import attend_in_scope, merge_regions, resize_ids
+from mmseg_tfovss.ops.scope import attend_in_scope, merge_regions, resize_ids
 from mmseg_tfovss.ops.tokens import bring_to_grid
 from mmseg_tfovss.registry import MODELS
 from mmseg_tfovss.solvers.checks import check_positive, check_range
