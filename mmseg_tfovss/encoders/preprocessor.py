@@ -127,7 +127,8 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             sample = SegDataSample(metainfo={"ori_shape": size})
         self._check_untouched(size, sample)
         if self.keeps_original:
-            sample = self._with_original(image, sample)
+            pixels = np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0))
+            sample.set_metainfo({"original": self.labelled(pixels)})
         if self.short_side is None:
             return image, sample
         pixels = image.cpu().numpy().transpose(1, 2, 0)
@@ -136,13 +137,6 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             sample = self._cut(sample)
         sample.set_metainfo({"img_shape": fitted.shape[:2]})
         return torch.from_numpy(np.ascontiguousarray(fitted.transpose(2, 0, 1))), sample
-
-    def _with_original(self, image: Tensor, sample: SegDataSample) -> SegDataSample:
-        """A sample with the image."""
-        pixels = np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0))
-        sample = sample.clone()
-        sample.set_metainfo({"original": self.labelled(pixels)})
-        return sample
 
     def _check_untouched(self, size: tuple[int, int], sample: SegDataSample) -> None:
         original = tuple(sample.metainfo.get("ori_shape", size)[:2])

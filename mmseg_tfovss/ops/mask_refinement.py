@@ -76,7 +76,7 @@ class MaskRefinement:
             regions = find_regions((coarse == number) & sure, halves, self.minimal_area)
             if not len(regions.masks):
                 continue
-            own, kept = self._class_map(probability, draw(regions, self.mask_prompt(halves, size, side)))
+            own, kept = self.class_map(probability, draw(regions, self.mask_prompt(halves, size, side)))
             failed |= regions.masks[~kept].any(dim=0)
             better = own > best
             refined[better] = number
@@ -94,7 +94,7 @@ class MaskRefinement:
         prompt = torch.where(prompt > self.coarse_thresh, self.sam_mask_coff * prompt, 0)
         return F.pad(prompt, (0, side - width, 0, side - height))
 
-    def _class_map(self, probability: Tensor, drawn: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def class_map(self, probability: Tensor, drawn: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """R_c (H, W), and which masks (K,) are kept."""
         own = torch.zeros_like(probability)
         inside = torch.zeros_like(probability, dtype=torch.bool)
