@@ -220,16 +220,23 @@ class Trident(OpenVocabSegmentor):
 
     def encode(self, windows: Windows) -> Maps:
         """Cosines (n, Q, v_h, v_w) of whole images, on SAM's grid."""
-        logits = []
-        for image, scene in zip(windows.images, windows.scenes, strict=True):
-            seen: SeenBySAM = scene.seen[SEEN_BY_SAM]
-            spliced = self.splice(image)  # (C, a, b)
-            cut = [spliced] if len(seen.parts) == 1 else spliced.tensor_split([spliced.shape[2] // 2], dim=2)
-            parts = [self.aggregate(maps, part) for maps, part in zip(cut, seen.parts, strict=True)]
-            tokens = torch.cat(parts, dim=2)  # x (C, v_h, v_w)
-            features = self.backbone.project(tokens.flatten(1).T[None])  # (1, v_h v_w, D)
-            logits.append(self.decode_head(features.transpose(1, 2).unflatten(2, tokens.shape[1:])))
-        return {LOGITS: torch.cat(logits)}
+        seen = [scene.seen[SEEN_BY_SAM] for scene in windows.scenes]
+        features = [self.image_features(*pair) for pair in zip(windows.images, seen, strict=True)]
+        return {LOGITS: self.decode_head(torch.cat(features))}
+
+    def extract_feat(self, inputs: Tensor) -> Tensor:
+        """Features (B, D, v_h, v_w) of images (B, 3, H', W') that come without a file."""
+        scenes = [Scene(image, (image.shape[1], image.shape[2])) for image in inputs]
+        return torch.cat([self.image_features(scene.image, self.show_to_sam(scene)) for scene in scenes])
+
+    def image_features(self, image: Tensor, seen: SeenBySAM) -> Tensor:
+        """Spliced and aggregated features in text space, (1, D, v_h, v_w), of an image (3, H', W')."""
+        spliced = self.splice(image)  # x (C, a, b)
+        cut = [spliced] if len(seen.parts) == 1 else spliced.tensor_split([spliced.shape[2] // 2], dim=2)
+        parts = [self.aggregate(maps, part) for maps, part in zip(cut, seen.parts, strict=True)]
+        tokens = torch.cat(parts, dim=2)  # x (C, v_h, v_w)
+        features = self.backbone.project(tokens.flatten(1).T[None])  # (1, v_h v_w, D)
+        return features.transpose(1, 2).unflatten(2, tokens.shape[1:])
 
     def splice(self, image: Tensor) -> Tensor:
         """The image (3, H', W') in windows, whose x are averaged on its patches: (C, a, b)."""
@@ -306,18 +313,19 @@ class Trident(OpenVocabSegmentor):
             low, iou = self.sam.decode(
                 seen.whole.embedding, points[:, None] * scale, positive, boxes * scale.repeat(2), dense
             )
-            masks = self.sam.on_pixels(low, frame, seen.size)
+            masks = self.sam.on_pixels(low.float(), frame, seen.size)
             if seen.size != scene.size:
                 masks = F.interpolate(masks[None], size=scene.size, mode="bilinear", align_corners=False)[0]
             yield masks, iou
 
     def embed_mask(self, prompt: Tensor) -> Tensor:
         """A mask prompt (S, S) as the mask decoder takes it, (1, C, S / 4, S / 4)."""
-        if not self.official_quirks:
-            dense: Tensor = self.sam.embed_masks(prompt[None, None])
-            return dense
         encoder = self.sam.model.prompt_encoder.mask_embed
-        maps = encoder.activation(normalise_rows(encoder.layer_norm1, encoder.conv1(prompt[None, None])))
+        maps = prompt[None, None].to(encoder.conv1.weight.dtype)
+        if not self.official_quirks:
+            dense: Tensor = self.sam.embed_masks(maps)
+            return dense
+        maps = encoder.activation(normalise_rows(encoder.layer_norm1, encoder.conv1(maps)))
         maps = encoder.activation(normalise_rows(encoder.layer_norm2, encoder.conv2(maps)))
         quirky: Tensor = encoder.conv3(maps)
         return quirky
