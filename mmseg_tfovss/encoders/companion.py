@@ -5,6 +5,7 @@ From then on it is in every result, in the leaderboard's kind and backbone, in t
 resumed run compares. Any module with parameters can be one; those here also share their interfaces:
 
     features(images, grid) -> (B, D, h, w)        graph(images, grid) -> (B, N, N)        masks(image, points, labels)
+    projections(images, grid) -> query, key and value of the last block, (B, heads, N, d) each
 
 Images are RGB in grey levels 0 .. 255, (B, 3, H, W); ``grid`` is h and w of the N patches that are wanted.
 """
@@ -35,8 +36,8 @@ class Companion(nn.Module):
         self._lacks("features (B, D, h, w)", "features")
 
     def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value of the last block's patches, (B, heads, h w, d) each; arguments as for features."""
-        self._lacks("projections", "projections")
+        """Query, key and value of the last block, of patches alone: (B, heads, N, d), float32."""
+        self._lacks("projections of patches (B, heads, N, d)", "projections")
 
     def graph(self, images: Tensor, grid: Size) -> Tensor:
         """Self-attention between patches, (B, N, N), float32, rows sum to 1; arguments as for :meth:`features`."""

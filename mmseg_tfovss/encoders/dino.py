@@ -1,7 +1,7 @@
-"""The frozen DINO and DINOv2, through transformers: an image -> tokens, or the graph of its patches.
+"""The frozen DINO, DINOv2 and MAE, through transformers: an image -> tokens, projections, or its patches' graph.
 
 DINO: Caron et al., ICCV 2021, arXiv:2104.14294. DINOv2: Oquab et al., TMLR 2024, arXiv:2304.07193; with registers:
-Darcet et al., ICLR 2024, arXiv:2309.16588.
+Darcet et al., ICLR 2024, arXiv:2309.16588. MAE: He et al., CVPR 2022, arXiv:2111.06377.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.facebook_vit import DINO_LAYOUT
-from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.facebook_vit import DINO_LAYOUT, DINOV2_LAYOUT, MAE_LAYOUT, REGISTERS_LAYOUT
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
@@ -60,6 +60,7 @@ class FrozenViT(Companion):
     """
 
     network: ClassVar[Network]
+    config_options: ClassVar[dict[str, Any]] = {}  # that hold whatever a file says
     native_positions: ClassVar[str] = "size"
     model_options: ClassVar[dict[str, Any]] = {}  # of the model's forward
 
@@ -84,6 +85,8 @@ class FrozenViT(Companion):
         self.model = load_frozen(self.name, self.network, heads=heads)
         self.weights_hash = hash_tensors(self.model.state_dict())
         config = self.model.config
+        for option, value in self.config_options.items():
+            setattr(config, option, value)
         square = config.patch_size if isinstance(config.patch_size, int) else "one whole number"
         check_config(
             self.name, self.network, num_channels=(config.num_channels, 3), patch_size=(config.patch_size, square)
@@ -200,6 +203,9 @@ class FrozenViT(Companion):
 class DINO(FrozenViT):
     """The frozen DINO; ``facebook/dino-vitb8``, ``-vitb16``, ``-vits8``, ``-vits16``.
 
+    ``pocket`` is a bundled network for the pocket benchmark, a ViT of 4 blocks, width 64 and patch 8. Its numbers are
+    random and fixed, not trained; see :mod:`mmseg_tfovss.pocket.random_networks`.
+
     Args and Raises: see :class:`FrozenViT`.
     """
 
@@ -212,6 +218,7 @@ class DINO(FrozenViT):
         "ViTModel",
         {"add_pooling_layer": False},
         layout=DINO_LAYOUT,
+        pocket=POCKET / "pocket_dino.safetensors",
     )
     native_positions = "scale"
     model_options: ClassVar[dict[str, Any]] = {"interpolate_pos_encoding": True}
@@ -224,7 +231,7 @@ class DINOv2(FrozenViT):
     Args and Raises: see :class:`FrozenViT`.
     """
 
-    network = Network("DINOv2", "model.graph", "facebook/dinov2-base", "dinov2", "Dinov2Model")
+    network = Network("DINOv2", "model.graph", "facebook/dinov2-base", "dinov2", "Dinov2Model", layout=DINOV2_LAYOUT)
 
 
 @MODELS.register_module()
@@ -241,7 +248,34 @@ class DINOv2Registers(FrozenViT):
         "facebook/dinov2-with-registers-base",
         "dinov2_with_registers",
         "Dinov2WithRegistersModel",
+        layout=REGISTERS_LAYOUT,
     )
+
+
+@MODELS.register_module()
+class MAE(FrozenViT):
+    """The encoder of the frozen MAE, which sees every patch here; ``facebook/vit-mae-base``, ``-large``, ``-huge``.
+
+    Its authors' files (mae_pretrain_vit_base.pth) have the names of DINO's, and cannot be told from these.
+
+    Args and Raises: see :class:`FrozenViT`.
+    """
+
+    network = Network(
+        "MAE",
+        "model.graph",
+        "facebook/vit-mae-base",
+        "vit_mae",
+        "ViTMAEModel",
+        layout=MAE_LAYOUT,
+    )
+    config_options: ClassVar[dict[str, Any]] = {"mask_ratio": 0.0}
+
+    def _run(self, images: Tensor, grid: Size) -> Any:  # noqa: ANN401 - transformers' output
+        pixels = self.pixels(images, grid).to(self.model.dtype)
+        # Patches are kept in the order of the noise: all of them, in their own order.
+        order = torch.arange(grid[0] * grid[1], device=pixels.device, dtype=torch.float32).expand(len(pixels), -1)
+        return self.model(pixel_values=pixels, noise=order, interpolate_pos_encoding=True)
 
 
 def _positions_of(embeddings: Any, tokens: Tensor, height: int, width: int) -> Tensor:  # noqa: ANN401

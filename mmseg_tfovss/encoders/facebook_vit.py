@@ -9,6 +9,7 @@ networks have heads of 64 channels.
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from mmseg_tfovss.encoders.checkpoint import Layout, check_shapes, count_blocks, rename
 
 HEAD_WIDTH = 64
+_MARKER = "patch_embed.proj.weight"
 _FEWEST_HEADS = 2  # a network narrower than 128 channels is nobody's published one
 _SHARED = (
     (r"^(cls_token|mask_token|register_tokens)$", r"embeddings.\1"),
@@ -135,4 +137,32 @@ def _convert_vit(tensors: Mapping[str, Tensor], heads: int | None = None) -> tup
     return config, rename(_split(tensors), _SHARED + _VIT)
 
 
-DINO_LAYOUT = Layout("facebookresearch/dino", "patch_embed.proj.weight", _convert_vit, extras=r"head\.")
+def _convert_dinov2(
+    tensors: Mapping[str, Tensor], registers: bool, heads: int | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """DINOv2's: layers are scaled, a mask token is there though nothing is masked, and perhaps registers."""
+    config, width = _shared(tensors, heads), tensors["cls_token"].shape[-1]
+    gated = "blocks.0.mlp.w12.weight" in tensors
+    if gated:
+        inner = (int(4 * width * 2 / 3) + 7) // 8 * 8
+        block = _mlp(width, inner, "w12", "w3", gates=2)
+    else:
+        block = _mlp(width, 4 * width)
+    scales = {f"{name}.gamma": (width,) for name in ("ls1", "ls2")}
+    shapes = _shapes(config, {**block, **scales}) | {"mask_token": (1, width)}
+    config |= {"mlp_ratio": 4, "use_swiglu_ffn": gated}
+    if registers:
+        found = tensors.get("register_tokens")
+        if found is None or found.dim() != 3:
+            raise ValueError("register_tokens are missing")
+        config["num_register_tokens"] = found.shape[1]
+        shapes["register_tokens"] = (1, found.shape[1], width)
+    check_shapes(tensors, shapes)
+    return config, rename(_split(tensors), _SHARED + _DINOV2)
+
+
+DINO_LAYOUT = Layout("facebookresearch/dino", _MARKER, _convert_vit, extras=r"head\.")
+# Beside the encoder, a whole checkpoint holds what rebuilds the masked patches.
+MAE_LAYOUT = Layout("facebookresearch/mae", _MARKER, _convert_vit, extras=r"decoder_|mask_token$|head\.")
+DINOV2_LAYOUT = Layout("facebookresearch/dinov2", _MARKER, partial(_convert_dinov2, registers=False))
+REGISTERS_LAYOUT = Layout("facebookresearch/dinov2 with registers", _MARKER, partial(_convert_dinov2, registers=True))

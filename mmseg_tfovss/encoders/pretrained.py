@@ -20,6 +20,7 @@ from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
 from mmseg_tfovss.encoders.weight_files import read_weights
 
+POCKET = Path(__file__).parents[1] / "pocket"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -37,6 +38,7 @@ class Network:
         contents: what its folder must hold, for messages.
         patterns: the files that are downloaded.
         layout: of the authors' own file, where one can be read.
+        pocket: a small network in that layout, which comes with the package under the name ``pocket``.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Network:
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
     layout: Layout | None = None
+    pocket: Path | None = None
 
     @property
     def option(self) -> str:
@@ -77,7 +80,7 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
     """Load a network, float32, on the CPU.
 
     Args:
-        pretrained: a hub id, a folder with config.json and model.safetensors, or the authors' own file.
+        pretrained: a hub id, a folder with config.json and model.safetensors, the authors' own file, or ``pocket``.
         network: what it must be.
         **unsaid: options that the authors' file does not say and a folder does; ``None``: not given.
 
@@ -85,6 +88,13 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
         ValueError: the folder or file holds something else, or an option would not act.
     """
+    if pretrained == "pocket":
+        if not network.pocket:
+            raise ValueError(
+                f"{network.option}: there is no pocket {network.name}: name a folder or a hub id such as"
+                f" {network.default}."
+            )
+        pretrained = str(network.pocket)
     if network.layout and names_a_file(pretrained):
         return _read_file(Path(pretrained).expanduser(), network, network.layout, unsaid)
     for name, value in unsaid.items():

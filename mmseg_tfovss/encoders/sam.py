@@ -20,7 +20,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.relative_attention import RelativeAttention, attend
 from mmseg_tfovss.encoders.segment_anything import SAM_LAYOUT
 from mmseg_tfovss.encoders.weight_files import hash_tensors
@@ -33,7 +33,15 @@ if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait
 # ImageNet's, which SAM was trained with; RGB, in grey levels.
 SAM_MEAN = tuple(255 * mean for mean in (0.485, 0.456, 0.406))
 SAM_STD = tuple(255 * std for std in (0.229, 0.224, 0.225))
-_SAM = Network("SAM", "model.sam", "facebook/sam-vit-base", "sam", "SamModel", layout=SAM_LAYOUT)
+_SAM = Network(
+    "SAM",
+    "model.sam",
+    "facebook/sam-vit-base",
+    "sam",
+    "SamModel",
+    layout=SAM_LAYOUT,
+    pocket=POCKET / "pocket_sam.safetensors",
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ class SAM(Companion):
 
     Args:
         pretrained: a hub id (``facebook/sam-vit-base``, ``-large``, ``-huge``), a folder with the config.json and
-            model.safetensors of one, or its authors' file (sam_vit_b_01ec64.pth), whose config follows from its shapes.
+            model.safetensors of one, its authors' file (sam_vit_b_01ec64.pth), whose config follows from its shapes, or
+            ``pocket``: a bundled one of random numbers, so that pocket configs run; its masks mean nothing.
         prompt_batch: prompts decoded at a time; bounds memory, changes nothing else.
         multimask: SAM proposes three masks for a prompt and the one whose predicted IoU is highest is taken; otherwise
             its single mask, which its authors advise for prompts of many points.

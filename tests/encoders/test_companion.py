@@ -8,23 +8,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmseg_tfovss.encoders import DINO, SAM, CLIPGraph, DINOv2, DINOv2Registers, StableDiffusion
+from mmseg_tfovss.encoders import DINO, MAE, SAM, CLIPGraph, DINOv2, DINOv2Registers, StableDiffusion
 from mmseg_tfovss.encoders.companion import Companion, declare
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from tests.encoders.test_sam import random_image, tiny_sam  # noqa: F401 - a fixture
 
 # Which of the networks that come with the package have what, written down by hand.
 HAVING = {
-    "features": {"DINO", "DINOv2", "DINOv2Registers", "SAM"},
-    "graph": {"CLIPGraph", "DINO", "DINOv2", "DINOv2Registers", "StableDiffusion"},
+    "features": {"DINO", "DINOv2", "DINOv2Registers", "MAE", "SAM"},
+    "projections": {"DINO", "DINOv2", "DINOv2Registers", "MAE"},
+    "graph": {"CLIPGraph", "DINO", "DINOv2", "DINOv2Registers", "MAE", "StableDiffusion"},
     "masks": {"SAM"},
 }
 SENTENCES = {
     "features": "gives no features (B, D, h, w): take one of ",
+    "projections": "gives no projections of patches (B, heads, N, d): take one of ",
     "graph": "gives no graph of patches (B, N, N): take one of ",
     "masks": "gives no masks for prompts: take one of ",
 }
-KINDS = {kind.__name__: kind for kind in (CLIPGraph, DINO, DINOv2, DINOv2Registers, SAM, StableDiffusion)}
+KINDS = {kind.__name__: kind for kind in (CLIPGraph, DINO, DINOv2, DINOv2Registers, MAE, SAM, StableDiffusion)}
 
 
 def small(seed=0, **attributes):
@@ -135,7 +137,7 @@ def test_a_network_of_somebody_else_lacks_what_it_does_not_say():
 
     network = declare(Own(), {"type": "Own"})
     assert ask(network, "features").shape == (1, 5, 4, 4)
-    for interface in ("graph", "masks"):
+    for interface in ("projections", "graph", "masks"):
         with pytest.raises(ValueError, match=r"^Own gives no "):
             ask(network, interface)
 
@@ -155,6 +157,7 @@ def tiny_vits(tmp_path_factory):
         "DINOv2Registers": transformers.Dinov2WithRegistersModel(
             transformers.Dinov2WithRegistersConfig(**sizes, num_register_tokens=3)
         ),
+        "MAE": transformers.ViTMAEModel(transformers.ViTMAEConfig(**sizes, intermediate_size=64)),
     }
     folders = {}
     for name, network in networks.items():
@@ -163,7 +166,7 @@ def tiny_vits(tmp_path_factory):
     return folders
 
 
-@pytest.mark.parametrize("kind", [DINO, DINOv2, DINOv2Registers])
+@pytest.mark.parametrize("kind", [DINO, DINOv2, DINOv2Registers, MAE])
 @pytest.mark.parametrize("grid", [(4, 4), (3, 5), (1, 7)])
 @torch.inference_mode()
 def test_features_of_dino_lie_on_the_grid_that_is_asked_for(kind, grid, tiny_vits):
