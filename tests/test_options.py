@@ -24,6 +24,7 @@ LEAVES = [
     "resclip/resclip_vit-pocket_pocket_all.py",
     "sc_clip/sc_clip_vit-pocket_pocket_all.py",
     "rf_clip/rf_clip_vit-pocket_pocket_all.py",
+    "trident/trident_vit-pocket_pocket_all.py",
 ]
 # What says where things are and how a run is made: it acts, and cannot change a number.
 HOW_IT_RUNS = (
