@@ -261,7 +261,9 @@ def test_other_channels_are_refused_before_they_run(kind, tmp_path):
     config = type(network.config)(**network.config.to_dict() | {"num_channels": 4})
     extra = {"add_pooling_layer": False} if graph is DINO else {}
     type(network)(config, **extra).save_pretrained(tmp_path / "four")
-    message = r"^model\.graph\.pretrained: .*four is a (DINO.*|MAE) of another shape \(.*num_channels 4, but it must be 3\)"
+    message = (
+        r"^model\.graph\.pretrained: .*four is a (DINO.*|MAE) of another shape \(.*num_channels 4, but it must be 3\)"
+    )
     with pytest.raises(ValueError, match=message):
         graph(str(tmp_path / "four"))
 

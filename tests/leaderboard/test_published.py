@@ -15,7 +15,9 @@ from tests.profiling.test_complexity import make_row
 def test_published_numbers_are_complete_and_of_known_datasets():
     numbers = published.published_numbers(FACTS)
     first = 65 + 277 - 29 + 48 + 29 + 24 + 41 + 44 + 30  # without averages
-    assert len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64 + 16  # of GEM, .., RF-CLIP, DSLO around others, and Trident
+    assert (
+        len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64 + 16
+    )  # of GEM, .., RF-CLIP, DSLO around others, and Trident
     assert len({(n.dataset, n.method, n.backbone, n.setting, n.source) for n in numbers}) == len(numbers)
     assert {n.dataset for n in numbers} <= set(FACTS)
     assert all("mIoU" in n.scores and 0 < float(score) <= 100 for n in numbers for score in n.scores.values())
