@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LIFTED, HIGHEST = 0.6, 0.9  # thresholds
-_ELEMENTS = 1 << 22  # numbers of one map held at a time
+_ELEMENTS = 1 << 24  # numbers of one map held at a time
 
 Attention = Callable[[slice], Tensor]
 """Rows of N queries -> their attention to the N patches in every head, (heads, r, N)."""

@@ -23,6 +23,7 @@ from mmseg_tfovss.ops.connected import RegionPrompts, find_regions
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
 from mmseg_tfovss.solvers.checks import check_count, check_range
 
+_SLACK = 1 - 1e-5  # for rounding
 Draw = Callable[[RegionPrompts, Tensor], Iterator[tuple[Tensor, Tensor]]]
 """K regions and the mask prompt of their class, (S, S) -> some at a time, logits (n, H, W) and predicted IoU (n,)."""
 
@@ -108,10 +109,11 @@ class MaskRefinement:
         return own * inside, torch.cat(kept)
 
     def _surest(self, probabilities: ClassProbabilities, half: Size) -> Tensor:
-        """The largest P on the halved image."""
+        """The largest P on the halved image, of the classes that reach coarse_thresh anywhere."""
         best = torch.zeros(half, device=probabilities.logits.device)
-        for number in range(probabilities.classes):
-            best = torch.maximum(best, resized(probabilities.of(number), half))
+        if self.coarse_thresh:
+            for number in (probabilities.peaks() >= _SLACK * self.coarse_thresh).nonzero()[:, 0].tolist():
+                best = torch.maximum(best, resized(probabilities.of(number), half))
         return best
 
 

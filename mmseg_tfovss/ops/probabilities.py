@@ -39,3 +39,11 @@ class ClassProbabilities:
         for rows, _, block in self.logits.blocks():
             best[rows] = torch.maximum(best[rows], block.amax(dim=1))
         return (self.scale * best - self._total).exp_()
+
+    def peaks(self) -> Tensor:
+        """The largest P of each class at any pixel, (C,)."""
+        best = torch.full((len(self.query_class),), -torch.inf, device=self.logits.device)
+        for rows, queries, block in self.logits.blocks():
+            highest = (self.scale * block - self._total[rows][:, None]).amax(dim=(0, 2))
+            best[queries] = torch.maximum(best[queries], highest)
+        return best.new_zeros(self.classes).scatter_reduce(0, self.query_class, best.exp_(), "amax")

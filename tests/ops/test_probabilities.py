@@ -33,3 +33,4 @@ def test_equals_the_softmax_over_all_queries(logits, canvas):
     assert found.classes == 3
     torch.testing.assert_close(torch.stack([found.of(number) for number in range(3)]), expected)
     torch.testing.assert_close(found.largest(), expected.amax(dim=0))
+    torch.testing.assert_close(found.peaks(), expected.amax(dim=(1, 2)))
