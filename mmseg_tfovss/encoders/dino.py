@@ -176,6 +176,12 @@ class FrozenViT(Companion):
 
     def pixels(self, images: Tensor, grid: Size) -> Tensor:
         """Images (B, 3, H, W) in grey levels, normalised and resized to (B, 3, p h, p w): ``grid`` patches of p."""
+        if min(*grid, *images.shape[-2:]) < 1:
+            height, width = images.shape[-2:]
+            raise ValueError(
+                f"{self.name} cannot see {height} x {width} pixels as {grid[0]} x {grid[1]} patches: the image must be"
+                f" larger (its patches have {self.patch_size} pixels)."
+            )
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
         if tuple(images.shape[-2:]) != size:
             images = F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)

@@ -308,6 +308,16 @@ def test_images_of_the_grids_own_size_are_not_resampled(kind):
     assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
 
 
+def test_an_image_smaller_than_a_patch_is_enlarged_and_none_is_refused(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    assert network.features(grey_levels(1, 3, 3, 2), (1, 1)).isfinite().all()
+    message = (
+        rf"cannot see 3 x 40 pixels as 0 x 5 patches: the image must be larger \(its patches have {patch} pixels\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        network.features(grey_levels(1, 3, 3, 40), (0, 5))
+
+
 def test_positions_follow_the_option(kind):
     """On the native grid all are the same; on another one each is what its name says."""
     graph, folder, patch, _, _ = kind
