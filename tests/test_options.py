@@ -26,6 +26,7 @@ LEAVES = [
     "rf_clip/rf_clip_vit-pocket_pocket_all.py",
     "cass/cass_vit-pocket_pocket_all.py",
     "lavg/lavg_vit-pocket_pocket_all.py",
+    "trident/trident_vit-pocket_pocket_all.py",
 ]
 # What says where things are and how a run is made: it acts, and cannot change a number.
 HOW_IT_RUNS = (

@@ -49,6 +49,9 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             those of the original.
         exact: OpenAI's statistics as they are, not rounded as most of the field has them.
 
+    Attributes:
+        keeps_original: samples get what is labelled, (H, W, 3) uint8 RGB, as ``original``: for methods that read it.
+
     Raises:
         ValueError: numbers that are no mean or standard deviation, or a size that is none.
     """
@@ -72,7 +75,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)
         self.short_side, self.centre_square = short_side, centre_square
         self.stretch_to_square = stretch_to_square
-        self.keeps_originals = False  # in the samples, for methods that look at them
+        self.keeps_original = False
 
     def follow(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Take a CLIP's own statistics (of values in [0, 1]), unless the config gives others.
@@ -124,7 +127,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             sample = SegDataSample(metainfo={"ori_shape": size})
         self._check_untouched(size, sample)
         pixels = image.cpu().numpy().transpose(1, 2, 0)
-        if self.keeps_originals:
+        if self.keeps_original:
             sample.set_metainfo({"original": self.labelled(np.ascontiguousarray(pixels))[..., ::-1]})
         if self.short_side is None:
             return image, sample

@@ -57,6 +57,7 @@ class AroundMethod(OpenVocabSegmentor):
         self.base = method
         self.reads_truth, self.logit_factor = method.reads_truth, method.logit_factor
         self.labels_in_threads, self.of_classes = method.labels_in_threads, method.of_classes
+        self.reads_original = method.reads_original
         self.timed_steps = (*self.timed_steps, *(f"base.{name}" for name in method.timed_steps))
         self.label_options = self.label_options | {f"base.{name}" for name in method.label_options}
 

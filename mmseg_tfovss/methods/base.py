@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -79,7 +80,6 @@ class OpenVocabSegmentor(StagedSegmentor):
     fitted: ClassVar[frozenset[str]] = frozenset()  # options that authors choose by dataset or network: part of no name
     keep: Keep = Keep()  # what of the blocks is kept for ``attend`` or for what comes after them
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
-    sees_originals: ClassVar[bool] = False  # scenes bring the image along as it was before resizing
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
     timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
@@ -140,7 +140,7 @@ class OpenVocabSegmentor(StagedSegmentor):
                 f" knows their statistics, but got {type(self.data_preprocessor).__name__}."
             )
         self.data_preprocessor.follow(self.backbone.mean, self.backbone.std)
-        self.data_preprocessor.keeps_originals |= self.sees_originals
+        self.data_preprocessor.keeps_original |= self.reads_original
         self.common = common
         self.mode, self.crop, self.stride = read_test_cfg(self.test_cfg)
         check_mode(self.mode, self.modes, type(self).__name__)
@@ -342,6 +342,13 @@ class OpenVocabSegmentor(StagedSegmentor):
             return images * own.std + own.mean
         mean, std = (images.new_tensor(values)[:, None, None] for values in (self.backbone.mean, self.backbone.std))
         return 255 * (images * std + mean)
+
+    def decoded(self, scene: Scene) -> np.ndarray:
+        """A scene's image before resizing, (H, W, 3) uint8 RGB; the network's input where only that is known."""
+        if scene.original is not None:
+            return np.ascontiguousarray(scene.original)
+        pixels = self.grey_levels(scene.image).round().clamp(0, 255).byte()
+        return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
     def run_blocks(self, images: Tensor, given: Mapping[str, Tensor] | None = None) -> Stream:
         """Images (B, 3, H, W) through all blocks of the tower; ``tokens`` (B, 1 + N, C) are those behind the last one.

@@ -62,7 +62,7 @@ class LaVG(SCLIP):
         FileNotFoundError: the network's weights, or ``masks``, are not on this machine.
     """
 
-    sees_originals = True
+    reads_original = True
     option_records: ClassVar[dict[str, type]] = {"cut": CutSettings}
 
     def __init__(
@@ -110,11 +110,7 @@ class LaVG(SCLIP):
 
     def find_masks(self, scene: Scene) -> np.ndarray:
         """Those that are cut, or were cut before."""
-        image = scene.original
-        if image is None:
-            levels = self.grey_levels(scene.image).round().clamp(0, 255)
-            image = levels.to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        image = np.ascontiguousarray(image)
+        image = self.decoded(scene)
         what = {
             "image": hashlib.sha256(image.tobytes()).hexdigest(),
             "shape": image.shape,

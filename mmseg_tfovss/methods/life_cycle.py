@@ -38,6 +38,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     pad_to: int | None
     window_batch: int
     reads_truth: bool = False  # an oracle: scenes bring their labels along
+    reads_original: bool = False  # scenes bring the image along as it was before resizing
     logit_factor: float = 1.0  # of exported logits, relative to cosines
     votes: bool = False  # whether labels come from a vote of regions' pixels, so that no logits say all
     votes_off: str = ""  # the option and value with which it does not
@@ -132,8 +133,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
 
         Args:
             inputs: normalised images (3, H, W) of any sizes.
-            batch_img_metas: with ``ori_shape``, ``img_path`` for messages, and ``original`` where the preprocessor
-                keeps it.
+            batch_img_metas: with ``ori_shape``, ``img_path`` for messages, and ``original`` for methods that read it.
             truths: labels (1, H, W), for oracles.
         """
         self.prepare()
@@ -143,8 +143,8 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
             size = (int(meta["ori_shape"][0]), int(meta["ori_shape"][1]))
             labels = truths[index] if truths else None
             truth = None if labels is None else label_map(labels, image)
-            path = str(meta.get("img_path", ""))
-            scenes.append(Scene(image, size, path, truth, original=meta.get("original")))
+            original = meta.get("original") if self.reads_original else None
+            scenes.append(Scene(image, size, str(meta.get("img_path", "")), truth, original=original))
         scenes = self.see(scenes)
         maps = self.encode_scenes(scenes)
         return [Assembly(scene, self.assemble(scene, own)) for scene, own in zip(scenes, maps, strict=True)]

@@ -98,7 +98,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
             clock = Clock(device)
             original, image = load_image(model, path)
             clock.lap("load")
-            meta = {"ori_shape": original.shape[:2], "img_path": str(path)}
+            meta = {"ori_shape": original.shape[:2], "img_path": str(path), "original": original}
             [assembly] = model.inference([image], [meta])
             clock.lap("encoder")
             labels = model.labels_of(assembly)

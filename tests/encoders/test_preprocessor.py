@@ -90,7 +90,7 @@ def test_originals_are_kept_where_a_method_looks_at_them(short_side, square):
     """RGB, before resizing; of the centre square, what is labelled."""
     image, preprocessor = noise(40, 60), CLIPPreprocessor(short_side=short_side, centre_square=square)
     assert "original" not in preprocessor({"inputs": [image]})["data_samples"][0]
-    preprocessor.keeps_originals = True
+    preprocessor.keeps_original = True
     [kept] = preprocessor({"inputs": [image]})["data_samples"]
     rgb = image.flip(0).permute(1, 2, 0).numpy()
     expected = preprocessor.labelled(rgb) if square else rgb

@@ -120,7 +120,7 @@ def test_numbers_beside_ours_are_of_our_configs(method):
 
 def leaf_of(name, setting, backbone, dataset):
     """The config whose results a printed number stands beside."""
-    size = "vit-l14" if "L-14" in backbone else "vit-b16"
+    size = {"ViT-L-14": "vit-l14", "ViT-H-14": "vit-h14"}.get(backbone.partition("/")[0], "vit-b16")
     if name == "gem":
         return f"gem/gem_{size}-clearclip_{dataset}.py"
     base, _, mode = setting.removeprefix("around ").partition(", ")
@@ -131,7 +131,7 @@ def leaf_of(name, setting, backbone, dataset):
     return f"{name}/{name}_{size}{'' if base == usual else f'-{base}'}_{dataset}.py"
 
 
-@pytest.mark.parametrize("name", ["gem", "resclip", "sc_clip", "rf_clip", "lht_clip", "dslo_versatility"])
+@pytest.mark.parametrize("name", ["gem", "resclip", "sc_clip", "rf_clip", "lht_clip", "trident", "dslo_versatility"])
 def test_compositions_have_a_config_with_the_setting_of_their_row(name):
     """Of all datasets a config, and one of them with that setting."""
     lines = [line for line in published.read_published(name) if line["backbone"].startswith("ViT-")]
@@ -147,7 +147,7 @@ def test_compositions_have_a_config_with_the_setting_of_their_row(name):
             assert named == (line["method"], line["setting"], "paper")
 
 
-@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "cass", "proxyclip", "corrclip"])
+@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "cass", "proxyclip", "corrclip", "trident"])
 def test_averages_are_the_means_of_their_rows(name):
     for scores in by_variant(name, "backbone", "setting").values():
         assert sum(scores[key] for key in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)

@@ -1,13 +1,18 @@
 """What passes between the five stages: scenes, windows, maps, canvases, and what is labelled."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmseg_tfovss.encoders.image_size import cut_centre_square
 from mmseg_tfovss.encoders.stream import Keep
+from mmseg_tfovss.engine.single import segment_file
 from mmseg_tfovss.methods.clip import VanillaCLIP
+from mmseg_tfovss.methods.dslo import DSLO
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Refined
 from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
@@ -113,6 +118,54 @@ def test_windows_alone_are_images_of_their_own(build_method):
         given = model.patch_logits(inputs, [assembly.scene] * 2)
     assert torch.equal(alone, given)
     assert all(scene is assembly.scene for scene in model.encoded[-1].scenes)
+
+
+class Reading(VanillaCLIP):
+    """Keeps the originals of its scenes."""
+
+    reads_original = True
+
+    def look(self, scenes):
+        self.__dict__.setdefault("originals", []).extend(scene.original for scene in scenes)
+        return {}
+
+
+def bgr(height, width):
+    return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("depth", [0, 1], ids=["itself", "as a base"])
+def test_methods_that_read_it_get_the_image_as_it_was_decoded(depth, build_method, tmp_path):
+    options = {"test_cfg": WHOLE, "short_side": 32}
+    model = (
+        build_method(DSLO, base={"type": Reading}, mode="kl", **options) if depth else build_method(Reading, **options)
+    )
+    reading = model.base if depth else model
+    images = [bgr(48, 64), bgr(40, 50)]
+    model.test_step({"inputs": images, "data_samples": None})
+    expected = [image.flip(0).permute(1, 2, 0).numpy() for image in images]  # RGB
+    for found, wanted in zip(reading.originals, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), images[0].permute(1, 2, 0).numpy())
+    segment_file(model, path)
+    np.testing.assert_array_equal(reading.originals[-1], expected[0])
+
+
+def test_the_original_of_a_centre_square_is_the_square(build_method):
+    model = build_method(Reading, test_cfg=WHOLE, short_side=32, centre_square=True)
+    image = bgr(48, 64)
+    model.test_step({"inputs": [image], "data_samples": None})
+    np.testing.assert_array_equal(model.originals[0], cut_centre_square(image.flip(0).permute(1, 2, 0).numpy(), 32))
+
+
+def test_there_is_no_original_for_other_methods_and_tensors(build_method):
+    model = build_method(Reading, test_cfg=WHOLE)
+    model.predict(images((32, 40)))
+    assert model.originals == [None]
+    other = build_method(VanillaCLIP, test_cfg=WHOLE)
+    data = other.data_preprocessor({"inputs": [bgr(48, 64)]})
+    assert "original" not in data["data_samples"][0].metainfo
 
 
 class Oracle(Looking):

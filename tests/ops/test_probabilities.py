@@ -1,0 +1,36 @@
+"""Class probabilities, one class at a time, of canvases of every kind."""
+
+import pytest
+import torch
+
+from mmseg_tfovss.ops.canvas import ComputedCanvas, PixelCanvas
+from mmseg_tfovss.ops.probabilities import ClassProbabilities
+
+QUERY_CLASS = torch.tensor([0, 0, 1, 2, 2])
+
+
+@pytest.fixture
+def logits():
+    return torch.randn(5, 6, 7, generator=torch.Generator().manual_seed(0))
+
+
+def by_queries(logits):
+    """A canvas that gives two queries at a time."""
+
+    def make():
+        for start in (0, 2, 4):
+            channels = slice(start, min(start + 2, 5))
+            yield slice(0, 6), channels, logits[channels].transpose(0, 1)
+
+    return ComputedCanvas((6, 7), 5, logits.device, make)
+
+
+@pytest.mark.parametrize("canvas", [PixelCanvas, by_queries])
+def test_equals_the_softmax_over_all_queries(logits, canvas):
+    softmax = (3.0 * logits).softmax(dim=0)
+    expected = torch.stack([softmax[number == QUERY_CLASS].amax(dim=0) for number in range(3)])
+    found = ClassProbabilities(canvas(logits), QUERY_CLASS, 3.0)
+    assert found.classes == 3
+    torch.testing.assert_close(torch.stack([found.of(number) for number in range(3)]), expected)
+    torch.testing.assert_close(found.largest(), expected.amax(dim=0))
+    torch.testing.assert_close(found.peaks(), expected.amax(dim=(1, 2)))
