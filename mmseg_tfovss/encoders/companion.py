@@ -36,10 +36,6 @@ class Companion(nn.Module):
         """Features (B, D, h, w), float32, of images (B, 3, H, W) in grey levels 0 .. 255, on a grid of patches."""
         self._lacks("features (B, D, h, w)", "features")
 
-    def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
-        """Of images (B, 3, H, W) the part that its patches cover where nothing is resampled, and the grid of these."""
-        self._lacks("grid of patches of its own", "own_patches")
-
     def projections(self, images: Tensor, grid: Size) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of the last block, of patches alone: (B, heads, N, d), float32."""
         self._lacks("projections of patches (B, heads, N, d)", "projections")

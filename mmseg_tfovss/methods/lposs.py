@@ -181,12 +181,13 @@ class LPOSS(MaskCLIP):
                 torch.maximum(scores[number], value.float(), out=scores[number])
         return WindowPlan.whole(size).stitch(scores[None], scene.size, direct=True)
 
-    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None) -> Tensor:
+    def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None, places: object = ()) -> Tensor:
         """The solution z (B, Q, h, w) for windows (B, 3, H, W), each as one of all the windows of its image.
 
         Args:
             inputs: windows.
             scenes: the images that they are of; ``None``: each is an image, and its only window.
+            places: not needed: a window is found by its pixels.
 
         Raises:
             ValueError: one is no window of its image.

@@ -1,5 +1,7 @@
 # "CASS B/16, w/ M.V." of the paper's table of other methods (supplement): DSLO's settings, over CASS's logits with
 # CASS's settings for this dataset.
 _base_ = "../dslo_vit-b16_coco_stuff164k.py"
-model = dict(base=dict(type="CASS", vfm=dict(type="DINO", pretrained="facebook/dino-vitb8"), gamma=0.2, alpha=0.02, t=0.02))
+model = dict(
+    base=dict(type="CASS", vfm=dict(type="DINO", pretrained="facebook/dino-vitb8"), gamma=0.2, alpha=0.02, t=0.02)
+)
 unified = dict(model=dict(base=dict(gamma=0.25, alpha=0.03, t=0.1, eigenscaling=True)))

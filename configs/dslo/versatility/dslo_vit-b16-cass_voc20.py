@@ -1,5 +1,14 @@
 # "CASS B/16, w/ M.V." of the paper's table of other methods (supplement): DSLO's settings, over CASS's logits with
 # CASS's settings for this dataset.
 _base_ = "../dslo_vit-b16_voc20.py"
-model = dict(base=dict(type="CASS", vfm=dict(type="DINO", pretrained="facebook/dino-vitb8"), gamma=0.4, alpha=0.02, t=0.1, eigenscaling=False))
+model = dict(
+    base=dict(
+        type="CASS",
+        vfm=dict(type="DINO", pretrained="facebook/dino-vitb8"),
+        gamma=0.4,
+        alpha=0.02,
+        t=0.1,
+        eigenscaling=False,
+    )
+)
 unified = dict(model=dict(base=dict(gamma=0.25, alpha=0.03, t=0.1, eigenscaling=True)))
