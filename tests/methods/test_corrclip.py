@@ -106,7 +106,8 @@ def test_equals_official_code(name, tiny_clip, tiny_weights, tmp_path, monkeypat
     monkeypatch.setattr(corrclip, "attend_in_scope", lambda *args: attention.append(attend(*args)) or attention[-1])
     voted = []
     monkeypatch.setattr("mmseg_tfovss.methods.base.majority", lambda *args: voted.append(args[0]) or majority(*args))
-    check_case(model, settings, official)
+    # One pair of patches at a threshold may change sides by rounding; so it does between threads of the official code.
+    check_case(model, settings, official, tolerance=5e-5)
 
     stream = streams[-1]
     regions = stream.given["regions"]

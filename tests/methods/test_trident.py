@@ -303,7 +303,7 @@ def test_sam_sees_the_image_of_the_file(model, image):
         seen = model.show_to_sam(scene)
         model.show_to_sam(replace(scene, original=None))
     assert seen.size == (40, 56)  # multiples of 8
-    grown = cv2.resize(original, (56, 40))[..., ::-1]
+    grown = cv2.resize(original, (56, 40))
     assert calls[0].shape == (3, 183, 256)
     shown = F.interpolate(
         torch.from_numpy(grown.copy()).permute(2, 0, 1)[None].float(), size=(183, 256), mode="bilinear"
