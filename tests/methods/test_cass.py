@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.encoders.dino import DINO
+from mmseg_tfovss.encoders.dino import DINO, MAE, DINOv2Registers
 from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD
 from mmseg_tfovss.methods import cass
 from mmseg_tfovss.methods.cass import grey_levels_of_code
@@ -245,6 +245,16 @@ def test_dino_sees_squares_or_windows_as_they_are(build, images):
     assert grid == (3, 4)
     assert torch.equal(seen, model.grey_levels(images))
     assert build(official_quirks=False, vfm_side=42).vfm_input(images)[1] == (5, 5)
+
+
+@pytest.mark.parametrize("kind", [DINOv2Registers, MAE])
+@pytest.mark.parametrize("official_quirks", [True, False])
+def test_other_networks_give_keys_too(kind, official_quirks, build, build_own, images, plain):
+    """Registers are no patches, and MAE hides none."""
+    network = {"type": kind.__name__, "pretrained": str(build_own.tiny(kind))}
+    model = build(vfm=network, official_quirks=official_quirks, alpha=0.3, t=0.9)
+    assert model.vfm_keys(images, GRID).shape == (2, 2, 12, 16)
+    assert (logits(model, images) - plain).abs().max() > 1e-4
 
 
 def test_a_window_smaller_than_a_patch_of_dinos_is_one_patch(build, images):
