@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 
-from mmseg_tfovss.config import load_config
+from mmseg_tfovss.config import config_hash, load_config
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.engine.run import run_test
 from mmseg_tfovss.engine.single import segment_file
@@ -295,6 +295,31 @@ def test_configs_have_the_authors_settings(key):
 def test_wrong_options_are_refused(options, message, build):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_where_masks_are_kept_changes_no_number():
+    leaf = CONFIGS / "lavg" / "lavg_vit-pocket_pocket_all.py"
+    plain, elsewhere, other = (
+        config_hash(load_config(leaf, options)) for options in ({}, {"model.cache_dir": "x"}, {"model.tau": 0.2})
+    )
+    assert plain == elsewhere != other
+
+
+@pytest.mark.parametrize("kind", ["DSLO", "LHTCLIP"])
+def test_others_go_around_it(kind, build_method, tmp_path):
+    """They act on its canvas, or on the blocks before its masks."""
+    base = {"type": "LaVG", "cache_dir": str(tmp_path), **CUT}
+    plain = build_method("LaVG", test_cfg=WHOLE, **{name: value for name, value in base.items() if name != "type"})
+    own = {"LHTCLIP": {"ranking": None, "k": 0}, "DSLO": {"mode": "kl"}}[kind]
+    model = build_method(kind, base=base, test_cfg=WHOLE, **own)
+    assert model.networks()["base.vfm"] is model.base.vfm
+    found = []
+    for one in (plain, model):
+        data = one.data_preprocessor({"inputs": [picture(0)], "data_samples": None})
+        [assembly] = one.inference(data["inputs"], [sample.metainfo for sample in data["data_samples"]])
+        found.append(one.dense_logits(assembly))
+    assert found[0].shape == found[1].shape
+    assert (found[0] - found[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(
