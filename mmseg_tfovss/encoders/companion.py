@@ -6,6 +6,7 @@ resumed run compares. Any module with parameters can be one; those here also sha
 
     features(images, grid) -> (B, D, h, w)        graph(images, grid) -> (B, N, N)        masks(image, points, labels)
     projections(images, grid) -> query, key and value of the last block, (B, heads, N, d) each
+    own_patches(images) -> images and grid with which nothing is resampled
 
 Images are RGB in grey levels 0 .. 255, (B, 3, H, W); ``grid`` is h and w of the N patches that are wanted.
 """

@@ -327,11 +327,12 @@ class OpenVocabSegmentor(StagedSegmentor):
         Args:
             images: (B, 3, H, W) or (3, H, W).
             unrounded: undo the tower's own mean and std, where the preprocessor has those that the field rounds: what
-                ProxyCLIP's code and its descendants do. It shifts pixels by less than 0.001 grey levels, which decides
-                about patches at a threshold.
+                ProxyCLIP's code and its descendants do. It shifts pixels by 0.001 grey levels, which decides about
+                patches at a threshold. Where the config gives a mean or std, these are undone.
         """
-        if not unrounded:
-            return images * self.data_preprocessor.std + self.data_preprocessor.mean
+        own = self.data_preprocessor
+        if not unrounded or own.given_mean or own.given_std:
+            return images * own.std + own.mean
         mean, std = (images.new_tensor(values)[:, None, None] for values in (self.backbone.mean, self.backbone.std))
         return 255 * (images * std + mean)
 

@@ -79,6 +79,7 @@ class CorrCLIP(OpenVocabSegmentor):
     """
 
     label_options = frozenset({"map_correction"})
+    votes_off = "map_correction=False"
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class CorrCLIP(OpenVocabSegmentor):
         self.masks: Path | None = source
         self.eps, self.min_samples, self.tau, self.alpha, self.beta = eps, min_samples, tau, alpha, beta
         self.map_correction, self.official_quirks = map_correction, official_quirks
-        self.spatial_layers = _read_layers(spatial_layers, len(self.backbone.blocks)) if alpha else range(0)
+        self.spatial_layers = spatial_range(spatial_layers, len(self.backbone.blocks)) if alpha else range(0)
         self.keep = Keep(tokens=self.spatial_layers)
         self.companion("vfm", vfm, gives="projections")
 
@@ -237,10 +238,10 @@ class CorrCLIP(OpenVocabSegmentor):
         return replace(refined, regions=numbers.masked_fill(known == uncovered, -1)[regions])
 
 
-def _read_layers(layers: Sequence[int] | None, depth: int) -> range:
+def spatial_range(layers: Sequence[int] | None, depth: int) -> range:
     """Blocks of the spatial branch in a tower of so many."""
     if layers is None:
-        share = [max(1, min(depth - 1, round(number * depth / 12))) for number in _LAYERS[12]]
+        share = [max(1, min(depth - 2, round(number * depth / 12))) for number in _LAYERS[12]]
         first, last = _LAYERS.get(depth, share)
         return range(first, last + 1)
     chosen = tuple(layers) if isinstance(layers, Sequence) else ()

@@ -188,7 +188,7 @@ class DSLO(AroundMethod):
             if method.votes:
                 raise ValueError(
                     f"DSLO solves for logits, but its base {name} lets the pixels of a region vote with their classes:"
-                    f" set model.{'base.' * depth}voting='mean_logits', or leave its regions out."
+                    f" set model.{'base.' * depth}{method.votes_off}, or leave its regions out."
                 )
 
     def _check_graph(self) -> None:

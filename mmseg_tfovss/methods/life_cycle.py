@@ -41,6 +41,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     reads_original: bool = False  # scenes bring the image along as it was decoded
     logit_factor: float = 1.0  # of exported logits, relative to cosines
     votes: bool = False  # whether labels come from a vote of regions' pixels, so that no logits say all
+    votes_off: str = ""  # the option and value with which it does not
     labels_in_threads: bool = False  # refine and label are work of the CPU, done while the network takes more images
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:

@@ -30,6 +30,7 @@ class RegionVoting(OpenVocabSegmentor):
     """
 
     labels_in_threads = True
+    votes_off = "voting='mean_logits'"
 
     def __init__(self, *, voting: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]

@@ -308,6 +308,20 @@ def test_images_of_the_grids_own_size_are_not_resampled(kind):
     assert torch.equal(network.pixels(images, (2, 3)), (images - network.mean) / network.std)
 
 
+def test_own_patches_are_whole_ones_and_nothing_is_resampled(kind):
+    network, patch = kind[0](str(kind[1])), kind[2]
+    images = grey_levels(2, 3, 3 * patch - 1, 3 * patch + 2)
+    covered, grid = network.own_patches(images)
+    assert grid == (2, 3)
+    assert torch.equal(covered, images[..., : 2 * patch, : 3 * patch])
+    assert network.pixels(covered, grid).shape[-2:] == covered.shape[-2:]
+    for size in ((patch - 1, 3 * patch), (3 * patch, patch - 1)):
+        with pytest.raises(
+            ValueError, match=rf"An image of {size[0]}x{size[1]} pixels .* than one {patch}x{patch} patch"
+        ):
+            network.own_patches(torch.zeros(1, 3, *size))
+
+
 def test_an_image_smaller_than_a_patch_is_enlarged_and_none_is_refused(kind):
     network, patch = kind[0](str(kind[1])), kind[2]
     assert network.features(grey_levels(1, 3, 3, 2), (1, 1)).isfinite().all()

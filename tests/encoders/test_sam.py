@@ -190,6 +190,17 @@ def test_float_images_are_rounded_as_they_were_bytes(encoder):
     )
 
 
+@pytest.mark.parametrize(("size", "grid"), [((30, 40), (6, 8)), ((20, 20), (8, 8)), ((2, 400), (1, 8))])
+def test_features_on_its_own_patches_are_the_embedding(size, grid, encoder):
+    """The long side has 64 pixels, a patch 8."""
+    images = torch.stack([random_image(*size, seed=seed).float() for seed in (0, 1)])
+    found = encoder.own_patches(images)
+    assert found[0] is images
+    assert found[1] == grid
+    embeddings = torch.cat([encoder.embed(image) for image in images])
+    assert torch.equal(encoder.features(images, grid), embeddings[..., : grid[0], : grid[1]])
+
+
 def test_a_thin_image_keeps_a_pixel(encoder):
     assert encoder.resized_size((2, 400)) == (1, 64)
     assert all_masks(encoder, random_image(2, 400), torch.tensor([[200.0, 1.0]]), torch.ones(1, 1)).shape == (1, 2, 400)

@@ -15,9 +15,8 @@ from tests.profiling.test_complexity import make_row
 def test_published_numbers_are_complete_and_of_known_datasets():
     numbers = published.published_numbers(FACTS)
     first = 65 + 277 - 29 + 48 + 29 + 24 + 41 + 44 + 30  # without averages
-    assert (
-        len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64 + 16
-    )  # of GEM, .., RF-CLIP, DSLO around others, and Trident
+    others = 16 + 80 + 16  # of ProxyCLIP, CorrCLIP, Trident
+    assert len(numbers) == first + 12 + 3 + 48 + 16 + 16 + 64 + others  # of GEM, .., RF-CLIP, DSLO around others
     assert len({(n.dataset, n.method, n.backbone, n.setting, n.source) for n in numbers}) == len(numbers)
     assert {n.dataset for n in numbers} <= set(FACTS)
     assert all("mIoU" in n.scores and 0 < float(score) <= 100 for n in numbers for score in n.scores.values())
@@ -62,6 +61,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "ResCLIP", "setting": "around ClearCLIP", "backbone": "ViT-L-14/openai"}, "50.7"),
         ({"method": "SCCLIP"}, "64.6"),
         ({"method": "RFCLIP"}, "64.8"),
+        ({"method": "ProxyCLIP", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, "61.3"),
+        ({"method": "CorrCLIP", "backbone": "ViT-B-16-quickgelu/metaclip_fullcc + facebook/dino-vitb8"}, "74.8"),
         ({"method": "GEM", "dataset": "voc20", "setting": "sliding windows, 80 templates"}, "79.9"),
         ({**DSLO, "setting": "around RFCLIP, optimal path", "backbone": SD2}, "67.8"),
         # None of these repeats a printed number:
@@ -80,6 +81,8 @@ DSLO = {"method": "DSLO", "setting": "optimal path"}
         ({"method": "GEM"}, None),  # in its own setting, only as quoted
         ({"method": "CLIPSurgery", "dataset": "cityscapes"}, None),
         ({"method": "RFCLIP", "backbone": "ViT-L-14/openai"}, None),
+        ({"method": "ProxyCLIP", "backbone": "ViT-B-16/openai + facebook/dinov2-with-registers-base"}, None),
+        ({"method": "CorrCLIP", "backbone": "ViT-B-16/openai + facebook/dino-vitb8"}, None),
         ({"method": "LHTCLIP", "setting": "around ResCLIP (around NACLIP)"}, None),
     ],
 )
@@ -132,7 +135,7 @@ def test_compositions_have_a_config_with_the_setting_of_their_row(name):
             assert named == (line["method"], line["setting"], "paper")
 
 
-@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "trident"])
+@pytest.mark.parametrize("name", ["sc_clip", "rf_clip", "proxyclip", "corrclip", "trident"])
 def test_averages_are_the_means_of_their_rows(name):
     for scores in by_variant(name, "backbone", "setting").values():
         assert sum(scores[key] for key in EIGHT) / 8 == pytest.approx(scores[AVERAGE], abs=0.0501)

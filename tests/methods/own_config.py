@@ -1,7 +1,7 @@
 """Methods as a config of theirs sets them, on the mini CLIP: whoever adds a method adds no line to the tests.
 
-A companion whose weights do not come with this package is replaced by a tiny random network of its type, and a ranking
-of heads, which nobody has made for the mini CLIP, by no heads at all.
+A companion whose weights do not come with this package is replaced by a tiny random network of its type, a ranking of
+heads, which nobody has made for the mini CLIP, by no heads at all, and recorded masks by none.
 """
 
 import inspect
@@ -121,9 +121,11 @@ class Builder:
         kind = MODELS.get(settings["type"]) if isinstance(settings.get("type"), str) else None
         if not inspect.isclass(kind):
             return settings
-        if issubclass(kind, OpenVocabSegmentor) and "ranking" in inspect.signature(kind.__init__).parameters:
-            return {**settings, "ranking": None, "k": 0}
-        return {**settings, **self.network(kind, settings)}
+        if not issubclass(kind, OpenVocabSegmentor):
+            return {**settings, **self.network(kind, settings)}
+        options = inspect.signature(kind.__init__).parameters
+        nobodys = {"ranking": {"ranking": None, "k": 0}, "masks": {"masks": None}}
+        return settings | {key: value for name in nobodys.keys() & options for key, value in nobodys[name].items()}
 
     def network(self, kind, settings):
         """What settings of a class of encoders must change where its weights do not come with this package."""

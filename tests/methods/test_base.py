@@ -98,6 +98,21 @@ def test_methods_are_registered():
     assert all(issubclass(MODELS.get(name), EncoderDecoder) for name in METHODS)
 
 
+@torch.inference_mode()
+def test_grey_levels_are_the_images_own_and_unrounded_ones_the_towers(build_method):
+    """OpenAI's statistics are rounded to 0.001 grey levels where images are normalised."""
+    model = build_method("SCLIP")
+    pixels = torch.arange(256.0).expand(1, 3, 2, 256)
+    images = (pixels - model.data_preprocessor.mean) / model.data_preprocessor.std
+    torch.testing.assert_close(model.grey_levels(images), pixels, atol=1e-4, rtol=0)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (model.backbone.mean, model.backbone.std))
+    unrounded = model.grey_levels(images, unrounded=True)
+    torch.testing.assert_close(unrounded, 255 * (images * std + mean))
+    assert 1e-4 < (unrounded - pixels).abs().max() < 2e-3
+    given = build_method("SCLIP", data_preprocessor={"type": "CLIPPreprocessor", "mean": [1.0, 2.0, 3.0]})
+    assert torch.equal(given.grey_levels(images, unrounded=True), given.grey_levels(images))
+
+
 @pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_batch_of_two_equals_two_singles(method, mode, build_variant):

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from mmseg_tfovss.ops.tokens import cosines, hoyer, refine, replace_abnormal
+from mmseg_tfovss.ops.tokens import bring_to_grid, cosines, hoyer, refine, replace_abnormal
+from mmseg_tfovss.ops.windows import interpolation_matrix
 
 
 def random_tokens(batch, grid, channels=5, seed=0):
@@ -177,3 +178,11 @@ def test_cosines_pair_by_pair():
     expected = torch.nn.functional.cosine_similarity(tokens[:, :, None], tokens[:, None], dim=-1)
     torch.testing.assert_close(cosines(tokens), expected)
     assert not cosines(tokens)[1, 2].any()
+
+
+@pytest.mark.parametrize(("source", "target"), [((2, 3), (4, 9)), ((4, 5), (3, 2)), ((3, 3), (3, 3)), ((1, 2), (2, 2))])
+def test_bringing_to_a_grid_is_bilinear_on_both_axes(source, target):
+    tokens = random_tokens(2, source)
+    weights = [interpolation_matrix(source[axis], target[axis]) for axis in (0, 1)]
+    expected = torch.einsum("ab,cd,nbdk->nack", *weights, tokens.double().unflatten(1, source)).flatten(1, 2)
+    torch.testing.assert_close(bring_to_grid(tokens, source, target).double(), expected)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.datasets.transforms import LoadImage
+from mmseg_tfovss.ops.windows import Place
 from mmseg_tfovss.registry import MODELS
 
 FOLDER = Path(__file__).parent
@@ -102,14 +104,16 @@ def run_case(model, settings, size=None):
         sample.set_metainfo({"ori_shape": tuple(size)})
     [assembly] = model.inference([image], [sample.metainfo])
     [sample] = model.postprocess_result([assembly], [sample])
-    window = settings["patch_window"]
+    window, plan = settings["patch_window"], model.window_plan(assembly.scene.resized)
+    padding = plan.padding if plan.crop == (window["h"], window["w"]) else (0, 0, 0, 0)
     corner = image[None, :, window["y"] : window["y"] + window["h"], window["x"] : window["x"] + window["w"]]
+    corner, place = F.pad(corner, padding), Place(window["y"], window["x"], padding)
     grid = settings["seg_logits_grid"]
     return {
         "query_features": model.decode_head.text_features.numpy(),
         "query_idx": model.decode_head.query_class.numpy(),
         "input_sub": image[:, ::16, ::16].numpy(),
-        "patch_logits": model.patch_logits(corner, [assembly.scene])[0].numpy(),
+        "patch_logits": model.patch_logits(corner, [assembly.scene], [place])[0].numpy(),
         "seg_logits": model.dense_logits(assembly)[:, ::grid, ::grid].numpy(),
         "pred": sample.pred_sem_seg.data[0].numpy(),
     }

@@ -78,7 +78,7 @@ def test_no_config_is_refused_under_any_protocol():
 
 @pytest.mark.parametrize("dataset", FACTS)
 def test_every_bundled_list_fits_its_dataset_and_tells_its_background(dataset):
-    endings = ("", "_clearclip", "_cliptrase", "_proxyclip", "_coarse")
+    endings = ("", "_clearclip", "_cliptrase", "_proxyclip", "_corrclip", "_coarse")
     lists = [name for name in available_vocabularies() if name in {dataset + ending for ending in endings}]
     assert lists
     names = names_by_dataset()[dataset]

@@ -151,6 +151,8 @@ def test_bundled_lists_load_and_are_distinct(name):
         ("voc21_clearclip", 21, 21),
         ("coco_object_clearclip", 81, 81),
         ("voc21_proxyclip", 21, 46),
+        ("voc21_corrclip", 21, 46),
+        ("coco_object_corrclip", 81, 96),
         ("coco_object_proxyclip", 81, 97),
         ("voc21_cliptrase", 21, 53),
         ("coco_object_cliptrase", 81, 187),
@@ -161,14 +163,13 @@ def test_counts_are_those_of_the_papers(name, classes, queries):
     assert (len(vocabulary.classes), len(vocabulary.queries)) == (classes, queries)
 
 
+OWNERS = ("clearclip", "proxyclip", "corrclip", "cliptrase", "clip_surgery", "coarse")
+
+
 @pytest.mark.parametrize("name", available_vocabularies())
 def test_bundled_lists_have_a_version_and_fit_their_dataset(name):
     assert load_vocabulary(name).version == "1"
-    dataset = next(
-        key
-        for key in FACTS
-        if name in {key, *(f"{key}_{a}" for a in ("clearclip", "proxyclip", "cliptrase", "clip_surgery", "coarse"))}
-    )
+    dataset = next(key for key in FACTS if name.removeprefix(key) in ("", *(f"_{owner}" for owner in OWNERS)))
     assert len(load_vocabulary(name).classes) == FACTS[dataset].classes
 
 
