@@ -18,7 +18,7 @@ from mmengine.config import Config
 import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
 import mmseg_tfovss.methods  # noqa: F401
-from mmseg_tfovss.encoders import clip
+from mmseg_tfovss.encoders import clip, stable_diffusion
 from mmseg_tfovss.registry import MODELS
 from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
@@ -83,6 +83,23 @@ def read_shared_weights_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clip, "load_clip", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_bundled_diffusion_once():
+    """Likewise the small diffusion model of the package."""
+    load, kept = stable_diffusion._load, {}
+
+    def load_once(folder, kind):
+        if folder.parent != stable_diffusion.POCKET_FOLDER:
+            return load(folder, kind)
+        if folder not in kept:
+            kept[folder] = load(folder, kind)
+        return copy.deepcopy(kept[folder])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stable_diffusion, "_load", load_once)
         yield
 
 
