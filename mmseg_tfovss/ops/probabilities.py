@@ -1,9 +1,9 @@
-"""Class probabilities of a canvas of logits, one class at a time: no tensor of queries x pixels is made."""
+"""Class probabilities of a canvas of logits, one class at a time: of patches, no tensor of queries x pixels is made."""
 
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import Canvas
+from mmseg_tfovss.ops.canvas import Canvas, ComputedCanvas, PixelCanvas
 
 
 class ClassProbabilities:
@@ -16,6 +16,8 @@ class ClassProbabilities:
     """
 
     def __init__(self, logits: Canvas, query_class: Tensor, logit_scale: float) -> None:
+        if isinstance(logits, ComputedCanvas):  # or each class would have all of it computed again
+            logits = PixelCanvas(logits.dense())
         self.logits, self.query_class, self.scale = logits, query_class, logit_scale
         total = torch.full(logits.size, -torch.inf, device=logits.device)  # log of the sum of all exponentials
         for rows, _, block in logits.blocks():
