@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mmseg_tfovss.methods.mask_files import cached_masks, recorded_masks
-from mmseg_tfovss.methods.options import check_choice, check_network, take_options
+from mmseg_tfovss.methods.options import check_choice, check_network
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen
 from mmseg_tfovss.ops.canvas import Canvas, Size
@@ -74,11 +74,10 @@ class LaVG(SCLIP):
         remove_falsefg: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        beside = {"vfm": None if vfm == _DINO else vfm, "cache_dir": cache_dir}
-        beside |= {field.name: kwargs[field.name] for field in fields(CutSettings) if field.name in kwargs}
-        self._check_sources(masks, beside)
+        own = {field.name: kwargs.pop(field.name, None) for field in fields(CutSettings)}
+        self._check_sources(masks, {"vfm": None if vfm == _DINO else vfm, "cache_dir": cache_dir, **own})
         check_choice("remove_falsefg", remove_falsefg, (True, False))
-        cut = take_options(CutSettings, kwargs)
+        cut = CutSettings(**{name: value for name, value in own.items() if value is not None})
         super().__init__(**kwargs)
         if remove_falsefg and self.decode_head.vocabulary.background is False:
             raise ValueError(
@@ -151,6 +150,6 @@ class LaVG(SCLIP):
             raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
         for name, value in given.items():
             if masks and value is not None:
-                raise ValueError(f"model.{name} has no effect beside model.masks: leave one of them out.")
+                raise ValueError(f"model.{name} has no effect beside model.masks: leave it out, or set it to None.")
         if masks and not Path(masks).expanduser().exists():
             raise FileNotFoundError(f"model.masks: {masks} is no file and no folder.")

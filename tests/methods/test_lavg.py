@@ -326,7 +326,7 @@ def test_others_go_around_it(kind, build_method, tmp_path):
     ("name", "value"), [("tau", 0.3), ("cache_dir", "x"), ("cut_size", 64), ("vfm", {"type": "DINO"})]
 )
 def test_what_recorded_masks_leave_without_effect_is_refused(name, value, build_method, tmp_path):
-    with pytest.raises(ValueError, match=rf"model\.{name} has no effect beside model\.masks: leave one of them out"):
+    with pytest.raises(ValueError, match=rf"model\.{name} has no effect beside model\.masks: leave it out, or"):
         build_method("LaVG", masks=str(tmp_path), **{name: value})
 
 
@@ -334,6 +334,7 @@ def test_recorded_masks_need_no_network(build_method, tmp_path):
     vfm = load_config(CONFIGS / "lavg" / "lavg_vit-b16_voc20.py").model.vfm
     model = build_method("LaVG", masks=str(tmp_path), vfm=vfm)
     assert list(model.networks()) == ["backbone"]
+    build_method("LaVG", masks=str(tmp_path), vfm=None, cut_size=None)
     with pytest.raises(FileNotFoundError, match=r"has no masks for here/a\.png: it needs a file a\.npz"):
         label(model, picture(0), path="here/a.png")
     np.save(tmp_path / "a.npy", np.ones((1, *SIZE)))
