@@ -219,7 +219,7 @@ def test_methods_use_other_methods_by_inheritance_only():
         imported = {one.stem for one in code._imports(path, "") if one.parent == path.parent}
         if path.stem != "__init__":
             named = DEFAULT_BASES if path.stem == "dslo" else set()
-            assert imported <= {"cliptrase", "dual_path", "__init__"} | SHARED | named, path
+            assert imported <= {"cliptrase", "dual_path", "presence", "__init__"} | SHARED | named, path
 
 
 @pytest.mark.parametrize("kind", ["NoSuchMethod", 3, None])
