@@ -16,7 +16,7 @@ from mmseg_tfovss import registry
 
 # What several methods are made of.
 README = (Path(__file__).parents[1] / "README.md").read_text()
-SHARED = {"around", "authoring", "base", "dual_path", "life_cycle", "options", "region_voting", "stages"}
+SHARED = {"around", "authoring", "base", "dual_path", "life_cycle", "options", "presence", "region_voting", "stages"}
 METHOD_FILES = sorted(
     module.name for module in iter_modules(mmseg_tfovss.methods.__path__) if module.name not in SHARED
 )
