@@ -2,22 +2,24 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 _KEY = "instance_mask"  # of an archive
-_SUFFIXES = (".npz", ".png")
+_SUFFIXES = (".npz", ".png")  # of instance maps
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow's, of one channel of whole numbers
 
 
-def check_recorded(place: str, source: str | Path) -> Path:
+def check_recorded(place: str, source: str | Path, suffixes: Sequence[str] = _SUFFIXES) -> Path:
     """The file or folder that an option names.
 
     Args:
         place: of the option, ``model.masks``.
         source: what it says.
+        suffixes: of files of the kind.
 
     Raises:
         FileNotFoundError: it does not exist.
@@ -28,18 +30,19 @@ def check_recorded(place: str, source: str | Path) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{place}: there is no file or folder {path}.")
-    if path.is_file() and path.suffix.lower() not in _SUFFIXES:
-        raise ValueError(f"{place} must be a folder, or a file that ends in {' or '.join(_SUFFIXES)}, but got {path}.")
+    if path.is_file() and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{place} must be a folder, or a file that ends in {' or '.join(suffixes)}, but got {path}.")
     return path
 
 
-def recorded_file(place: str, source: Path, image: str) -> Path:
+def recorded_file(place: str, source: Path, image: str, suffixes: Sequence[str] = _SUFFIXES) -> Path:
     """The file that belongs to an image: the source itself, or the one in it with the image's stem.
 
     Args:
         place: of the option, for messages.
         source: of :func:`check_recorded`.
         image: path of the image.
+        suffixes: of files of the kind.
 
     Raises:
         FileNotFoundError: the folder has none.
@@ -50,9 +53,9 @@ def recorded_file(place: str, source: Path, image: str) -> Path:
     if not image:
         raise ValueError(f"{place}={source} has a file for each image, but this image has no path: name one file.")
     stem = Path(image).stem
-    found = [path for suffix in _SUFFIXES if (path := source / f"{stem}{suffix}").is_file()]
+    found = [path for suffix in suffixes if (path := source / f"{stem}{suffix}").is_file()]
     if not found:
-        names = " or ".join(f"{stem}{suffix}" for suffix in _SUFFIXES)
+        names = " or ".join(f"{stem}{suffix}" for suffix in suffixes)
         raise FileNotFoundError(f"{place}: the folder {source} has no file {names} for the image {image}.")
     if len(found) > 1:
         raise ValueError(f"{place}: the folder {source} has {found[0].name} and {found[1].name}: remove one of them.")

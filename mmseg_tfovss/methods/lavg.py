@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mmseg_tfovss.methods.mask_files import cached_masks, recorded_masks
+from mmseg_tfovss.encoders.mask_files import ENDINGS, cached_masks, recorded_masks
+from mmseg_tfovss.encoders.recorded import check_recorded
 from mmseg_tfovss.methods.options import check_choice, check_network
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen
@@ -85,7 +86,7 @@ class LaVG(SCLIP):
                 f" {self.decode_head.vocabulary.source} has none: set it to False."
             )
         self.cut, self.remove_falsefg = cut, remove_falsefg
-        self.masks = Path(masks).expanduser() if masks else None
+        self.masks = check_recorded("model.masks", masks, ENDINGS) if masks else None
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         network = None if self.masks else dict(vfm or _DINO)
         self.companion("vfm", network, gives="projections", optional=self.masks is not None)

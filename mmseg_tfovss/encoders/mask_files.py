@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmseg_tfovss.encoders.recorded import recorded_file
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.vocabulary.features import cache_folder
@@ -35,7 +36,7 @@ def recorded_masks(place: Path, image: str, size: Size) -> np.ndarray:
         FileNotFoundError: nothing is recorded for this image.
         ValueError: the file holds something else.
     """
-    path = _file_of(place, image)
+    path = recorded_file("model.masks", place, image, ENDINGS)
     masks = _unpacked(_read(path), size)
     if masks is None:
         raise ValueError(
@@ -77,23 +78,6 @@ def cached_masks(
     except OSError as error:
         _logger.warning("Masks could not be cached in %s: %s.", path.parent, error)
     return masks
-
-
-def _file_of(place: Path, image: str) -> Path:
-    if place.is_file():
-        return place
-    if not place.is_dir():
-        raise FileNotFoundError(f"model.masks: {place} is no file and no folder.")
-    if not image:
-        raise ValueError(f"model.masks: {place} is a folder of masks by image file, but this image is from no file.")
-    stem = Path(image).stem
-    found = [path for ending in ENDINGS if (path := place / f"{stem}{ending}").is_file()]
-    if not found:
-        raise FileNotFoundError(
-            f"model.masks: the folder {place} has no masks for {image}: it needs a file {stem}.npz (or"
-            f" {', '.join(ENDINGS[1:])})."
-        )
-    return found[0]
 
 
 def _read(path: Path) -> np.ndarray:
