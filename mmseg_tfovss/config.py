@@ -132,8 +132,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     options = _in_full(options or {})
     _check_file(config, path)
     unified = _set_protocol(config, options, path)
+    before = copy.deepcopy(config.get("model"))
     _apply(config, options, path)
     _check_parts(config, path)
+    _check_acting(config, options, before)
     config.overrides = {**_deviations(config, unified, options), **config.overrides}
     if config.work_dir == RUNNER_FOLDER:
         config.work_dir = f"work_dirs/{config.run_name}"
@@ -331,6 +333,15 @@ def _check_settable(config: Config, key: str) -> None:
         raise ValueError(f"Option {key!r} is for config files only. For the command line: {', '.join(_SETTABLE)}.")
     if first not in _SETTABLE or (below and first not in config):
         raise ValueError(f"Option {key!r}: {_unknown('config key', first, _SETTABLE)}")
+
+
+def _check_acting(config: Config, options: Mapping[str, Any], before: Any) -> None:  # noqa: ANN401
+    """Raise ValueError for options that do not act beside the model's other settings."""
+    given = {name: value for key, item in options.items() for name, value in _leaves(item, key)}
+    if any(_is_below(name, ["model"]) for name in given):
+        from mmseg_tfovss.methods.acting import check_acting  # slow to import: it needs torch and all methods
+
+        check_acting(config.model, given, before)
 
 
 def _has_mixed_keys(settings: Any, names: Sequence[str]) -> bool:  # noqa: ANN401

@@ -14,6 +14,7 @@ from mmseg_tfovss.encoders.pretrained import config_place
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()
@@ -109,7 +110,7 @@ def choose_layers(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
     if layers is None:
         return tuple(range(1, count + 1))
     chosen = tuple(layers) if isinstance(layers, Sequence) else ()
-    valid = all(isinstance(layer, int) and 1 <= layer <= count for layer in chosen)
+    valid = all(is_number(layer, whole=True) and 1 <= layer <= count for layer in chosen)
     if not (chosen and valid and len(set(chosen)) == len(chosen)):
         raise ValueError(
             f"{config_place('model.graph')}.layers must be None (all) or a list of different numbers from 1 to {count},"

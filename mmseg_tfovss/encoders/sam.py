@@ -19,6 +19,7 @@ from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers.checks import is_number
 
 if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait for
     from transformers import SamModel
@@ -47,7 +48,7 @@ class SAM(Companion):
 
     def __init__(self, pretrained: str = _SAM.default, prompt_batch: int = 16, multimask: bool = True) -> None:
         super().__init__()
-        if not isinstance(prompt_batch, int) or prompt_batch < 1:
+        if not is_number(prompt_batch, whole=True) or prompt_batch < 1:
             raise ValueError(f"{config_place(_SAM.place)}.prompt_batch must be at least 1, but got {prompt_batch!r}.")
         self.model: SamModel = load_frozen(pretrained, _SAM)
         _check_parts(pretrained, self.model.config)

@@ -27,7 +27,17 @@ from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
-from mmseg_tfovss.methods.options import check_common, check_mode, check_network, check_unused, read_test_cfg
+from mmseg_tfovss.methods.options import (
+    SLIDING,
+    WHOLE,
+    Needs,
+    above_zero,
+    check_common,
+    check_mode,
+    check_network,
+    check_unused,
+    read_test_cfg,
+)
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.attention import Scores, attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
@@ -81,6 +91,13 @@ class OpenVocabSegmentor(StagedSegmentor):
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
+    acts_with: ClassVar[Mapping[str, Needs]] = {  # what its options need to act; see :mod:`.acting`
+        "test_cfg.crop_size": SLIDING,
+        "test_cfg.stride": SLIDING,
+        "pad_to": SLIDING,
+        "whole_upsampling": WHOLE,
+        "pamr_dilations": above_zero("pamr_steps"),
+    }
     timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
     complexity_steps: ClassVar[dict[str, str]] = {}  # which of these are parts of DSLO's complexity table
     label_options: frozenset[str] = frozenset()  # options that, for whole images, only refine and label read

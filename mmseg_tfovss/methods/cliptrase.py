@@ -18,7 +18,7 @@ official code skips images of PC459 and ADEfull that hold nothing but label 255,
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.stream import Keep, Stream
-from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.options import Needs, check_choice
 from mmseg_tfovss.methods.region_voting import RegionVoting
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Windows
 from mmseg_tfovss.ops import clustering
@@ -41,6 +41,7 @@ UPSAMPLING, MEDIAN = 4, 7
 ORACLE = "within_ground_truth"
 RECOVERIES = ("three_softmax", "averaged", ORACLE, "self", "none")
 CLUSTERED = ("rows", "features", "none")
+_CLUSTERS = Needs("{}.cluster other than 'none'", lambda value: value("cluster") != "none")
 ROWS, LOCAL, FEATURES = "rows", "local", "features"  # maps: the N rows of B, which patches are local, their features
 
 
@@ -73,6 +74,11 @@ class CLIPtrase(RegionVoting):
 
     logit_factor = 100.0  # exp(logit_scale) of OpenAI's models
     gives_up_residual = False  # SCR keeps both
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        **dict.fromkeys(("eps", "min_samples", "normalise_rows", "denoising", "voting"), _CLUSTERS),
+        "recovery_layer": Needs("{}.recovery other than 'none'", lambda value: value("recovery") != "none"),
+        "correlation_layer": Needs("{}.mask_network=None", lambda value: not value("mask_network")),
+    }
     timed_steps = ("correlate", "clusters", "find_regions")
     label_options = frozenset({"eps", "min_samples", "normalise_rows", "voting"})
 

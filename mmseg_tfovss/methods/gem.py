@@ -38,7 +38,8 @@ class GEM(DualPath):
         ss_attn_iter: K, at least 0.
         ss_attn_temp: 1 / tau, > 0; ``None``: by the tokens' norm, as above.
         ignore_residual: leave the sum over blocks out, g <- out_proj(..) (ClearCLIP's code).
-        normalize: stretch every query's map to [0, 1] over the image as the network sees it.
+        normalize: stretch every query's map to [0, 1] over the image as the network sees it. ``patch_logits`` are of
+            one window, and stay cosines.
         **kwargs: see :class:`OpenVocabSegmentor`; ``residual`` and ``feed_forward`` do not act.
 
     Raises:
@@ -62,7 +63,8 @@ class GEM(DualPath):
         check_choice("ignore_residual", ignore_residual, (True, False))
         if ignore_residual and gem_depth is not None:
             raise ValueError(
-                "model.gem_depth has no effect with model.ignore_residual=True: only the last block counts."
+                "model.gem_depth has no effect with model.ignore_residual=True, for only the last block counts: set"
+                " model.gem_depth=None."
             )
         check_choice("normalize", normalize, (True, False))
         super().__init__(**kwargs)  # type: ignore[arg-type]

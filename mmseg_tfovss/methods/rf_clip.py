@@ -31,7 +31,9 @@ that it names for that one. It is evaluated with the masks SegmentationClassAug 
 Distractors and C have hard thresholds: a token or pair within rounding of one may change sides.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -40,17 +42,21 @@ from torch import Tensor
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.options import Needs, above_zero, check_choice
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
 from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors, redistribute_attention, replace_channels
 from mmseg_tfovss.ops.graph import fiedler_vector
 from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_range, is_number
+from mmseg_tfovss.solvers.checks import check_positive, check_range, is_number
 
 CHANNELS = (4, 162, 189, 326, 429, 474, 633, 713)  # of OpenAI's ViT-B/16
 PRESENCE = "image vector"  # what is seen of an image: v (D,)
 _OF_ONE_REFOCUS = {"code": {"denoise_alpha": 0.4, "enhance_threshold": 0.4}, "paper": {"beta": 0.7}}
+_DISTRACTORS = Needs(
+    "{}.denoise_alpha above 0, or {}.refocus='paper'",
+    lambda value: value("denoise_alpha") != 0 or value("refocus") == "paper",
+)
 _CLASS_TOKEN = "class token only"  # given to passes that want nothing but v
 _KEYS, _TOKENS = "key-key attention", "tokens"  # totals over blocks
 
@@ -92,6 +98,15 @@ class RFCLIP(OpenVocabSegmentor):
     """
 
     fitted = frozenset({"gamma", "alpha", "t", "prior_from", "channels"})
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        "t": above_zero("alpha"),
+        "linkage": above_zero("alpha"),
+        "prior_from": Needs(
+            "model.test_cfg.mode='slide', and {}.gamma or {}.alpha above 0",
+            lambda value: value("test_cfg.mode") != "whole" and (value("gamma") != 0 or value("alpha") != 0),
+        ),
+        **dict.fromkeys(("channels", "sigma"), _DISTRACTORS),
+    }
 
     def __init__(
         self,
@@ -117,9 +132,14 @@ class RFCLIP(OpenVocabSegmentor):
         settings = _read_own(refocus, own)
         for name, value in {**settings, "gamma": gamma, "alpha": alpha}.items():
             check_range(f"model.{name}", value, -1 if name == "enhance_threshold" else 0, 1)
-        if not is_number(sigma) or sigma <= 0 or not is_number(t) or t < 0:
-            raise ValueError(f"model.sigma must be positive and model.t >= 0, but got {sigma!r} and {t!r}.")
+        check_positive(**{"model.sigma": sigma})
+        check_range("model.t", t, 0, math.inf)
         super().__init__(whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
+        if self.decode_head.subtracted_text is not None:
+            raise ValueError(
+                "model.decode_head.subtracted_text must be None: RF-CLIP clusters and adjusts texts of length 1, which"
+                " differences of texts are not."
+            )
         self.refocus, self.sigma = refocus, sigma
         self.channels = _read_channels(channels, self.backbone.proj.shape[0])
         self.denoise_alpha, self.enhance_threshold, self.beta = (settings.get(name, 0.0) for name in own)
@@ -237,7 +257,7 @@ def _read_own(refocus: str, given: Mapping[str, float | None]) -> dict[str, floa
     defaults = _OF_ONE_REFOCUS[refocus]
     for name, value in given.items():
         if value is not None and name not in defaults:
-            raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: leave it out.")
+            raise ValueError(f"model.{name} has no effect with model.refocus={refocus!r}: set model.{name}=None.")
     return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
 

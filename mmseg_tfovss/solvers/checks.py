@@ -84,8 +84,8 @@ def check_range(name: str, value: float, low: float, high: float, *, whole: bool
 
 
 def check_option(name: str, value: object, valid: Collection[object]) -> None:
-    """Raise ValueError unless a value is one of the valid ones."""
-    if value not in valid:
+    """Raise ValueError unless a value is one of the valid ones; 1 is not True."""
+    if not any(type(value) is type(one) and value == one for one in valid):
         raise ValueError(f"{name} must be one of {list(valid)}, but got {value!r}.")
 
 
