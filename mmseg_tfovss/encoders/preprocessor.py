@@ -18,6 +18,7 @@ from mmseg_tfovss.encoders.image_size import (
     stretch_to_square,
 )
 from mmseg_tfovss.registry import MODELS
+from mmseg_tfovss.solvers.checks import check_option
 
 # CLIP's mean and standard deviation times 255, rounded as in every repository of the field; RGB.
 CLIP_MEAN = (122.771, 116.746, 104.094)
@@ -67,6 +68,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         _check_statistics("std", std, 1e-6)
         check_image_size(short_side, centre_square, stretch_to_square)
         self.given_mean, self.given_std = mean is not None, std is not None
+        check_option("model.data_preprocessor.exact", exact, (True, False))
         usual = (EXACT_MEAN, EXACT_STD) if exact else (CLIP_MEAN, CLIP_STD)
         for kind, values in (("mean", mean or usual[0]), ("std", std or usual[1])):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)

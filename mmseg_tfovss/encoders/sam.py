@@ -19,7 +19,7 @@ from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
+from mmseg_tfovss.solvers.checks import check_option, is_number
 
 if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait for
     from transformers import SamModel
@@ -50,6 +50,7 @@ class SAM(Companion):
         super().__init__()
         if not is_number(prompt_batch, whole=True) or prompt_batch < 1:
             raise ValueError(f"{config_place(_SAM.place)}.prompt_batch must be at least 1, but got {prompt_batch!r}.")
+        check_option(f"{config_place(_SAM.place)}.multimask", multimask, (True, False))
         self.model: SamModel = load_frozen(pretrained, _SAM)
         _check_parts(pretrained, self.model.config)
         self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())

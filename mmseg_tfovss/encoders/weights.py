@@ -22,6 +22,7 @@ from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.layouts import find_clip
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.encoders.weight_files import as_float32, hash_tensors, read_weights
+from mmseg_tfovss.solvers.checks import check_option
 
 _WEIGHT_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; hashing what is smaller says nothing
@@ -125,7 +126,8 @@ def _names_a_file(arch: str, pretrained: str) -> bool:
 
 
 def _check_options(arch: str, quick_gelu: bool | None, head_width: int | None, *, is_file: bool) -> None:
-    """Refuse options that would not act."""
+    """Refuse options that would not act, or are none."""
+    check_option("model.backbone.quick_gelu", quick_gelu, (None, True, False))
     if head_width is not None:
         if arch != "auto" or not is_file:
             raise ValueError(

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.companion import check_gives, declare
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
-from mmseg_tfovss.encoders.pretrained import built_from, config_place
+from mmseg_tfovss.encoders.pretrained import built_from
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
@@ -194,7 +194,7 @@ class OpenVocabSegmentor(StagedSegmentor):
             raise ValueError(f"{type(self).__name__} needs a network: set model.{option}=dict(type='...').")
         network = None
         if settings:
-            place = f"{config_place('model')}.{option}"
+            place = f"model.{option}"
             check_gives(place, settings, gives)
             with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(place):
                 try:

@@ -105,6 +105,9 @@ class CLIPtrase(RegionVoting):
         check_choice("similarity", similarity, SIMILARITIES)
         check_choice("denoising", denoising, DENOISINGS)
         check_choice("cluster", cluster, CLUSTERED)
+        switches = {"per_head": per_head, "normalise_rows": normalise_rows, "cls_weighting": cls_weighting}
+        for name, switch in switches.items():
+            check_choice(name, switch, (True, False))
         clustering.check_dbscan(eps, min_samples)
         layers = len(self.backbone.blocks)
         self.recovery_layer = layers if recovery_layer is None else recovery_layer

@@ -276,7 +276,6 @@ def test_options_that_only_labels_need_change_labels_alone(name, value, build_me
         ({"type": "NACLIP", "sigma": 0}, r"^model\.base\.sigma must be positive or None, but got 0"),
         ({"type": "SCLIP", "residual": 2}, r"^model\.base\.residual must be one of \[None, True, False\], but got 2"),
         ({"type": "SCLIP", "pamr_steps": -1}, r"^model\.base\.pamr_steps must be .* and model\.pamr_dilations"),
-        ({"type": "CLIPtraseSAM", "sam": None}, r"CLIPtraseSAM needs a network: set model\.base\.sam=dict"),
         (
             {"type": "CLIPtrase", "mask_network": {"type": "DINOv2", "pretrained": "/no/such"}},
             r"Folder /no/such not found: set model\.base\.mask_network\.pretrained",

@@ -82,8 +82,13 @@ def test_options_that_contradict_it_are_named(option, method, build_method):
     [
         ("CLIP", {"ignore_residual": "yes"}, r"model\.ignore_residual must be one of \[True, False\], but got 'yes'"),
         ("CLIP", {"ignore_residual": 1}, r"model\.ignore_residual must be one of \[True, False\], but got 1"),
+        ("CLIPtrase", {"per_head": 1}, r"model\.per_head must be one of \[True, False\], but got 1"),
+        ("CLIPtrase", {"normalise_rows": "no"}, r"model\.normalise_rows must be one of \[True, False\], but got 'no'"),
+        ("CLIPtrase", {"cls_weighting": 1}, r"model\.cls_weighting must be one of \[True, False\], but got 1"),
         ("GEM", {"normalize": 0}, r"model\.normalize must be one of \[True, False\], but got 0"),
         ("SCLIP", {"residual": 0}, r"model\.residual must be one of \[None, True, False\], but got 0"),
+        ("SCLIP", {"data_preprocessor": {"exact": 1}}, r"model\.data_preprocessor\.exact must be one of .* but got 1"),
+        ("SCLIP", {"backbone": {"quick_gelu": 1}}, r"model\.backbone\.quick_gelu must be one of .* but got 1"),
         ("SCLIP", {"centre_square": 1}, r"model\.centre_square must be True or False, but got 1"),
         ("SCLIP", {"residual": "no"}, r"model\.residual must be one of \[None, True, False\], but got 'no'"),
         ("SCLIP", {"feed_forward": 2}, r"model\.feed_forward must be one of \[None, True, False\], but got 2"),
