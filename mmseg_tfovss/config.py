@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from mmseg_tfovss.acting import check_acting
 from mmseg_tfovss.evaluation.result import PROTOCOLS
 from mmseg_tfovss.registry import TRANSFORMS
 
@@ -339,8 +340,6 @@ def _check_acting(config: Config, options: Mapping[str, Any], before: Any) -> No
     """Raise ValueError for options that do not act beside the model's other settings."""
     given = {name: value for key, item in options.items() for name, value in _leaves(item, key)}
     if any(_is_below(name, ["model"]) for name in given):
-        from mmseg_tfovss.methods.acting import check_acting  # slow to import: it needs torch and all methods
-
         check_acting(config.model, given, before)
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD, in_grey_levels
@@ -14,7 +15,6 @@ from mmseg_tfovss.encoders.pretrained import config_place
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmseg_tfovss.solvers.checks import is_number
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.vocabulary.features import cache_folder
 
 VERSION = 1

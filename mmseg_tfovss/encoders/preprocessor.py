@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_option
 from mmseg_tfovss.encoders.image_size import (
     check_image_size,
     cut_centre_square,
@@ -18,7 +19,6 @@ from mmseg_tfovss.encoders.image_size import (
     stretch_to_square,
 )
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_option
 
 # CLIP's mean and standard deviation times 255, rounded as in every repository of the field; RGB.
 CLIP_MEAN = (122.771, 116.746, 104.094)

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
+from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.pretrained import Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_option, is_number
 
 if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait for
     from transformers import SamModel

@@ -20,6 +20,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from mmseg_tfovss.acting import SLIDING, WHOLE, Needs, above_zero
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.companion import check_gives, declare
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
@@ -27,17 +28,7 @@ from mmseg_tfovss.encoders.pretrained import built_from
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
-from mmseg_tfovss.methods.options import (
-    SLIDING,
-    WHOLE,
-    Needs,
-    above_zero,
-    check_common,
-    check_mode,
-    check_network,
-    check_unused,
-    read_test_cfg,
-)
+from mmseg_tfovss.methods.options import check_common, check_mode, check_network, check_unused, read_test_cfg
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.attention import Scores, attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
@@ -91,7 +82,7 @@ class OpenVocabSegmentor(StagedSegmentor):
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
-    acts_with: ClassVar[Mapping[str, Needs]] = {  # what its options need to act; see :mod:`.acting`
+    acts_with: ClassVar[Mapping[str, Needs]] = {  # what its options need to act; see :mod:`mmseg_tfovss.acting`
         "test_cfg.crop_size": SLIDING,
         "test_cfg.stride": SLIDING,
         "pad_to": SLIDING,

@@ -24,9 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.stream import Keep, Stream
-from mmseg_tfovss.methods.options import Needs, check_choice
+from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.region_voting import RegionVoting
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Windows
 from mmseg_tfovss.ops import clustering

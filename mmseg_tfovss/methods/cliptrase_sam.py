@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import Grid
 from mmseg_tfovss.methods.cliptrase import CLUSTERED, CLIPtrase
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import Scene
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()

@@ -29,12 +29,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, one_of
 from mmseg_tfovss.methods.around import AroundMethod, from_outside_in
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.clearclip import ClearCLIP
 from mmseg_tfovss.methods.clip import VanillaCLIP
 from mmseg_tfovss.methods.naclip import NACLIP
-from mmseg_tfovss.methods.options import Needs, check_choice, one_of, take_options
+from mmseg_tfovss.methods.options import check_choice, take_options
 from mmseg_tfovss.methods.stages import Refined, Scene, Seen
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.discrepancy import Discrepancy

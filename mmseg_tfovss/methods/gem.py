@@ -19,6 +19,7 @@ more than two classes: on sets with background the configs take the 100 cos of i
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.methods.dual_path import DualPath, read_dual_blocks
 from mmseg_tfovss.methods.options import check_choice
@@ -26,7 +27,6 @@ from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene
 from mmseg_tfovss.ops.attention import cosine_correlation
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()

@@ -33,14 +33,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.head_ranking import best_heads
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.around import AroundMethod, check_runs_blocks
-from mmseg_tfovss.methods.options import Needs, above_zero, check_choice, read_layers
+from mmseg_tfovss.methods.options import check_choice, read_layers
 from mmseg_tfovss.ops.tokens import NORMALISATIONS, hoyer, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 _ATR = Needs("{}.tau below 1", lambda value: value("tau") != 1)
 ABNORMAL_SETS = ("per_head", "stream")

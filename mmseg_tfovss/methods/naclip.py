@@ -16,12 +16,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import Grid, Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.attention import Scores, gaussian_neighbourhood
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()

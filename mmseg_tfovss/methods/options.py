@@ -1,44 +1,16 @@
 """Checks of the options that every method has."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.image_size import check_image_size
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.windows import UPSAMPLINGS
-from mmseg_tfovss.solvers.checks import check_option, is_number
 
 _TEST_CFG = {"mode", "crop_size", "stride"}
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What an option needs to act: an entry of a method's ``acts_with``.
-
-    Attributes:
-        what: for messages, e.g. ``{}.alpha above 0``, with the method's place for ``{}``.
-        met: whether there is that, of a function that gives other options' values by their names below the method.
-    """
-
-    what: str
-    met: Callable[[Callable[[str], Any]], bool]
-
-
-SLIDING = Needs("model.test_cfg.mode='slide'", lambda value: value("test_cfg.mode") != "whole")
-WHOLE = Needs("model.test_cfg.mode='whole'", lambda value: value("test_cfg.mode") != "slide")
-
-
-def above_zero(option: str) -> Needs:
-    """Another option above 0."""
-    return Needs(f"{{}}.{option} above 0", lambda value: value(option) != 0)
-
-
-def one_of(option: str, *valid: object) -> Needs:
-    """Another option that is one of these."""
-    listed = " or ".join(f"{{}}.{option}={one!r}" for one in valid)
-    return Needs(listed, lambda value: value(option) in valid)
 
 
 def check_choice(name: str, value: object, valid: Collection[object]) -> None:

@@ -32,11 +32,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.around import AroundMethod, check_scores_only
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import Needs, above_zero, check_choice, check_pamr, read_layers, take_options
+from mmseg_tfovss.methods.options import check_choice, check_pamr, read_layers, take_options
 from mmseg_tfovss.ops.attention import attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.ops.feedback import label_affinity
@@ -44,7 +46,6 @@ from mmseg_tfovss.ops.labels import label_pixels, patch_majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 
 def _mixes(weights: object) -> bool:

@@ -39,16 +39,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_positive, check_range, is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import Needs, above_zero, check_choice
+from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
 from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors, redistribute_attention, replace_channels
 from mmseg_tfovss.ops.graph import fiedler_vector
 from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range, is_number
 
 CHANNELS = (4, 162, 189, 326, 429, 474, 633, 713)  # of OpenAI's ViT-B/16
 PRESENCE = "image vector"  # what is seen of an image: v (D,)

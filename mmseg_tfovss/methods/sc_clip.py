@@ -29,15 +29,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_count, check_range, is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import Needs, above_zero, check_choice
+from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.ops.attention import attend_above_mean, self_correlation
 from mmseg_tfovss.ops.outliers import largest, local_outlier_factor, radius_ratio
 from mmseg_tfovss.ops.tokens import cosines, mix_alike, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_count, check_range, is_number
 
 # By depth of the tower: pre_layer, post_layer, fused_layers, cls_weight; for 24 blocks as the author says in issue 5.
 _BY_DEPTH = {12: (9, 4, 4, 10, 0.3), 24: (17, 7, 9, 19, 0.1)}

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, PatchCanvas, Size
-from mmseg_tfovss.solvers.checks import is_number
 
 NOISE = -1
 _ELEMENTS = 1 << 22  # numbers held at a time

@@ -5,17 +5,43 @@ What a method's options need, it says in ``acts_with``. A config may hold settin
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
-from mmseg_tfovss.methods.around import AroundMethod, method_class
-from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.methods.options import Needs
+from mmseg_tfovss.registry import MODELS
 
 _NONE = object()  # no such option, or no default
-_COMMON = inspect.signature(OpenVocabSegmentor.__init__).parameters  # options that a base shares
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an option needs to act: an entry of a method's ``acts_with``.
+
+    Attributes:
+        what: for messages, e.g. ``{}.alpha above 0``, with the method's place for ``{}``.
+        met: whether there is that, of a function that gives other options' values by their names below the method.
+    """
+
+    what: str
+    met: Callable[[Callable[[str], Any]], bool]
+
+
+SLIDING = Needs("model.test_cfg.mode='slide'", lambda value: value("test_cfg.mode") != "whole")
+WHOLE = Needs("model.test_cfg.mode='whole'", lambda value: value("test_cfg.mode") != "slide")
+
+
+def above_zero(option: str) -> Needs:
+    """Another option above 0."""
+    return Needs(f"{{}}.{option} above 0", lambda value: value(option) != 0)
+
+
+def one_of(option: str, *valid: object) -> Needs:
+    """Another option that is one of these."""
+    listed = " or ".join(f"{{}}.{option}={one!r}" for one in valid)
+    return Needs(listed, lambda value: value(option) in valid)
 
 
 @dataclass(frozen=True)
@@ -29,19 +55,28 @@ class _Method:
     """
 
     place: str
-    kind: type[OpenVocabSegmentor]
+    kind: type
     settings: Mapping[str, Any]
 
+    @property
+    def root(self) -> type:
+        """The class of all methods: the first that says ``acts_with``."""
+        return next(owner for owner in reversed(inspect.getmro(self.kind)) if "acts_with" in vars(owner))
+
+    @property
+    def shared(self) -> Mapping[str, inspect.Parameter]:
+        """Options that all methods have, and share with their base."""
+        return inspect.signature(vars(self.root)["__init__"]).parameters
+
     def default(self, name: str) -> Any:  # noqa: ANN401
-        """What an option is that is not set."""
-        for owner in inspect.getmro(self.kind):
+        """What the method makes of an option that is not set."""
+        for owner in takewhile(lambda owner: owner is not self.root, inspect.getmro(self.kind)):
             for record in vars(owner).get("option_records", {}).values():
                 found = [field.default for field in fields(record) if field.name == name]
                 if found and found[0] is not MISSING:
                     return found[0]
-            if owner in (AroundMethod, OpenVocabSegmentor) or "__init__" not in vars(owner):
-                continue
-            parameter = inspect.signature(vars(owner)["__init__"]).parameters.get(name)
+            constructor = vars(owner).get("__init__", object.__init__)
+            parameter = inspect.signature(constructor).parameters.get(name)
             if parameter is not None and parameter.default is not parameter.empty:
                 return parameter.default
         return _NONE
@@ -87,8 +122,9 @@ def check_acting(model: Mapping[str, Any], options: Mapping[str, Any], before: M
 
 def _methods(settings: Any, place: str = "model") -> Iterator[_Method]:  # noqa: ANN401
     """A model's method, its base, the base's base, and so on."""
-    kind = method_class(settings)
-    if kind is not None:
+    name = settings.get("type") if isinstance(settings, Mapping) else None
+    kind = MODELS.get(name) if isinstance(name, str) else name
+    if isinstance(kind, type) and hasattr(kind, "acts_with"):
         yield _Method(place, kind, settings)
         yield from _methods(settings.get("base"), f"{place}.base")
 
@@ -99,12 +135,14 @@ def _value(methods: list[_Method], depth: int, name: str) -> Any:  # noqa: ANN40
     if rest:  # of a part that all share
         part = methods[0].settings.get(first)
         return part.get(rest) if isinstance(part, Mapping) else None
-    sharing = methods if first in _COMMON else methods[depth : depth + 1]
-    for method in reversed(sharing):  # what a base says and what stands beside it agree, where both act
+    if first not in methods[depth].shared:
+        method = methods[depth]
+        return method.settings.get(first, method.default(first))
+    for method in reversed(methods):  # what a base says and what stands beside it agree, where both act
         if first in method.settings:
             return method.settings[first]
-    found = next((default for method in sharing if (default := method.default(first)) is not _NONE), _NONE)
-    return _COMMON[first].default if found is _NONE and first in _COMMON else found
+    defaults = (method.default(first) for method in methods)
+    return next((default for default in defaults if default is not _NONE), methods[0].shared[first].default)
 
 
 def _plain(value: object) -> object:

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import pytest
 
+from mmseg_tfovss.acting import _Method, check_acting
 from mmseg_tfovss.config import check_settings, load_config
-from mmseg_tfovss.methods.acting import _Method, check_acting
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.registry import MODELS
 from tests.methods.own_config import registered_methods
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 WHOLE, SLIDE = "resclip/resclip_vit-b16_voc21.py", "sclip/sclip_vit-b16_voc21.py"
 RESCLIP_IN_LHT = "lht_clip/lht_clip_vit-pocket-resclip_pocket_all.py"
 DSLO_ON_RF = "dslo/versatility/dslo_vit-b16-rfclip_voc21.py"
@@ -33,6 +33,7 @@ def load(leaf, **options):
         (SLIDE, {"whole_upsampling": "two_step"}, r"model\.test_cfg\.mode='whole'"),
         (SLIDE, {"pamr_dilations": [4]}, r"model\.pamr_steps above 0"),
         ("naclip/naclip_vit-b16_voc21.py", {"pamr_steps": 0, "pamr_dilations": 4}, r"model\.pamr_steps above 0"),
+        (WHOLE, {"pamr_dilations": [4]}, r"model\.pamr_steps above 0"),  # ResCLIP's 0, not NACLIP's 10
         (WHOLE, {"label_pamr_steps": 0, "label_pamr_dilations": [4]}, r"model\.label_pamr_steps above 0"),
         (WHOLE, {"rcs_weights": (2, 0), "rcs_layers": (2, 3)}, r"a lambda of model\.rcs_weights above 0"),
         (WHOLE, {"sfr_weights": (2, 0), "sfr_sigma": 3}, r"a lambda of model\.sfr_weights above 0"),
