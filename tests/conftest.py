@@ -18,11 +18,14 @@ from mmengine.config import Config
 import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
 import mmseg_tfovss.methods  # noqa: F401
+from mmseg_tfovss.encoders import clip, stable_diffusion
 from mmseg_tfovss.registry import MODELS
 from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+# Weights that are read again and again, and that no test writes to.
+READ_ONCE = {"pocket"}
 WORDS = "sky, cloud\ncat\ncup, mug, beaker\nflower\n"
 
 # Under nohup, or in the background of a script, these are ignored, here and in what is started from here: tests that
@@ -64,6 +67,42 @@ def read_own_configs_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def read_shared_weights_once():
+    """Most of what a method on a tiny CLIP takes to build is to read, check and hash the same file."""
+    load, kept = clip.load_clip, {}
+
+    def load_once(arch, pretrained, **options):
+        if pretrained not in READ_ONCE:
+            return load(arch, pretrained, **options)
+        key = (arch, pretrained, *sorted(options.items()))
+        if key not in kept:
+            kept[key] = load(arch, pretrained, **options)
+        words = kept[key].model.token_embedding.weight  # the largest tensor, which nobody changes
+        return copy.deepcopy(kept[key], {id(words): words})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clip, "load_clip", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_bundled_diffusion_once():
+    """Likewise the small diffusion model of the package."""
+    load, kept = stable_diffusion._load, {}
+
+    def load_once(folder, kind):
+        if folder.parent != stable_diffusion.POCKET_FOLDER:
+            return load(folder, kind)
+        if folder not in kept:
+            kept[folder] = load(folder, kind)
+        return copy.deepcopy(kept[folder])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stable_diffusion, "_load", load_once)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory):
     """The CLIP on which the official outputs of tests/parity were computed."""
@@ -72,6 +111,7 @@ def tiny_clip(tmp_path_factory):
     assert gen_clip.sha256(state) == recipe["sha256"]
     path = tmp_path_factory.mktemp("tiny") / "clip.pt"
     torch.save(state, path)
+    READ_ONCE.add(str(path))
     return path
 
 
@@ -93,6 +133,7 @@ def mini_clip(mini_state, tmp_path_factory):
     """A file with ``mini_state``."""
     path = tmp_path_factory.mktemp("mini") / "mini.pt"
     torch.save(mini_state, path)
+    READ_ONCE.add(str(path))
     return path
 
 

@@ -65,10 +65,19 @@ class CLIPBlock(nn.Module):
 
     def qkv(self, tokens: Tensor) -> Projections:
         """Project normalised tokens (B, L, C) to query, key and value, each (B, heads, L, C / heads)."""
-        projected = F.linear(_norm(self.ln_1, tokens, self.in_proj.weight), self.in_proj.weight, self.in_proj.bias)
-        batch, length, _ = tokens.shape
-        split = projected.view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        return split[0], split[1], split[2]
+        query, key, value = self._project(tokens, slice(0, 3))
+        return query, key, value
+
+    def keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The same without the queries, for attention of keys among themselves."""
+        key, value = self._project(tokens, slice(1, 3))
+        return key, value
+
+    def _project(self, tokens: Tensor, parts: slice) -> tuple[Tensor, ...]:
+        """Some of query, key and value."""
+        weight, bias = (whole.unflatten(0, (3, -1))[parts] for whole in (self.in_proj.weight, self.in_proj.bias))
+        projected = F.linear(_norm(self.ln_1, tokens, weight), weight.flatten(0, 1), bias.flatten())
+        return projected.unflatten(2, (len(weight), self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
 
     def merge_heads(self, heads: Tensor) -> Tensor:
         """Concatenate head outputs (B, heads, L, C / heads) and apply out_proj: (B, L, C)."""
@@ -110,6 +119,13 @@ class CLIPBlock(nn.Module):
         """The whole block, as trained: (B, L, C) -> (B, L, C); ``projections`` are its ``qkv``, if there already."""
         tokens = tokens + (self.attend(*projections) if projections else self.attention(tokens))
         return tokens + self.feed_forward(tokens)
+
+    def class_token(self, tokens: Tensor) -> Tensor:
+        """Of the whole block's output the class token alone, at a sixth of the cost: (B, L, C) -> (B, 1, C)."""
+        own = tokens[:, :1]
+        (query,) = self._project(own, slice(0, 1))
+        own = own + self.attend(query, *self.keys_values(tokens))
+        return own + self.feed_forward(own)
 
 
 def _silu_in_place(hidden: Tensor) -> Tensor:

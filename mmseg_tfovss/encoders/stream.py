@@ -17,21 +17,23 @@ class Keep:
         tokens: what comes out of these blocks, (B, 1 + N, C).
         projections: query, key and value in these blocks, each (B, heads, 1 + N, C / heads).
         attention: softmax(q k^T / sqrt(d)) in these blocks, (B, heads, 1 + N, 1 + N).
+        keys: the keys in these blocks, where queries and values would be a waste of memory.
     """
 
     tokens: Collection[int] = ()
     projections: Collection[int] = ()
     attention: Collection[int] = ()
+    keys: Collection[int] = ()
 
     def check(self, blocks: int) -> None:
         """Raise ValueError for a block that a tower of so many does not have."""
-        for number in (*self.tokens, *self.projections, *self.attention):
+        for number in (*self.tokens, *self.projections, *self.attention, *self.keys):
             if not 1 <= number <= blocks:
                 raise ValueError(f"Block {number} is to be kept, but CLIP's image tower has the blocks 1 .. {blocks}.")
 
     def projects(self, number: int) -> bool:
         """Whether a block's projections are needed beforehand."""
-        return number in self.projections or number in self.attention
+        return any(number in blocks for blocks in (self.projections, self.attention, self.keys))
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Stream:
         kept_tokens: by block, of :class:`Keep`.
         projections: likewise.
         attention: likewise.
+        keys: likewise.
         notes: of plug-ins, by name; for this pass only.
         totals: what a method adds up over blocks, by name, see :meth:`add`.
     """
@@ -60,12 +63,16 @@ class Stream:
     kept_tokens: dict[int, Tensor] = field(default_factory=dict)
     projections: dict[int, Projections] = field(default_factory=dict)
     attention: dict[int, Tensor] = field(default_factory=dict)
+    keys: dict[int, Tensor] = field(default_factory=dict)
     notes: dict[str, dict[int, list[Tensor]]] = field(default_factory=dict)
     totals: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, name: str, values: Tensor) -> None:
         """Add to a total, for methods that want a mean over blocks without keeping what it is of."""
-        self.totals[name] = self.totals[name] + values if name in self.totals else values
+        if name in self.totals:
+            self.totals[name] += values
+        else:
+            self.totals[name] = values.clone()
 
     def project(self, number: int, block: CLIPBlock, keep: Keep) -> Projections | None:
         """A block's projections, if they are wanted, kept with its attention as far as that is."""
@@ -76,6 +83,8 @@ class Stream:
             self.projections[number] = projections
         if number in keep.attention:
             self.attention[number] = block.attention_weights(*projections[:2])
+        if number in keep.keys:
+            self.keys[number] = projections[1].contiguous()  # a copy: the keys are a view of all three
         return projections
 
 

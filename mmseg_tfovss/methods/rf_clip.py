@@ -14,15 +14,10 @@ and no residual, no feed-forward. CLS of block L as it was trained -> v;   then 
     logits = (1 - gamma) F T'^T + gamma g
 with v of the whole resized image, or of the window (``prior_from``).
 
-``refocus="paper"``, the text. In every block, with distractors (f = x, not shifted) and W = mean over heads of K_l:
-    y_1 = Fiedler vector of the patches of W;   token i is defocused if y_1[i] > mean(y_1)
-    attention:   columns of distractors are multiplied by 1 - beta; what they lose goes to the columns of defocused
-    tokens, in proportion to their weights;   embedding:   in ``channels``, a distractor gets its 8 neighbours' mean
+``refocus="paper"``, the text: in every block, attention and channels are taken from distractors (refocusing.py).
 Last block:   A = mean over l of K_l;   x = out_proj(A v).
-Assumed, where the text as known here leaves it open: distractors are found in a block's input and serve for both steps;
-W is symmetrised; the sign of y_1 is such that its largest entry is positive; distractors are not defocused, and without
-defocused tokens nothing moves; neighbours count where they are in the image, distractors or not; K_l and A keep the
-class token; the last block has neither residual nor feed-forward; prior and adjusted texts are those of the code.
+Assumed: K_l and A keep the class token, the last block has neither residual nor feed-forward, and prior and adjusted
+texts are those of the code.
 
 Deviations: ``refocus="code"`` keeps all of the released code's differences from the paper: attention is never
 redistributed (a branch for it is there, without a graph cut, and nothing switches it on), all channels are blended, and
@@ -42,12 +37,13 @@ from torch import Tensor
 from mmseg_tfovss.acting import Needs, above_zero
 from mmseg_tfovss.checks import check_positive, check_range, is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
-from mmseg_tfovss.encoders.stream import Stream
+from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_choice
+from mmseg_tfovss.methods.refocusing import refocused_block
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
-from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors, redistribute_attention, replace_channels
-from mmseg_tfovss.ops.graph import fiedler_vector
+from mmseg_tfovss.ops.attention import Scores, attention_sum, self_correlation
+from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors
 from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
 from mmseg_tfovss.registry import MODELS
 
@@ -59,7 +55,7 @@ _DISTRACTORS = Needs(
     lambda value: value("denoise_alpha") != 0 or value("refocus") == "paper",
 )
 _CLASS_TOKEN = "class token only"  # given to passes that want nothing but v
-_KEYS, _TOKENS = "key-key attention", "tokens"  # totals over blocks
+_OUTPUTS = "outputs"  # of blocks, added up
 
 
 def enhance(tokens: Tensor, similarity: Tensor) -> Tensor:
@@ -145,13 +141,13 @@ class RFCLIP(OpenVocabSegmentor):
         self.channels = _read_channels(channels, self.backbone.proj.shape[0])
         self.denoise_alpha, self.enhance_threshold, self.beta = (settings.get(name, 0.0) for name in own)
         self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
+        self.keep = Keep(keys=range(1, len(self.backbone.blocks)))
         self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
 
     # -- the blocks -------------------------------------------------------------------------------------------------
 
     def early_block(self, number: int, block: CLIPBlock, stream: Stream, projections: Projections | None) -> Tensor:
-        """A block and DENOISE; its output and its key-key attention are added up."""
-        projections = projections or block.qkv(stream.tokens)
+        """A block and DENOISE, or the paper's block; its output is added up."""
         if self.refocus == "code":
             tokens = self.denoise(super().early_block(number, block, stream, projections), stream)
         else:
@@ -160,62 +156,52 @@ class RFCLIP(OpenVocabSegmentor):
                     "model.refocus='paper' redistributes the attention of every block, and a plug-in runs block"
                     f" {number} in its own way: set model.refocus='code', or leave the plug-in out."
                 )
-            tokens = self.redistribute(block, stream, projections)
-        if _CLASS_TOKEN not in stream.given:
-            stream.add(_KEYS, block.attention_weights(projections[1], projections[1]))
-            stream.add(_TOKENS, tokens)
+            tokens = self.refocus_block(block, stream)
+        stream.add(_OUTPUTS, tokens)
         return tokens
 
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """The class token of the block as it was trained, and patches by the blocks' mean attention."""
-        if self.refocus == "code":
-            trained = self.denoise(block(tokens), stream)
-        else:
-            trained = self.redistribute(block, stream, block.qkv(tokens))
-        if _CLASS_TOKEN in stream.given:
-            return trained
         if self.refocus == "paper":
-            return torch.cat([trained[:, :1], self.attend_by_keys(block, [tokens], stream, skip=0)[:, 1:]], dim=1)
-        guide = (stream.totals[_TOKENS] + trained) / len(self.backbone.blocks)  # U
-        similarity = similarity_above(guide, self.enhance_threshold)  # (B, N, N)
+            trained = self.refocus_block(block, stream)
+            return torch.cat([trained[:, :1], self.attend_by_keys(block, [tokens], stream)], dim=1)
+        if _CLASS_TOKEN in stream.given:
+            return block.class_token(tokens)
+        trained = self.denoise(block(tokens), stream)
+        guide = (stream.totals[_OUTPUTS] + trained) / len(self.backbone.blocks)  # U
+        similarity = similarity_above(guide, self.enhance_threshold)  # C (B, N, N)
         enhanced = [enhance(tokens, similarity), enhance(guide, similarity)]
-        return torch.cat([trained[:, :1], self.attend_by_keys(block, enhanced, stream, skip=1)], dim=1)
+        return torch.cat([trained[:, :1], self.attend_by_keys(block, enhanced, stream)], dim=1)
 
     def denoise(self, tokens: Tensor, stream: Stream) -> Tensor:
         """DENOISE of the code, (B, 1 + N, D) -> same."""
         patches = tokens[:, 1:]
         which = find_distractors(patches, self.channels, self.sigma, shifted=True)
+        if not bool(which.any()):
+            return tokens
         patches = blend_with_box(patches, which, stream.grid, self.denoise_alpha)
         return torch.cat([tokens[:, :1], patches], dim=1)
 
-    def attend_by_keys(self, block: CLIPBlock, inputs: Sequence[Tensor], stream: Stream, skip: int) -> Tensor:
-        """Last block's values of inputs (B, 1 + N, D), by the blocks' mean K without the first ``skip`` tokens."""
-        heads = []
-        for tokens in inputs:
-            _, key, value = block.qkv(tokens)  # (B, heads, 1 + N, d)
-            attention = self.mean_attention(block, key, stream)[..., skip:, skip:]
-            heads.append(attention.to(value.dtype) @ value[:, :, skip:])
-        return block.merge_heads(sum(heads[1:], heads[0]) / len(heads)).to(inputs[0].dtype)
+    def attend_by_keys(self, block: CLIPBlock, inputs: Sequence[Tensor], stream: Stream) -> Tensor:
+        """out_proj(mean over inputs y (B, 1 + N, D) of A v), the patches (B, N, D).
 
-    def mean_attention(self, block: CLIPBlock, key: Tensor, stream: Stream) -> Tensor:
-        """Mean of all blocks' K, of which the last one is of its keys (B, heads, 1 + N, d): A (B, heads, ...)."""
-        return (stream.totals[_KEYS] + block.attention_weights(key, key)) / len(self.backbone.blocks)
+        A is not made: A v = (sum over l < L of K_l v + K_L v) / L, and the first sum is linear in v.
+        """
+        projections = [block.keys_values(tokens) for tokens in inputs]  # each (B, heads, 1 + N, d)
+        if self.refocus == "code":  # A has no column of the class token
+            for _, value in projections:
+                value[:, :, 0] = 0
+        total = torch.stack([value for _, value in projections]).sum(dim=0)
+        heads = attention_sum([Scores(key, key) for key in stream.keys.values()], total)
+        heads = heads + sum(self_correlation(key, value) for key, value in projections)
+        mean = heads[:, :, 1:] / (len(self.backbone.blocks) * len(inputs))
+        return block.merge_heads(mean).to(inputs[0].dtype)
 
-    def redistribute(self, block: CLIPBlock, stream: Stream, projections: Projections) -> Tensor:
-        """A block with both redistributions of the paper: its output (B, 1 + N, D)."""
-        query, key, value = projections
-        tokens = stream.tokens
-        distractors = find_distractors(tokens[:, 1:], self.channels, self.sigma, shifted=False)  # (B, N)
-        attention = block.attention_weights(query, key)  # (B, heads, 1 + N, 1 + N)
-        if distractors.shape[1] > 1:
-            cut = fiedler_vector(block.attention_weights(key, key)[..., 1:, 1:].mean(dim=1))  # (B, N)
-            defocused = (cut > cut.mean(dim=1, keepdim=True)) & ~distractors
-            sources, targets = (F.pad(which, (1, 0)) for which in (distractors, defocused))  # not the class token
-            attention = redistribute_attention(attention, sources, targets, self.beta)
-        tokens = tokens + block.merge_heads(attention.to(value.dtype) @ value)
-        tokens = tokens + block.feed_forward(tokens)
-        patches = replace_channels(tokens[:, 1:], distractors, stream.grid, self.channels)
-        return torch.cat([tokens[:, :1], patches], dim=1)
+    def refocus_block(self, block: CLIPBlock, stream: Stream) -> Tensor:
+        """The paper's block on ``stream.tokens``."""
+        return refocused_block(
+            block, stream.tokens, block.qkv(stream.tokens), stream.grid, self.channels, self.sigma, self.beta
+        )
 
     # -- the classes present ----------------------------------------------------------------------------------------
 

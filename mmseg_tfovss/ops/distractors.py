@@ -23,12 +23,11 @@ def find_distractors(patches: Tensor, channels: Sequence[int], sigma: float, *, 
     Returns:
         (B, N) bool.
     """
-    if shifted:
-        patches = patches - patches.amin(dim=-1, keepdim=True)
-    total = patches.sum(dim=-1, keepdim=True)
-    if shifted:
-        total = total.clamp_min(_SMALLEST_SUM)
-    return (patches[..., list(channels)] / total).amax(dim=-1) > sigma / patches.shape[-1]
+    width, largest, total = patches.shape[-1], patches[..., list(channels)], patches.sum(dim=-1, keepdim=True)
+    if shifted:  # the sum and the few channels, not all of them
+        smallest = patches.amin(dim=-1, keepdim=True)
+        largest, total = largest - smallest, (total - width * smallest).clamp_min(_SMALLEST_SUM)
+    return (largest / total).amax(dim=-1) > sigma / width
 
 
 def blend_with_box(patches: Tensor, which: Tensor, grid: tuple[int, int], share: float) -> Tensor:
@@ -40,9 +39,16 @@ def blend_with_box(patches: Tensor, which: Tensor, grid: tuple[int, int], share:
         grid: rows and columns (h, w) of patches, N = hw.
         share: in [0, 1].
     """
-    maps = patches.transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
-    box = F.avg_pool2d(maps, 3, stride=1, padding=1).flatten(2).transpose(1, 2)
-    return torch.where(which[..., None], (1 - share) * patches + share * box, patches)
+    image, index = which.nonzero(as_tuple=True)  # M tokens, which are few
+    steps = torch.cartesian_prod(*[torch.arange(-1, 2, device=index.device)] * 2)  # (9, 2)
+    place = torch.stack([index // grid[1], index % grid[1]], dim=1)[:, None] + steps  # (M, 9, 2) rows and columns
+    last = place.new_tensor(grid) - 1
+    inside = ((place >= 0) & (place <= last)).all(dim=-1, keepdim=True)
+    row, column = place.clamp_min(0).minimum(last).unbind(dim=-1)
+    box = (patches[image[:, None], row * grid[1] + column] * inside).sum(dim=1) / 9  # (M, D)
+    blended = patches.clone()
+    blended[image, index] = (1 - share) * patches[image, index] + share * box
+    return blended
 
 
 def replace_channels(patches: Tensor, which: Tensor, grid: tuple[int, int], channels: Sequence[int]) -> Tensor:

@@ -67,6 +67,22 @@ def test_block_parts_add_up(encoder):
         torch.testing.assert_close(block(tokens), expected, atol=1e-5, rtol=0)
 
 
+@torch.inference_mode()
+def test_the_class_token_alone_is_that_of_the_whole_block(encoder):
+    tokens = encoder.embed(random_images())
+    for block in encoder.blocks:
+        alone, tokens = block.class_token(tokens), block(tokens)
+        assert alone.shape == (2, 1, mini.WIDTH)
+        torch.testing.assert_close(alone, tokens[:, :1], atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_keys_and_values_are_those_beside_the_queries(encoder):
+    tokens = encoder.embed(random_images())
+    for found, expected in zip(encoder.blocks[0].keys_values(tokens), encoder.blocks[0].qkv(tokens)[1:], strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
 def test_to_text_space_drops_the_class_token_and_keeps_the_order(encoder):
     tokens = torch.randn(2, 1 + 6, mini.WIDTH, generator=torch.Generator().manual_seed(1))
     found = encoder.to_text_space(tokens, (2, 3))

@@ -48,8 +48,9 @@ def assert_close(found, expected):
         Keep(projections={1, 3}),
         Keep(attention=(1,)),
         Keep(attention=[2, 3]),
+        Keep(keys=(1, 3)),
         Keep(tokens=(2,), projections=(1,), attention=(2,)),
-        Keep(tokens=(1, 2, 3), projections=(1, 2, 3), attention=(1, 2, 3)),
+        Keep(tokens=(1, 2, 3), projections=(1, 2, 3), attention=(1, 2, 3), keys=(1, 2, 3)),
     ],
     ids=str,
 )
@@ -62,6 +63,7 @@ def test_what_is_kept_is_that_of_the_chosen_blocks(keep, model, images):
     assert set(stream.kept_tokens) == set(keep.tokens)
     assert set(stream.projections) == set(keep.projections)
     assert set(stream.attention) == set(keep.attention)
+    assert set(stream.keys) == set(keep.keys)
     for number, found in stream.kept_tokens.items():
         assert found.shape == (2, 1 + 12, mini.WIDTH)
         assert_close(found, tokens[number])
@@ -73,6 +75,9 @@ def test_what_is_kept_is_that_of_the_chosen_blocks(keep, model, images):
         assert found.shape == (2, 2, 1 + 12, 1 + 12)
         assert_close(found, attention[number])
         assert_close(found.sum(dim=-1), torch.ones(2, 2, 13))
+    for number, found in stream.keys.items():
+        assert_close(found, projections[number][1])
+        assert found.untyped_storage().nbytes() == found.nbytes  # queries and values are let go
     assert_close(stream.tokens, tokens[LAST])
     assert torch.equal(stream.tokens, plain)  # and it changes nothing
 
@@ -95,7 +100,8 @@ def test_nothing_is_kept_or_computed_where_nothing_is_asked_for(model, images, m
     calls = counted(monkeypatch)
     stream = model.run_blocks(images)
     assert model.keep == Keep()
-    assert (stream.kept_tokens, stream.projections, stream.attention, stream.notes, stream.totals) == ({},) * 5
+    kept = (stream.kept_tokens, stream.projections, stream.attention, stream.keys, stream.notes, stream.totals)
+    assert kept == ({},) * 6
     assert calls == {"qkv": LAST, "attention_weights": 0}
 
 

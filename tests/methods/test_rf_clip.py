@@ -1,5 +1,7 @@
 """RF-CLIP: the official outputs and what leads to them, the paper's text against loops, and what each step is for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -90,6 +92,13 @@ def build_official(settings, weights, folder):
     )
 
 
+def mean_attentions(block, inputs, stream):
+    """The mean over blocks of softmax(k k^T / sqrt(d)) for each input of the last one, (B, heads, 1 + N, 1 + N)."""
+    for tokens in inputs:
+        keys = [*stream.keys.values(), block.keys_values(tokens)[0]]
+        yield sum(block.attention_weights(key, key) for key in keys) / len(keys)
+
+
 def test_there_are_official_outputs():
     assert len(CASES) >= 10
 
@@ -100,7 +109,7 @@ def test_equals_official_code(name, tiny_clip, tmp_path, monkeypatch):
     settings, official = load_case("rfclip", name)
     model, records = build_official(settings, tiny_clip, tmp_path), Records()
     records.spy(monkeypatch, rf_clip, "find_distractors", "similarity_above", "enhance", "adjust_texts", "mix_presence")
-    records.spy(monkeypatch, model, "mean_attention")
+    records.spy(monkeypatch, model, "attend_by_keys")
     check_case(model, settings, official)
 
     masks = torch.stack([found[0] for _, found in records["find_distractors"][-12:]])
@@ -114,7 +123,7 @@ def test_equals_official_code(name, tiny_clip, tmp_path, monkeypatch):
         found["guide_sub7"] = records["similarity_above"][-1][0][0][0, ::7]
         enhanced = torch.cat([tokens for _, tokens in records["enhance"][-2:]])
         found["enhanced_unit_sub7"] = F.normalize(enhanced, dim=-1)[:, ::7]
-        kk_means = torch.cat([mean for _, mean in records["mean_attention"][-2:]])
+        kk_means = torch.cat(list(mean_attentions(*records["attend_by_keys"][-1][0])))
         found["kk_mean_sub13"] = kk_means[..., 1::13, 1::13]
     for key, ours in found.items():
         expected = torch.from_numpy(official[key])
@@ -250,7 +259,13 @@ def test_all_blocks_keys_count(refocus, build, images, monkeypatch):
     """The mean over blocks is the idea: the last block's own keys attend otherwise."""
     model = build(refocus=refocus)
     found = logits(model, images)
-    monkeypatch.setattr(model, "mean_attention", lambda block, key, stream: block.attention_weights(key, key))
+    attend = model.attend_by_keys
+
+    def attend_by_own(block, inputs, stream):
+        own = block.keys_values(inputs[0])[0]
+        return attend(block, inputs, replace(stream, keys=dict.fromkeys(stream.keys, own)))
+
+    monkeypatch.setattr(model, "attend_by_keys", attend_by_own)
     assert (logits(model, images) - found).abs().max() > 1e-3
 
 

@@ -171,7 +171,9 @@ def test_what_is_kept_of_the_blocks_is_theirs_and_no_more(build_method, mini_sta
         torch.testing.assert_close(attention, expected[number][2], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("keep", [Keep(tokens=(0,)), Keep(projections=(BLOCKS + 1,)), Keep(attention=(1, -1))])
+@pytest.mark.parametrize(
+    "keep", [Keep(tokens=(0,)), Keep(projections=(BLOCKS + 1,)), Keep(attention=(1, -1)), Keep(keys=(0,))]
+)
 def test_blocks_that_are_not_there_cannot_be_kept(keep, build_method):
     model = build_method("CLIP")
     model.keep = keep
