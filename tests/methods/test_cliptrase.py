@@ -21,7 +21,7 @@ from mmseg_tfovss.profiling.benchmark import use_random_text
 from mmseg_tfovss.registry import DATASETS, MODELS
 from tests.methods import reference
 from tests.mini import WIDTH
-from tests.parity.cases import FOLDER, load_case, parity_cases
+from tests.parity.cases import FOLDER, load_case, measure, parity_cases
 
 CASES = parity_cases("cliptrase")
 WHOLE = {"mode": "whole"}
@@ -79,6 +79,7 @@ def test_clusters_regions_and_labels_equal_official_code(case):
     if settings["background"]:  # class 0 here, class C there
         labels = np.where(labels == 0, settings["background_id"], labels - 1)
     assert (labels == official["pred"]).mean() >= settings["min_label_agreement"]
+    measure("CLIPtrase", "pred", {"pred": labels}, official)
     assert settings["stats"]["changed_by_vote"] > 0
 
 
@@ -88,10 +89,13 @@ def test_logits_equal_official_code(case):
     words = len(settings["background_words"]) if settings["background"] else 0
     order = [*range(words, model.decode_head.out_channels), *range(words)]  # background words come last there
     step = settings["seg_logits_grid"]
-    ours = model.dense_logits(assembly)[order, ::step, ::step].numpy()
-    assert np.abs(ours - official["seg_logits"]).max() < min(settings["tol_logits"], 5e-3)
-    ours = model.patch_logits(image[None])[0, order].numpy()
-    assert np.abs(ours - official["patch_logits"]).max() < min(settings["tol_logits"], 1e-3)
+    ours = {
+        "seg_logits": model.dense_logits(assembly)[order, ::step, ::step].numpy(),
+        "patch_logits": model.patch_logits(image[None])[0, order].numpy(),
+    }
+    for name, tolerance in (("seg_logits", 5e-3), ("patch_logits", 1e-3)):
+        assert np.abs(ours[name] - official[name]).max() < min(settings["tol_logits"], tolerance)
+        measure("CLIPtrase", name, ours, official)
 
 
 # -- recovery -----------------------------------------------------------------------------------------------------
