@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from mmseg_tfovss.acting import check_acting
 from mmseg_tfovss.evaluation.result import PROTOCOLS
 from mmseg_tfovss.registry import TRANSFORMS
 
@@ -134,8 +135,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     options = _in_full(options or {})
     _check_file(config, path)
     unified = _set_protocol(config, options, path)
+    before = copy.deepcopy(config.get("model"))
     _apply(config, options, path)
     _check_parts(config, path)
+    _check_acting(config, options, before)
     config.overrides = {**_deviations(config, unified, options), **config.overrides}
     if config.work_dir == RUNNER_FOLDER:
         config.work_dir = f"work_dirs/{config.run_name}"
@@ -333,6 +336,13 @@ def _check_settable(config: Config, key: str) -> None:
         raise ValueError(f"Option {key!r} is for config files only. For the command line: {', '.join(_SETTABLE)}.")
     if first not in _SETTABLE or (below and first not in config):
         raise ValueError(f"Option {key!r}: {_unknown('config key', first, _SETTABLE)}")
+
+
+def _check_acting(config: Config, options: Mapping[str, Any], before: Any) -> None:  # noqa: ANN401
+    """Raise ValueError for options that do not act beside the model's other settings."""
+    given = {name: value for key, item in options.items() for name, value in _leaves(item, key)}
+    if any(_is_below(name, ["model"]) for name in given):
+        check_acting(config.model, given, before)
 
 
 def _has_mixed_keys(settings: Any, names: Sequence[str]) -> bool:  # noqa: ANN401

@@ -180,7 +180,9 @@ class CLIPImageEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if position_mode not in POSITION_MODES:
-            raise ValueError(f"position_mode must be one of {sorted(POSITION_MODES)}, but got {position_mode!r}.")
+            raise ValueError(
+                f"model.backbone.position_mode must be one of {sorted(POSITION_MODES)}, but got {position_mode!r}."
+            )
         loaded = load_clip(arch, pretrained, quick_gelu=quick_gelu, head_width=head_width)
         visual = loaded.model.visual
         self.name, self.weights_hash, self.position_mode = (
@@ -216,7 +218,7 @@ class CLIPImageEncoder(nn.Module):
             ValueError: for any other name.
         """
         if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
+            raise ValueError(f"model.precision must be one of {list(PRECISIONS)}, but got {precision!r}.")
         for block in self.blocks:
             for layer in (block.in_proj, block.out_proj, block.c_fc, block.c_proj):
                 layer.to(PRECISIONS[precision])

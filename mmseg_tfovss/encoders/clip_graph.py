@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.preprocessor import CLIP_MEAN, CLIP_STD, in_grey_levels
@@ -109,7 +110,7 @@ def choose_layers(layers: Sequence[int] | None, count: int) -> tuple[int, ...]:
     if layers is None:
         return tuple(range(1, count + 1))
     chosen = tuple(layers) if isinstance(layers, Sequence) else ()
-    valid = all(isinstance(layer, int) and 1 <= layer <= count for layer in chosen)
+    valid = all(is_number(layer, whole=True) and 1 <= layer <= count for layer in chosen)
     if not (chosen and valid and len(set(chosen)) == len(chosen)):
         raise ValueError(
             f"{config_place('model.graph')}.layers must be None (all) or a list of different numbers from 1 to {count},"

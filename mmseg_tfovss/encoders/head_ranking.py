@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.vocabulary.features import cache_folder
 
 VERSION = 1
@@ -68,7 +69,7 @@ def best_heads(k: int, ranking: str | None, weights_hash: str) -> tuple[tuple[Pa
         ValueError: ``k`` is no number of heads that are ranked, or see :func:`load_ranking`.
         FileNotFoundError: see :func:`load_ranking`.
     """
-    if not isinstance(k, int) or k < 0:
+    if not is_number(k, whole=True) or k < 0:
         raise ValueError(f"model.k must be a number of heads, at least 0, but got {k!r}.")
     if k == 0:
         return (), {}

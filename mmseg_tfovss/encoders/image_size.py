@@ -17,7 +17,7 @@ def check_image_size(short_side: object, centre_square: object, stretch_to_squar
         raise ValueError(f"model.short_side must be a positive number of pixels, or None, but got {short_side!r}.")
     squares = {"centre_square": centre_square, "stretch_to_square": stretch_to_square}
     for name, value in squares.items():
-        if value not in (True, False):
+        if not isinstance(value, bool):
             raise ValueError(f"model.{name} must be True or False, but got {value!r}.")
         if value and short_side is None:
             raise ValueError(f"model.{name}=True needs a size: set model.short_side.")

@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_option
 from mmseg_tfovss.encoders.image_size import (
     check_image_size,
     cut_centre_square,
@@ -70,6 +71,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         _check_statistics("std", std, 1e-6)
         check_image_size(short_side, centre_square, stretch_to_square)
         self.given_mean, self.given_std = mean is not None, std is not None
+        check_option("model.data_preprocessor.exact", exact, (True, False))
         usual = (EXACT_MEAN, EXACT_STD) if exact else (CLIP_MEAN, CLIP_STD)
         for kind, values in (("mean", mean or usual[0]), ("std", std or usual[1])):
             self.register_buffer(kind, torch.tensor(values).view(3, 1, 1), persistent=False)

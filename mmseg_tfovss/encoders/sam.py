@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
+from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
 from mmseg_tfovss.encoders.relative_attention import RelativeAttention, attend
@@ -108,8 +109,9 @@ class SAM(Companion):
 
     def __init__(self, pretrained: str = _SAM.default, prompt_batch: int = 16, multimask: bool = True) -> None:
         super().__init__()
-        if not isinstance(prompt_batch, int) or prompt_batch < 1:
+        if not is_number(prompt_batch, whole=True) or prompt_batch < 1:
             raise ValueError(f"{config_place(_SAM.place)}.prompt_batch must be at least 1, but got {prompt_batch!r}.")
+        check_option(f"{config_place(_SAM.place)}.multimask", multimask, (True, False))
         self.model: SamModel = load_frozen(pretrained, _SAM)
         _check_parts(pretrained, self.model.config)
         self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())

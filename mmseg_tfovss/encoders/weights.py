@@ -16,6 +16,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from torch import Tensor, nn
 
+from mmseg_tfovss.checks import check_option
 from mmseg_tfovss.encoders.facts_beside import OPENAI_MEAN, OPENAI_STD, Colour, Facts, facts_beside, statistics_of
 from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, find_text_heads, shapes_of
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
@@ -125,7 +126,8 @@ def _names_a_file(arch: str, pretrained: str) -> bool:
 
 
 def _check_options(arch: str, quick_gelu: bool | None, head_width: int | None, *, is_file: bool) -> None:
-    """Refuse options that would not act."""
+    """Refuse options that would not act, or are none."""
+    check_option("model.backbone.quick_gelu", quick_gelu, (None, True, False))
     if head_width is not None:
         if arch != "auto" or not is_file:
             raise ValueError(

@@ -1,12 +1,14 @@
 """For methods around another one: all five stages are the other one's, and some of them are changed."""
 
+import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmseg_tfovss.encoders.pretrained import built_from, config_place
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.authoring import check_maps, check_refined, check_seen
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -46,7 +48,7 @@ class AroundMethod(OpenVocabSegmentor):
     ) -> None:
         own = {"backbone": backbone, "decode_head": decode_head, "test_cfg": test_cfg}
         base = _checked_base(base, own, kwargs)
-        with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(f"{config_place('model')}.base"):
+        with DefaultScope.overwrite_default_scope("mmseg_tfovss"), _names_of_a_base(base):
             method: OpenVocabSegmentor = MODELS.build({**base, **kwargs, **own})
         super().__init__(
             backbone=_share(method.backbone),
@@ -194,6 +196,24 @@ def _checked_base(base: object, own: Mapping[str, Any], beside: Mapping[str, Any
                 f" model.{name} alone."
             )
     return dict(base)
+
+
+@contextmanager
+def _names_of_a_base(base: Mapping[str, Any]) -> Iterator[None]:
+    """Call options by their place in the whole config: a base takes its own for ``model.<name>``.
+
+    Of those that all methods share, only what the base's config names is its own.
+    """
+    shared = inspect.signature(OpenVocabSegmentor.__init__).parameters.keys() - base.keys()
+
+    def placed(found: re.Match[str]) -> str:
+        return found[0] if found[1] in shared else f"model.base.{found[1]}"
+
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        said = re.sub(r"\bmodel\.([a-z]\w*)", placed, str(error))
+        raise (FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError)(said) from error
 
 
 def _share(module: nn.Module) -> dict[str, Any]:

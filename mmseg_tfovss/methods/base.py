@@ -21,10 +21,11 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from mmseg_tfovss.acting import SLIDING, WHOLE, Needs, above_zero
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.companion import check_gives, declare
 from mmseg_tfovss.encoders.preprocessor import CLIPPreprocessor
-from mmseg_tfovss.encoders.pretrained import built_from, config_place
+from mmseg_tfovss.encoders.pretrained import built_from
 from mmseg_tfovss.encoders.stream import BlockPlugin, Keep, Stream
 from mmseg_tfovss.methods.authoring import check_attended, check_has_logits
 from mmseg_tfovss.methods.life_cycle import StagedSegmentor
@@ -82,6 +83,13 @@ class OpenVocabSegmentor(StagedSegmentor):
     spliced: ClassVar[frozenset[str]] = frozenset()  # maps that are averaged on patches; all others are on pixels
     input_files: tuple[Path, ...] = ()  # that it has read, besides weights and words: part of a run's identity
     option_records: ClassVar[dict[str, type]] = {}  # dataclasses whose fields are options too, by attribute
+    acts_with: ClassVar[Mapping[str, Needs]] = {  # what its options need to act; see :mod:`mmseg_tfovss.acting`
+        "test_cfg.crop_size": SLIDING,
+        "test_cfg.stride": SLIDING,
+        "pad_to": SLIDING,
+        "whole_upsampling": WHOLE,
+        "pamr_dilations": above_zero("pamr_steps"),
+    }
     timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
     complexity_steps: ClassVar[dict[str, str]] = {}  # which of these are parts of DSLO's complexity table
     label_options: frozenset[str] = frozenset()  # options that, for whole images, only refine and label read
@@ -179,7 +187,7 @@ class OpenVocabSegmentor(StagedSegmentor):
             raise ValueError(f"{type(self).__name__} needs a network: set model.{option}=dict(type='...').")
         network = None
         if settings:
-            place = f"{config_place('model')}.{option}"
+            place = f"model.{option}"
             check_gives(place, settings, gives)
             with DefaultScope.overwrite_default_scope("mmseg_tfovss"), built_from(place):
                 try:

@@ -40,6 +40,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder, Grid, Projections
 from mmseg_tfovss.encoders.dino import DINO_MEAN, FrozenViT
 from mmseg_tfovss.encoders.preprocessor import in_grey_levels
@@ -62,7 +63,6 @@ from mmseg_tfovss.ops.spectral import (
     spectral_distances,
 )
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 _MIXED_UP_STD = (0.229, 0.224, 0.255)  # of the official code's way back from normalised images; blue's should be 0.225
 _Own = dict[object, dict[str, Any]]

@@ -43,7 +43,8 @@ class CLIPSurgery(DualPath):
         dual_blocks: blocks with a second path; ``None``: 6, or all of a smaller tower.
         feature_surgery: weigh the texts and subtract what they share, unless ``decode_head.subtracted_text`` says what
             is subtracted; False: cosines as they are.
-        normalize: stretch every query's map to [0, 1] over the patches of a window.
+        normalize: stretch every query's map to [0, 1] over the patches of a window, so that ``patch_logits`` are
+            stretched, too.
         **kwargs: see :class:`OpenVocabSegmentor`; ``residual`` and ``feed_forward`` do not act.
 
     Raises:
@@ -65,6 +66,11 @@ class CLIPSurgery(DualPath):
             raise ValueError(
                 "model.feature_surgery=False and model.decode_head.subtracted_text contradict each other: leave one"
                 " out."
+            )
+        if feature_surgery and self.decode_head.subtracted_text is None and self.decode_head.out_channels == 1:
+            raise ValueError(
+                "CLIP Surgery subtracts what all words share, which leaves nothing of a single one: set"
+                ' model.decode_head.subtracted_text="", or give a second word.'
             )
         self.dual_blocks = read_dual_blocks("dual_blocks", dual_blocks, len(self.backbone.blocks), usual=6)
         self.feature_surgery, self.normalize = feature_surgery, normalize

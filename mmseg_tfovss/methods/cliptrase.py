@@ -18,12 +18,13 @@ official code skips images of PC459 and ADEfull that hold nothing but label 255,
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.options import check_choice
@@ -41,6 +42,7 @@ UPSAMPLING, MEDIAN = 4, 7
 ORACLE = "within_ground_truth"
 RECOVERIES = ("three_softmax", "averaged", ORACLE, "self", "none")
 CLUSTERED = ("rows", "features", "none")
+_CLUSTERS = Needs("{}.cluster other than 'none'", lambda value: value("cluster") != "none")
 ROWS, LOCAL, FEATURES = "rows", "local", "features"  # maps: the N rows of B, which patches are local, their features
 
 
@@ -73,6 +75,11 @@ class CLIPtrase(RegionVoting):
 
     logit_factor = 100.0  # exp(logit_scale) of OpenAI's models
     gives_up_residual = False  # SCR keeps both
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        **dict.fromkeys(("eps", "min_samples", "normalise_rows", "denoising", "voting"), _CLUSTERS),
+        "recovery_layer": Needs("{}.recovery other than 'none'", lambda value: value("recovery") != "none"),
+        "correlation_layer": Needs("{}.mask_network=None", lambda value: not value("mask_network")),
+    }
     timed_steps = ("correlate", "clusters", "find_regions")
     label_options = frozenset({"eps", "min_samples", "normalise_rows", "voting"})
 
@@ -99,6 +106,9 @@ class CLIPtrase(RegionVoting):
         check_choice("similarity", similarity, SIMILARITIES)
         check_choice("denoising", denoising, DENOISINGS)
         check_choice("cluster", cluster, CLUSTERED)
+        switches = {"per_head": per_head, "normalise_rows": normalise_rows, "cls_weighting": cls_weighting}
+        for name, switch in switches.items():
+            check_choice(name, switch, (True, False))
         clustering.check_dbscan(eps, min_samples)
         layers = len(self.backbone.blocks)
         self.recovery_layer = layers if recovery_layer is None else recovery_layer

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import Grid
 from mmseg_tfovss.methods.cliptrase import CLUSTERED, CLIPtrase
 from mmseg_tfovss.methods.options import check_choice
@@ -49,7 +50,7 @@ class CLIPtraseSAM(CLIPtrase):
     def __init__(self, *, sam: dict[str, Any], max_points: int | None = None, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         check_choice("cluster", self.cluster, [way for way in CLUSTERED if way != "none"])
-        if max_points is not None and (not isinstance(max_points, int) or max_points < 1):
+        if max_points is not None and not (is_number(max_points, whole=True) and max_points >= 1):
             raise ValueError(f"model.max_points must be at least 1 or None, but got {max_points!r}.")
         self.max_points = max_points
         self.companion("sam", sam, gives="masks")

@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.recorded import check_recorded, read_instances, recorded_file
 from mmseg_tfovss.encoders.stream import Keep, Stream
@@ -45,7 +46,6 @@ from mmseg_tfovss.ops.clustering import check_dbscan
 from mmseg_tfovss.ops.scope import attend_in_scope, merge_regions, resize_ids
 from mmseg_tfovss.ops.tokens import bring_to_grid
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 INSTANCES, RESIZED = "instances", "instances of the resized image"  # seen of an image: (H, W) and (1, H', W')
 FEATURES, REGIONS, SIGHT = "F", "regions", "what copies see"  # given to the blocks

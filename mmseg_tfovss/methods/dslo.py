@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, one_of
 from mmseg_tfovss.methods.around import AroundMethod, from_outside_in
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.clearclip import ClearCLIP
@@ -50,6 +51,9 @@ _DEFAULT_BASES: dict[str, dict[str, Any]] = {
     "query": {"type": ClearCLIP, "pad_to": None},
     "original": {"type": VanillaCLIP},
 }
+
+_SOLVES = Needs("{}.mode other than 'logits'", lambda value: value("mode") != "logits")
+_PATHS, _VELOCITIES = one_of("mode", "optimal_path", "fusion"), one_of("mode", "max_velocity", "fusion")
 
 
 @MODELS.register_module()
@@ -80,6 +84,13 @@ class DSLO(AroundMethod):
     label_options = frozenset(
         field.name for record in option_records.values() for field in fields(record) if field.name != "mode"
     )
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        **dict.fromkeys((field.name for field in fields(MassSettings)), _SOLVES),
+        **dict.fromkeys(("iterations", "epsilon", "marginal", "cost", "cost_range", "self_attention"), _PATHS),
+        **dict.fromkeys(("tau", "criterion", "max_steps", "first_step", "ipf_iterations"), _VELOCITIES),
+        "kl_direction": one_of("mode", "kl"),
+        **dict.fromkeys(("sigma_space", "sigma_range", "radius"), one_of("upsampling", "jbu")),
+    }
     timed_steps = ("encode", "graph_attention", "distribution", "upsample")
     complexity_steps: ClassVar[dict[str, str]] = {
         "logits": "encode",

@@ -19,6 +19,7 @@ more than two classes: on sets with background the configs take the 100 cos of i
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.methods.dual_path import DualPath, read_dual_blocks
 from mmseg_tfovss.methods.options import check_choice
@@ -26,7 +27,6 @@ from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene
 from mmseg_tfovss.ops.attention import cosine_correlation
 from mmseg_tfovss.ops.canvas import Canvas
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import is_number
 
 
 @MODELS.register_module()
@@ -38,7 +38,8 @@ class GEM(DualPath):
         ss_attn_iter: K, at least 0.
         ss_attn_temp: 1 / tau, > 0; ``None``: by the tokens' norm, as above.
         ignore_residual: leave the sum over blocks out, g <- out_proj(..) (ClearCLIP's code).
-        normalize: stretch every query's map to [0, 1] over the image as the network sees it.
+        normalize: stretch every query's map to [0, 1] over the image as the network sees it. ``patch_logits`` are of
+            one window, and stay cosines.
         **kwargs: see :class:`OpenVocabSegmentor`; ``residual`` and ``feed_forward`` do not act.
 
     Raises:
@@ -62,7 +63,8 @@ class GEM(DualPath):
         check_choice("ignore_residual", ignore_residual, (True, False))
         if ignore_residual and gem_depth is not None:
             raise ValueError(
-                "model.gem_depth has no effect with model.ignore_residual=True: only the last block counts."
+                "model.gem_depth has no effect with model.ignore_residual=True, for only the last block counts: set"
+                " model.gem_depth=None."
             )
         check_choice("normalize", normalize, (True, False))
         super().__init__(**kwargs)  # type: ignore[arg-type]

@@ -26,13 +26,15 @@ and SHE change what the last one adds.
 Deviations: none known. The class token takes part in SSR only. With all three off, the base is what it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid, Projections
 from mmseg_tfovss.encoders.head_ranking import best_heads
 from mmseg_tfovss.encoders.stream import Stream
@@ -40,8 +42,8 @@ from mmseg_tfovss.methods.around import AroundMethod, check_runs_blocks
 from mmseg_tfovss.methods.options import check_choice, read_layers
 from mmseg_tfovss.ops.tokens import NORMALISATIONS, hoyer, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_range
 
+_ATR = Needs("{}.tau below 1", lambda value: value("tau") != 1)
 ABNORMAL_SETS = ("per_head", "stream")
 _HEADS = "LHT-CLIP: outputs of the selected heads"  # notes of a stream
 
@@ -144,6 +146,13 @@ class LHTCLIP(AroundMethod):
         FileNotFoundError: there is no ranking for these weights.
     """
 
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        "layers": above_zero("alpha"),
+        "sigma": _ATR,
+        **dict.fromkeys(("ranking", "beta", "normalisation"), above_zero("k")),
+        "abnormal_set": Needs("{}.k above 0 and {}.tau below 1", lambda value: value("k") != 0 and value("tau") != 1),
+    }
+
     def __init__(
         self,
         *,
@@ -162,8 +171,7 @@ class LHTCLIP(AroundMethod):
     ) -> None:
         for name, value in (("tau", tau), ("alpha", alpha), ("beta", beta)):
             check_range(f"model.{name}", value, 0, 1)
-        if not isinstance(sigma, int | float) or sigma <= 0:
-            raise ValueError(f"model.sigma must be positive, but got {sigma!r}.")
+        check_positive(**{"model.sigma": sigma})
         check_choice("normalisation", normalisation, NORMALISATIONS)
         check_choice("abnormal_set", abnormal_set, ABNORMAL_SETS)
         check_choice("remove_residual", remove_residual, (None, True, False))

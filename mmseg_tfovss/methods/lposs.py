@@ -35,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_count, check_positive, check_range, is_number
 from mmseg_tfovss.methods.maskclip import MaskCLIP
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Windows
@@ -44,7 +45,6 @@ from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.ops.propagation import colour_graph, neighbour_graph, propagate, propagate_over_pixels
 from mmseg_tfovss.ops.windows import WindowPlan, resample
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_count, check_positive, check_range, is_number
 
 COSINES, NODES = "cosines", "node features"  # maps of windows: y, and d
 SPREAD = "propagated cosines"  # canvas of all windows: z

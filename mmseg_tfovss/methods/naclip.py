@@ -16,6 +16,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.encoders.clip import Grid, Projections
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -48,7 +49,7 @@ class NACLIP(OpenVocabSegmentor):
         whole_upsampling: str = "two_step",
         **kwargs: object,
     ) -> None:
-        if sigma is not None and sigma <= 0:
+        if sigma is not None and not (is_number(sigma) and sigma > 0):
             raise ValueError(f"model.sigma must be positive or None, but got {sigma!r}.")
         super().__init__(pamr_steps=pamr_steps, whole_upsampling=whole_upsampling, **kwargs)  # type: ignore[arg-type]
         self.sigma = sigma

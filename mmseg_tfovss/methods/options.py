@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from mmseg_tfovss.checks import check_option, is_number
+from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.image_size import check_image_size
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.windows import UPSAMPLINGS
@@ -13,8 +15,7 @@ _TEST_CFG = {"mode", "crop_size", "stride"}
 
 def check_choice(name: str, value: object, valid: Collection[object]) -> None:
     """Raise ValueError unless ``model.<name>`` is one of the valid values."""
-    if value not in valid:
-        raise ValueError(f"model.{name} must be one of {list(valid)}, but got {value!r}.")
+    check_option(f"model.{name}", value, valid)
 
 
 def read_own(
@@ -35,7 +36,7 @@ def read_own(
     defaults = own[choice]
     for name, value in given.items():
         if value is not None and name not in defaults:
-            raise ValueError(f"model.{name} has no effect with model.{option}={choice!r}: leave it out.")
+            raise ValueError(f"model.{name} has no effect with model.{option}={choice!r}: set model.{name}=None.")
     return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
 
@@ -61,9 +62,12 @@ def without_residual(ignore: object, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_options(record: type, options: dict[str, Any]) -> Any:  # noqa: ANN401 - an object of that type
-    """Make a record (a dataclass, which checks its values) of those options that it names, and take these out."""
-    names = {field.name for field in fields(record)} & set(options)
-    return record(**{name: options.pop(name) for name in names})
+    """Make a record (a dataclass, which checks its values) of those options that it names, and take these out.
+
+    None is as good as no value: the record's default.
+    """
+    given = {field.name: options.pop(field.name) for field in fields(record) if field.name in options}
+    return record(**{name: value for name, value in given.items() if value is not None})
 
 
 def check_unused(options: Mapping[str, Any]) -> None:
@@ -78,24 +82,25 @@ def check_common(options: Mapping[str, Any]) -> None:
     """Check the options of :class:`mmseg_tfovss.methods.base.OpenVocabSegmentor`, by name."""
     check_image_size(options["short_side"], options["centre_square"], options["stretch_to_square"])
     window_batch, pad_to = options["window_batch"], options["pad_to"]
-    if not isinstance(window_batch, int) or window_batch < 1:
-        raise ValueError(f"model.window_batch must be at least 1, but got {window_batch!r}.")
-    if pad_to not in (None, "patch") and not (isinstance(pad_to, int) and pad_to > 0):
+    if not is_number(window_batch, whole=True) or window_batch < 1:
+        raise ValueError(f"model.window_batch must be a whole number, at least 1, but got {window_batch!r}.")
+    if pad_to not in (None, "patch") and not (is_number(pad_to, whole=True) and pad_to > 0):
         raise ValueError(f"model.pad_to must be a positive number of pixels, 'patch' or None, but got {pad_to!r}.")
     check_choice("whole_upsampling", options["whole_upsampling"], UPSAMPLINGS)
+    check_choice("precision", options["precision"], PRECISIONS)
     for name in ("residual", "feed_forward"):
         check_choice(name, options[name], (None, True, False))
     check_pamr("pamr", options["pamr_steps"], options["pamr_dilations"])
 
 
-def check_pamr(name: str, steps: object, dilations: object) -> None:
+def check_pamr(name: str, steps: Any, dilations: object) -> None:  # noqa: ANN401
     """Check the options ``<name>_steps`` and ``<name>_dilations``."""
     distances = list(dilations) if isinstance(dilations, Sequence) else []
-    positive = bool(distances) and all(isinstance(distance, int) and distance > 0 for distance in distances)
-    if not isinstance(steps, int) or steps < 0 or not positive:
+    positive = bool(distances) and all(is_number(distance, whole=True) and distance > 0 for distance in distances)
+    if not is_number(steps, whole=True) or steps < 0 or not positive:
         raise ValueError(
-            f"model.{name}_steps must be at least 0 and model.{name}_dilations positive numbers of pixels, but got"
-            f" {steps!r} and {dilations!r}."
+            f"model.{name}_steps must be a whole number, at least 0, and model.{name}_dilations positive numbers of"
+            f" pixels, but got {steps!r} and {dilations!r}."
         )
 
 
@@ -106,7 +111,7 @@ def read_layers(option: str, layers: object, count: int, *, default: tuple[int, 
         ValueError: it is neither, or there are no such blocks.
     """
     chosen = default if layers is None else tuple(layers) if isinstance(layers, Sequence) else ()
-    numbers = len(chosen) == 2 and all(isinstance(number, int) for number in chosen)
+    numbers = len(chosen) == 2 and all(is_number(number, whole=True) for number in chosen)
     if not numbers or not 1 <= chosen[0] <= chosen[1] < count:
         raise ValueError(
             f"model.{option} must be None or (first, last) with 1 <= first <= last < {count}, but got {layers!r}."
@@ -143,7 +148,7 @@ def check_mode(mode: str, valid: Sequence[str], method: str) -> None:
 def _read_size(test_cfg: dict[str, Any], key: str) -> Size:
     value = test_cfg.get(key)
     pair = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(pair) != 2 or not all(isinstance(pixels, int) and pixels > 0 for pixels in pair):
+    if len(pair) != 2 or not all(is_number(pixels, whole=True) and pixels > 0 for pixels in pair):
         raise ValueError(
             f"model.test_cfg.{key} must be a positive number of pixels or (height, width), but got {value!r}."
         )

@@ -1,17 +1,20 @@
 """For methods that heed which classes an image shows: a prior on all patches, and texts that move towards the image."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_range
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen, Windows
 from mmseg_tfovss.ops.presence import LINKAGES, adjust_texts, cluster_texts, mix_presence
-from mmseg_tfovss.solvers.checks import check_range, is_number
 
 PRESENCE = "presence of classes"  # what is seen of an image: g (Q,)
 CLASS_TOKEN = "class token only"  # given to passes that want nothing but v
@@ -33,8 +36,17 @@ class Presence(OpenVocabSegmentor):
         **kwargs: see :class:`OpenVocabSegmentor`.
 
     Raises:
-        ValueError: a setting out of range.
+        ValueError: a setting out of range, or ``decode_head.subtracted_text``.
     """
+
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        "t": above_zero("alpha"),
+        "linkage": above_zero("alpha"),
+        "prior_from": Needs(
+            "model.test_cfg.mode='slide', and {}.gamma or {}.alpha above 0",
+            lambda value: value("test_cfg.mode") != "whole" and (value("gamma") != 0 or value("alpha") != 0),
+        ),
+    }
 
     def __init__(
         self, *, gamma: float, alpha: float, t: float, linkage: str, prior_from: str, **kwargs: object
@@ -43,9 +55,13 @@ class Presence(OpenVocabSegmentor):
         check_choice("prior_from", prior_from, ("image", "window"))
         check_range("model.gamma", gamma, 0, 1)
         check_range("model.alpha", alpha, 0, 1)
-        if not is_number(t) or t < 0:
-            raise ValueError(f"model.t must be at least 0, but got {t!r}.")
+        check_range("model.t", t, 0, math.inf)
         super().__init__(**kwargs)  # type: ignore[arg-type]
+        if self.decode_head.subtracted_text is not None:
+            raise ValueError(
+                f"model.decode_head.subtracted_text must be None: {type(self).__name__} clusters and adjusts texts of"
+                " length 1, which differences of texts are not."
+            )
         self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
         self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
 

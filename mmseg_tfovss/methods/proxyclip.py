@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.proxy import proxy_attention
 from mmseg_tfovss.ops.tokens import bring_to_grid
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 FEATURES = "features of the VFM"  # given to the last block: E
 

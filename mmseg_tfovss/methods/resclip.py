@@ -24,7 +24,7 @@ synonyms are different labels, and unsure pixels get query 0 where that is no ba
 Deviations: PAMR always runs (the official code leaves it out when memory is short); S is not rounded to float16.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -32,6 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.around import AroundMethod, check_scores_only
@@ -44,7 +46,16 @@ from mmseg_tfovss.ops.labels import label_pixels, patch_majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
+
+
+def _mixes(weights: object) -> bool:
+    """Whether lambda of (tau, lambda) leaves anything to be mixed in."""
+    return weights is not None and not (isinstance(weights, Sequence) and list(weights[1:]) == [0])
+
+
+def _share_in(weights: str) -> Needs:
+    """An option of (tau, lambda) whose lambda is above 0."""
+    return Needs(f"a lambda of {{}}.{weights} above 0", lambda value: _mixes(value(weights)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,8 @@ class ResCLIP(AroundMethod):
         base: config of the method, e.g. ``dict(type='NACLIP')``; its scores, residual and feed-forward are kept.
         rcs_weights: (tau_r, lambda_r); ``None`` leaves RCS out.
         rcs_layers: first and last block of A_c, from 1; ``None``: 6 and 9, or as far down in a tower of less than 10.
-        feedback: whether there is a second pass; without it, no option of :class:`Feedback` may be set.
+        feedback: whether there is a second pass; without it, options of :class:`Feedback` must be None, which is no
+            setting.
         pamr_steps: of the base's PAMR on the final logits: none, as in the official code.
         whole_upsampling: as in the official code, over the resized image.
         pad_to: as in the official code, no window is padded.
@@ -100,6 +112,13 @@ class ResCLIP(AroundMethod):
 
     option_records: ClassVar[dict[str, type]] = {"sfr": Feedback}
     fitted = frozenset({"rcs_weights", "sfr_weights", "label_threshold"})
+    acts_with: ClassVar[Mapping[str, Needs]] = {
+        "rcs_layers": _share_in("rcs_weights"),
+        **dict.fromkeys(
+            (field.name for field in fields(Feedback) if field.name != "sfr_weights"), _share_in("sfr_weights")
+        ),
+        "label_pamr_dilations": above_zero("label_pamr_steps"),
+    }
     timed_steps = ("first_labels", "feedback_prior")
 
     def __init__(
@@ -115,14 +134,19 @@ class ResCLIP(AroundMethod):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         check_choice("feedback", feedback, (True, False))
-        for field in fields(Feedback):
-            if not feedback and field.name in kwargs:
-                raise ValueError(f"model.{field.name} has no effect with model.feedback=False: leave it out.")
+        given = [field.name for field in fields(Feedback) if kwargs.get(field.name) is not None]
+        if given and not feedback:
+            raise ValueError(
+                f"model.{given[0]} has no effect with model.feedback=False: set"
+                f" {' '.join(f'model.{name}=None' for name in given)}."
+            )
         sfr = take_options(Feedback, kwargs)
         if rcs_weights is not None:
             _check_weights("rcs_weights", rcs_weights)
-        elif rcs_layers is not None:
-            raise ValueError("model.rcs_layers has no effect with model.rcs_weights=None: leave it out.")
+        if rcs_layers is not None and not _mixes(rcs_weights):
+            raise ValueError(
+                f"model.rcs_layers has no effect with model.rcs_weights={rcs_weights!r}: set model.rcs_layers=None."
+            )
         check_scores_only("ResCLIP", base)
         own: dict[str, Any] = {"pamr_steps": pamr_steps, "whole_upsampling": whole_upsampling, "pad_to": pad_to}
         super().__init__(base=base, **own, **kwargs)

@@ -26,12 +26,15 @@ that it names for that one. It is evaluated with the masks SegmentationClassAug 
 Distractors and C have hard thresholds: a token or pair within rounding of one may change sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs
+from mmseg_tfovss.checks import check_positive, check_range, is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.options import read_own
@@ -40,10 +43,13 @@ from mmseg_tfovss.methods.refocusing import refocused_block
 from mmseg_tfovss.ops.attention import Scores, attention_sum, self_correlation
 from mmseg_tfovss.ops.distractors import blend_with_box, find_distractors
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_range, is_number
 
 CHANNELS = (4, 162, 189, 326, 429, 474, 633, 713)  # of OpenAI's ViT-B/16
 _OF_ONE_REFOCUS = {"code": {"denoise_alpha": 0.4, "enhance_threshold": 0.4}, "paper": {"beta": 0.7}}
+_DISTRACTORS = Needs(
+    "{}.denoise_alpha above 0, or {}.refocus='paper'",
+    lambda value: value("denoise_alpha") != 0 or value("refocus") == "paper",
+)
 _OUTPUTS = "outputs"  # of blocks, added up
 
 
@@ -84,6 +90,7 @@ class RFCLIP(Presence):
     """
 
     fitted = frozenset({"gamma", "alpha", "t", "prior_from", "channels"})
+    acts_with: ClassVar[Mapping[str, Needs]] = dict.fromkeys(("channels", "sigma"), _DISTRACTORS)
 
     def __init__(
         self,
@@ -106,8 +113,7 @@ class RFCLIP(Presence):
         settings = read_own("refocus", refocus, _OF_ONE_REFOCUS, own)
         for name, value in settings.items():
             check_range(f"model.{name}", value, -1 if name == "enhance_threshold" else 0, 1)
-        if not is_number(sigma) or sigma <= 0:
-            raise ValueError(f"model.sigma must be positive, but got {sigma!r}.")
+        check_positive(**{"model.sigma": sigma})
         super().__init__(
             gamma=gamma,
             alpha=alpha,

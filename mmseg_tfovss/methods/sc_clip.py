@@ -18,16 +18,19 @@ Quirks of the official code (``official_quirks``):
   * The patch at row a, column b of h x w is taken for the one at row (a w + b) // h, column (a w + b) mod h, which is
     right for square windows. In other windows the code often stops with an error; where it would, positions are right
     here.
-Deviations: distances are float32, not float16. In windows of fewer than 31 patches half of the others are neighbours
+Deviations: distances are float32, not float16. In windows of fewer than 31 patches all others but one are neighbours
 (the official code stops). Towers of other depths than 12 and 24 take the blocks at the same shares as those of 12.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.acting import Needs, above_zero
+from mmseg_tfovss.checks import check_count, check_range, is_number
 from mmseg_tfovss.encoders.clip import CLIPBlock, Grid
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -36,7 +39,6 @@ from mmseg_tfovss.ops.attention import attend_above_mean, self_correlation
 from mmseg_tfovss.ops.outliers import largest, local_outlier_factor, radius_ratio
 from mmseg_tfovss.ops.tokens import cosines, mix_alike, refine, replace_abnormal
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_count, check_range
 
 # By depth of the tower: pre_layer, post_layer, fused_layers, cls_weight; for 24 blocks as the author says in issue 5.
 _BY_DEPTH = {12: (9, 4, 4, 10, 0.3), 24: (17, 7, 9, 19, 0.1)}
@@ -55,7 +57,7 @@ class SCCLIP(OpenVocabSegmentor):
             ``multi_end_idx``); ``()``: no second pass.
         cls_weight: rho, >= 0; ``None``: 0.3, or 0.1 with 24 blocks (``res_cls``).
         beta: smallest cosine for which patches are aggregated, in [0, 1].
-        neighbours: of LOF, >= 1; half of the other patches in a window that has fewer.
+        neighbours: of LOF, >= 1; in a window with fewer other patches, all of these but one.
         contamination: share of the patches that are anomalies, in [0, 1]; 0: nothing is repaired.
         official_quirks: as in the official code, see above; False: as in the paper.
         **kwargs: see :class:`OpenVocabSegmentor`, but for ``residual`` and ``feed_forward``.
@@ -63,6 +65,10 @@ class SCCLIP(OpenVocabSegmentor):
     Raises:
         ValueError: a setting out of range.
     """
+
+    acts_with: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
+        ("neighbours", "official_quirks"), above_zero("contamination")
+    )
 
     def __init__(
         self,
@@ -121,7 +127,7 @@ class SCCLIP(OpenVocabSegmentor):
         """Which of the patches (B, N, D) are repaired, (B, N)."""
         others = patches.shape[1] - 1
         # Among all others, the two patches that are farthest apart would tie, and rounding would choose one of them.
-        neighbours = self.neighbours if others >= self.neighbours else max(others // 2, 1)
+        neighbours = self.neighbours if others >= self.neighbours else max(others - 1, 1)
         score = radius_ratio if self.official_quirks else local_outlier_factor
         found = largest(score(patches, neighbours), self.contamination)
         return misread_positions(found, grid) if self.official_quirks else found
@@ -157,7 +163,7 @@ def _read_layers(layers: Sequence[int], depth: int) -> range:
     chosen = tuple(layers) if isinstance(layers, Sequence) else (None,)
     if not chosen:
         return range(0)
-    numbers = len(chosen) == 2 and all(isinstance(number, int) for number in chosen)
+    numbers = len(chosen) == 2 and all(is_number(number, whole=True) for number in chosen)
     if not numbers or not 1 <= chosen[0] <= chosen[1] < depth:
         raise ValueError(
             f"model.fused_layers must be None, () or (first, last) with 1 <= first <= last < {depth}, but got"

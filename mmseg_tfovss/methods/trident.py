@@ -36,6 +36,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.sam import EncodedImage
 from mmseg_tfovss.encoders.stream import Stream
@@ -51,7 +52,6 @@ from mmseg_tfovss.ops.proxy import proxy_attention
 from mmseg_tfovss.ops.tokens import bring_to_grid
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
-from mmseg_tfovss.solvers.checks import check_positive, check_range
 
 SEEN_BY_SAM = "seen by SAM"  # of an image
 PROXY = "proxy attention"  # given to the last block: A, on DINO's grid

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from sklearn.cluster import DBSCAN
 from torch import Tensor
 
+from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, PatchCanvas, Size
 
 NOISE = -1
@@ -16,7 +17,7 @@ _ELEMENTS = 1 << 22  # numbers held at a time
 
 def check_dbscan(eps: float, min_samples: int) -> None:
     """Raise ValueError unless these are DBSCAN's options ``model.eps`` and ``model.min_samples``."""
-    numbers = isinstance(eps, int | float) and isinstance(min_samples, int)
+    numbers = is_number(eps) and is_number(min_samples, whole=True)
     if not numbers or not eps > 0 or min_samples < 1:
         raise ValueError(
             "model.eps must be a positive number and model.min_samples an integer from 1 on, but got"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_option, check_range
 from mmseg_tfovss.ops.graph import COSTS, DISTANCES, transport_cost, without_self_attention
 from mmseg_tfovss.ops.mass import rescale
 from mmseg_tfovss.solvers import (
@@ -25,7 +26,6 @@ from mmseg_tfovss.solvers import (
     max_velocity,
     optimal_path,
 )
-from mmseg_tfovss.solvers.checks import check_option, check_range
 
 MODES = ("max_velocity", "optimal_path", "fusion", "kl", "logits")
 WITH_GRAPH = MODES[:3]

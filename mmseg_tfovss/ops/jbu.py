@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import is_number, working_dtype
+from mmseg_tfovss.checks import is_number
+from mmseg_tfovss.solvers.checks import working_dtype
 
 _ELEMENTS = 1 << 22  # weights held at a time
 

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_count, check_range
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.connected import RegionPrompts, find_regions
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
-from mmseg_tfovss.solvers.checks import check_count, check_range
 
 _SLACK = 1 - 1e-5  # for rounding
 Draw = Callable[[RegionPrompts, Tensor], Iterator[tuple[Tensor, Tensor]]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import check_option, check_range
+from mmseg_tfovss.checks import check_option, check_range
 
 NORMALISATIONS = ("softmax", "probabilities")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_option
 from mmseg_tfovss.ops.canvas import Canvas, ComputedCanvas, PatchCanvas, Size
 from mmseg_tfovss.ops.jbu import check_jbu, upsampled_strips
 from mmseg_tfovss.ops.windows import interpolation_matrix
-from mmseg_tfovss.solvers.checks import check_option
 
 UPSAMPLINGS = ("jbu", "bilinear")
 

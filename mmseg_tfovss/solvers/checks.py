@@ -1,9 +1,5 @@
 """What all solvers ask of their input."""
 
-import math
-from collections.abc import Collection
-from numbers import Integral, Real
-
 import torch
 from torch import Tensor
 
@@ -54,39 +50,6 @@ def check_not_negative(name: str, matrix: Tensor) -> None:
     smallest = matrix.amin().item() if matrix.numel() else 0.0
     if not smallest >= 0:
         raise ValueError(f"{name} must be >= 0 and defined everywhere, but its smallest entry is {smallest:.3g}.")
-
-
-def is_number(value: object, *, whole: bool = False) -> bool:
-    """Whether a value is a finite number, or a whole one; True and False are none."""
-    kind = Integral if whole else Real
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def check_positive(**values: float) -> None:
-    """Raise ValueError unless every value is a positive number."""
-    for name, value in values.items():
-        if not is_number(value) or not value > 0:
-            raise ValueError(f"{name} must be positive and a number, but got {value!r}.")
-
-
-def check_count(**values: int) -> None:
-    """Raise ValueError unless every value is a whole number from 1 on."""
-    for name, value in values.items():
-        if not is_number(value, whole=True) or value < 1:
-            raise ValueError(f"{name} must be positive and a whole number, but got {value!r}.")
-
-
-def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
-    """Raise ValueError unless a value is a number (a whole one) in a closed range."""
-    if not is_number(value, whole=whole) or not low <= value <= high:
-        kind = " and be a whole number" if whole else ""
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]{kind}, but got {value!r}.")
-
-
-def check_option(name: str, value: object, valid: Collection[object]) -> None:
-    """Raise ValueError unless a value is one of the valid ones."""
-    if value not in valid:
-        raise ValueError(f"{name} must be one of {list(valid)}, but got {value!r}.")
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:

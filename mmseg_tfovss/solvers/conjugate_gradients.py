@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import check_count
+from mmseg_tfovss.checks import check_count
 
 
 def conjugate_gradients(

@@ -11,14 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import (
-    check_count,
-    check_mass,
-    check_not_negative,
-    check_positive,
-    check_square,
-    divide,
-)
+from mmseg_tfovss.checks import check_count, check_positive
+from mmseg_tfovss.solvers.checks import check_mass, check_not_negative, check_square, divide
 
 FIRST_STEPS = ("capped", "interpolated")
 

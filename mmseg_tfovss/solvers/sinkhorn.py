@@ -15,15 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.solvers.checks import (
-    check_count,
-    check_mass,
-    check_not_negative,
-    check_positive,
-    check_square,
-    divide,
-    working_dtype,
-)
+from mmseg_tfovss.checks import check_count, check_positive
+from mmseg_tfovss.solvers.checks import check_mass, check_not_negative, check_square, divide, working_dtype
 from mmseg_tfovss.solvers.log_domain import CHECK_EVERY, path_from_logs, scale_logs
 
 MARGINALS = ("target", "source")

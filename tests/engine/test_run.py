@@ -36,14 +36,14 @@ def make_voc(folder):
     return root
 
 
-def small_options(root, weights, work_dir):
-    """Overrides that make a run on these images with the mini CLIP take a second."""
+def small_options(root, weights, work_dir, *, windows=True):
+    """Overrides that make a run on these images with the mini CLIP take a second; its windows too, if it has any."""
+    size = {"model.test_cfg.crop_size": 32, "model.test_cfg.stride": 16} if windows else {}
     return {
+        **size,
         "model.backbone.pretrained": str(weights),
         "model.backbone.arch": "auto",
         "model.decode_head.templates": "photo",
-        "model.test_cfg.crop_size": 32,
-        "model.test_cfg.stride": 16,
         "test_dataloader.dataset.data_root": str(root),
         "test_dataloader.num_workers": 0,
         "short_side": 48,

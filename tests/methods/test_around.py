@@ -272,13 +272,44 @@ def test_options_that_only_labels_need_change_labels_alone(name, value, build_me
         ),
         ({"type": "SCLIP", "backbone": {}}, r"model\.base\.backbone has no effect: set model\.backbone"),
         ({"type": "SCLIP", "decode_head": {}}, r"model\.base\.decode_head has no effect: set model\.decode_head"),
-        ({"type": "CLIPtrase", "eps": 0}, r"model\.eps must be a positive number"),
+        ({"type": "CLIPtrase", "eps": 0}, r"^model\.base\.eps must be a positive number and model\.base\.min_samples"),
+        ({"type": "NACLIP", "sigma": 0}, r"^model\.base\.sigma must be positive or None, but got 0"),
+        ({"type": "SCLIP", "residual": 2}, r"^model\.base\.residual must be one of \[None, True, False\], but got 2"),
+        ({"type": "SCLIP", "pamr_steps": -1}, r"^model\.base\.pamr_steps must be .* and model\.pamr_dilations"),
+        (
+            {"type": "CLIPtrase", "mask_network": {"type": "DINOv2", "pretrained": "/no/such"}},
+            r"Folder /no/such not found: set model\.base\.mask_network\.pretrained",
+        ),
+        (
+            {"type": Around, "base": {"type": "NACLIP", "sigma": 0}},
+            r"^model\.base\.base\.sigma must be positive or None",
+        ),
+        (
+            {"type": "LHTCLIP", "base": {"type": "SCLIP"}, "tau": 2},
+            r"^model\.base\.tau must lie in \[0, 1\], but got 2",
+        ),
     ],
     ids=str,
 )
 def test_what_is_no_base_is_named(base, said, build_method):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
         build_method(Around, base=base)
+
+
+@pytest.mark.parametrize("around", [{"type": "SCLIP"}, {"type": Around, "base": {"type": "SCLIP"}}], ids=str)
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("residual", 2, r"^model\.residual must be one of"),
+        ("precision", "fp8", r"^model\.precision must be one of \['fp32', 'bf16', 'fp16'\], but got 'fp8'"),
+        ("test_cfg", {"mode": "no"}, r"^model\.test_cfg\.mode must be"),
+        ("backbone", {"position_mode": "no"}, r"^model\.backbone\.position_mode must be one of"),
+        ("decode_head", {"logit_scale": 0}, r"^model\.decode_head\.logit_scale must lie in"),
+    ],
+)
+def test_what_a_base_shares_keeps_its_name(option, value, said, around, build_method):
+    with pytest.raises(ValueError, match=said):
+        build_method(Around, base=around, **{option: value})
 
 
 def test_without_a_base_that_is_said(build_method):

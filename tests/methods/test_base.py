@@ -361,9 +361,9 @@ def test_half_precision_stays_close(method, precision, tolerance, build_own):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window_batch": 0}, r"model\.window_batch must be at least 1, but got 0"),
+        ({"window_batch": 0}, r"model\.window_batch must be a whole number, at least 1, but got 0"),
         ({"whole_upsampling": "bicubic"}, r"must be one of \['direct', 'two_step'\], but got 'bicubic'"),
-        ({"pamr_steps": -1}, r"model\.pamr_steps must be at least 0 .* got -1 and \(8, 16\)"),
+        ({"pamr_steps": -1}, r"model\.pamr_steps must be a whole number, .* got -1 and \(8, 16\)"),
         ({"pamr_dilations": ()}, r"model\.pamr_dilations positive"),
         ({"pamr_dilations": (8, 0)}, r"model\.pamr_dilations positive .* \(8, 0\)"),
         ({"precision": "fp8"}, r"precision must be one of \['fp32', 'bf16', 'fp16'\], but got 'fp8'"),
@@ -381,7 +381,7 @@ def test_half_precision_stays_close(method, precision, tolerance, build_own):
         ),
         ({"pad_to": -16}, r"model\.pad_to .* got -16"),
         ({"pad_to": "pach"}, r"model\.pad_to .* 'patch' or None, but got 'pach'"),
-        ({"window_batch": "a"}, r"model\.window_batch must be at least 1, but got 'a'"),
+        ({"window_batch": "a"}, r"model\.window_batch must be a whole number, at least 1, but got 'a'"),
         ({"pamr_dilations": 8}, r"model\.pamr_dilations positive .* 8"),
         ({"pamr_steps": 2.5}, r"model\.pamr_steps .* got 2\.5"),
         (

@@ -46,6 +46,17 @@ def test_plain_cosines_and_the_single_text_equal_official_code(name, tiny_clip, 
     assert np.abs(single["patch_logits"] - plain["patch_logits"]).max() > 0.01
 
 
+def test_a_single_word_is_refused_with_what_helps(build_method):
+    """Less its mean over one text, every similarity is 0."""
+    assert not subtract_redundant(torch.rand(1, 3, 1)).any()
+    one = {"vocabulary": ["cat"]}
+    with pytest.raises(ValueError, match=r'of a single one: set model\.decode_head\.subtracted_text="", or give a sec'):
+        build_method("CLIPSurgery", decode_head=one)
+    for options in ({"decode_head": {**one, "subtracted_text": ""}}, {"decode_head": one, "feature_surgery": False}):
+        build_method("CLIPSurgery", **options)
+    build_method("CLIPSurgery", decode_head={"vocabulary": ["cat, kitten"]})  # two texts
+
+
 def test_last_block_has_patches_of_one_path_and_the_class_token_of_the_other(build_method, mini_state):
     tokens = reference.random_tokens(2, GRID)
     weights = reference.last_block_weights(mini_state)

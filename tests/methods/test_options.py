@@ -81,6 +81,15 @@ def test_options_that_contradict_it_are_named(option, method, build_method):
     ("method", "options", "said"),
     [
         ("CLIP", {"ignore_residual": "yes"}, r"model\.ignore_residual must be one of \[True, False\], but got 'yes'"),
+        ("CLIP", {"ignore_residual": 1}, r"model\.ignore_residual must be one of \[True, False\], but got 1"),
+        ("CLIPtrase", {"per_head": 1}, r"model\.per_head must be one of \[True, False\], but got 1"),
+        ("CLIPtrase", {"normalise_rows": "no"}, r"model\.normalise_rows must be one of \[True, False\], but got 'no'"),
+        ("CLIPtrase", {"cls_weighting": 1}, r"model\.cls_weighting must be one of \[True, False\], but got 1"),
+        ("GEM", {"normalize": 0}, r"model\.normalize must be one of \[True, False\], but got 0"),
+        ("SCLIP", {"residual": 0}, r"model\.residual must be one of \[None, True, False\], but got 0"),
+        ("SCLIP", {"data_preprocessor": {"exact": 1}}, r"model\.data_preprocessor\.exact must be one of .* but got 1"),
+        ("SCLIP", {"backbone": {"quick_gelu": 1}}, r"model\.backbone\.quick_gelu must be one of .* but got 1"),
+        ("SCLIP", {"centre_square": 1}, r"model\.centre_square must be True or False, but got 1"),
         ("SCLIP", {"residual": "no"}, r"model\.residual must be one of \[None, True, False\], but got 'no'"),
         ("SCLIP", {"feed_forward": 2}, r"model\.feed_forward must be one of \[None, True, False\], but got 2"),
     ],
@@ -94,10 +103,45 @@ def test_options_of_one_choice_have_its_defaults_or_are_refused():
     own = {"one": {"a": 1, "b": None}, "two": {"c": 3}}
     assert read_own("way", "one", own, {"a": None, "b": 5, "c": None}) == {"a": 1, "b": 5}
     assert read_own("way", "two", own, {"a": None, "b": None, "c": None}) == {"c": 3}
-    with pytest.raises(ValueError, match=r"model\.a has no effect with model\.way='two': leave it out\."):
+    with pytest.raises(ValueError, match=r"model\.a has no effect with model\.way='two': set model\.a=None\."):
         read_own("way", "two", own, {"a": 0, "b": None, "c": 3})
     with pytest.raises(ValueError, match=r"model\.way must be one of \['one', 'two'\], but got 'three'\."):
         read_own("way", "three", own, {})
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("SCLIP", {"pamr_steps": True}, r"model\.pamr_steps must be a whole number, .* but got True"),
+        ("SCLIP", {"pamr_steps": 1.5}, r"model\.pamr_steps must be a whole number"),
+        ("SCLIP", {"pamr_steps": 2, "pamr_dilations": [True]}, r"model\.pamr_dilations positive numbers of pixels"),
+        ("SCLIP", {"window_batch": True}, r"model\.window_batch must be a whole number, at least 1, but got True"),
+        (
+            "SCLIP",
+            {"pad_to": True},
+            r"model\.pad_to must be a positive number of pixels, 'patch' or None, but got True",
+        ),
+        ("SCLIP", {"test_cfg": {"mode": "slide", "crop_size": 32, "stride": True}}, r"stride must be .* but got True"),
+        ("NACLIP", {"sigma": True}, r"model\.sigma must be positive or None, but got True"),
+        ("NACLIP", {"sigma": "5"}, r"model\.sigma must be positive or None, but got '5'"),
+        ("CLIPtrase", {"min_samples": True}, r"model\.min_samples an integer from 1 on, but got 1\.1 and True"),
+        (
+            "LHTCLIP",
+            {"base": {"type": "SCLIP"}, "sigma": True},
+            r"model\.sigma must be positive and a number, but got True",
+        ),
+        ("LHTCLIP", {"base": {"type": "SCLIP"}, "layers": (True, 2), "k": 0}, r"model\.layers must be None or"),
+        (
+            "LHTCLIP",
+            {"base": {"type": "SCLIP"}, "k": True},
+            r"model\.k must be a number of heads, at least 0, but got True",
+        ),
+    ],
+    ids=str,
+)
+def test_yes_and_no_are_no_numbers(method, options, said, build_method):
+    with pytest.raises(ValueError, match=said):
+        build_method(method, **options)
 
 
 # -- by their names --------------------------------------------------------------------------------------------
@@ -197,7 +241,7 @@ def test_options_of_a_record_are_flat(build_method):
 
 
 def test_taking_options_leaves_the_others(build_method):
-    options = {"width": 2.0, "precision": "bf16"}
+    options = {"width": 2.0, "rounds": None, "precision": "bf16"}
     assert take_options(Smoothing, options) == Smoothing(2.0, 2)
     assert options == {"precision": "bf16"}
 

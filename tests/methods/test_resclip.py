@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmseg_tfovss.cli import parse_options
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.setting import setting_of
@@ -386,20 +388,35 @@ def test_residual_and_feed_forward_are_the_bases(build):
         ({"sfr_weights": (1.8, 1.2)}, r"lambda of model\.sfr_weights must lie in \[0, 1\], but got 1\.2"),
         ({"sfr_sigma": 0}, r"model\.sfr_sigma must be positive and a number, but got 0"),
         ({"sfr_decay": "no"}, r"model\.sfr_decay must be one of \[True, False\], but got 'no'"),
-        ({"official_quirks": None}, r"model\.official_quirks must be one of \[True, False\], but got None"),
+        ({"official_quirks": 1}, r"model\.official_quirks must be one of \[True, False\], but got 1"),
         ({"feedback": 2}, r"model\.feedback must be one of \[True, False\], but got 2"),
         ({"label_threshold": 1.5}, r"model\.label_threshold must lie in \[0, 1\], but got 1\.5"),
-        ({"label_pamr_steps": -1}, r"model\.label_pamr_steps must be at least 0 and model\.label_pamr_dilations"),
+        (
+            {"label_pamr_steps": -1},
+            r"model\.label_pamr_steps must be a whole number, at least 0, and model\.label_pamr_d",
+        ),
+        ({"label_pamr_steps": True}, r"model\.label_pamr_steps must be a whole number, .* but got True and \(8, 16\)"),
         ({"label_pamr_dilations": ()}, r"model\.label_pamr_dilations positive numbers of pixels, but got 10 and \(\)"),
         (
             {"rcs_layers": (2, 3)},
             r"model\.rcs_layers must be None or \(first, last\) with 1 <= first <= last < 3, but got",
         ),
         ({"rcs_layers": 2}, r"model\.rcs_layers must be None or \(first, last\)"),
-        ({"rcs_layers": (1, 2), "rcs_weights": None}, r"model\.rcs_layers has no effect with model\.rcs_weights=None"),
+        (
+            {"rcs_layers": (1, 2), "rcs_weights": None},
+            r"model\.rcs_layers has no effect with model\.rcs_weights=None: set model\.rcs_layers=None",
+        ),
+        (
+            {"rcs_layers": (1, 2), "rcs_weights": (2.0, 0)},
+            r"model\.rcs_layers has no effect with model\.rcs_weights=\(2\.0, 0\): set model\.rcs_layers=None",
+        ),
         (
             {"feedback": False, "sfr_decay": False},
-            r"model\.sfr_decay has no effect with model\.feedback=False: leave it out",
+            r"model\.sfr_decay has no effect with model\.feedback=False: set model\.sfr_decay=None\.",
+        ),
+        (
+            {"feedback": False, "label_threshold": 0.2, "sfr_weights": (2.0, 0.4)},
+            r"with model\.feedback=False: set model\.sfr_weights=None model\.label_threshold=None\.",
         ),
         ({"feedback": False, "label_threshold": 0.2}, r"model\.label_threshold has no effect with model\.feedback"),
     ],
@@ -408,6 +425,27 @@ def test_residual_and_feed_forward_are_the_bases(build):
 def test_wrong_options_are_named(options, said, build):
     with pytest.raises(ValueError, match=said):
         build(**options)
+
+
+def test_options_of_the_feedback_that_are_none_are_not_given(build):
+    """So that the command line can take back what a leaf sets."""
+    none = dict.fromkeys(field.name for field in fields(Feedback))
+    assert build(**none).sfr == Feedback()
+    assert not build(feedback=False, **none).feedback
+
+
+@pytest.mark.parametrize("leaf", sorted((CONFIGS / "resclip").glob("*_vit-b16*.py")), ids=lambda path: path.stem)
+def test_the_feedback_of_every_leaf_can_be_switched_off(leaf, build):
+    """With what the sentence about it says."""
+    config = load_config(leaf, {"model.feedback": False}).model
+    own = {field.name: config[field.name] for field in fields(Feedback) if field.name in config}
+    if own:
+        with pytest.raises(ValueError, match=r"has no effect with model\.feedback=False: set ") as refused:
+            build(feedback=False, **own)
+        remedy = str(refused.value).partition(": set ")[2].rstrip(".").split()
+        config = load_config(leaf, {"model.feedback": False, **parse_options(remedy)}).model
+        own = {name: config[name] for name in own}
+    assert not build(feedback=False, **own).feedback
 
 
 # -- what can be a base, and around what ----------------------------------------------------------------------------

@@ -278,6 +278,18 @@ def test_float32_is_float64(size, build_method):
     torch.testing.assert_close(single.double(), double, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("wanted", "taken"), [(10, 10), (11, 11), (12, 10), (30, 10)])
+def test_a_small_window_has_all_other_patches_but_one_as_neighbours(wanted, taken, build_method, monkeypatch):
+    """12 patches: 11 others. More neighbours than that are as many as can be told apart, and no fewer."""
+    asked = []
+    monkeypatch.setattr(
+        "mmseg_tfovss.methods.sc_clip.radius_ratio", lambda _, count: asked.append(count) or torch.ones(1, 12)
+    )
+    model = build_method("SCCLIP", test_cfg=WHOLE, neighbours=wanted)
+    model.anomalies(torch.zeros(1, 12, 4), (3, 4))
+    assert asked == [taken]
+
+
 def test_an_image_of_one_colour_is_labelled(build_method):
     logits = patch_logits(build_method("SCCLIP", test_cfg=WHOLE), torch.ones(1, 3, 64, 64))
     assert logits.isfinite().all()
@@ -305,6 +317,9 @@ def test_half_precision_is_close(precision, build_method):
             r"model\.fused_layers must be None, \(\) or \(first, last\) .* < 3, but got \(2, 1\)",
         ),
         ({"fused_layers": 2}, r"model\.fused_layers must be None"),
+        ({"fused_layers": (True, 2)}, r"model\.fused_layers must be None"),
+        ({"pre_layer": True}, r"model\.pre_layer must be one of \[1, 2\], but got True"),
+        ({"official_quirks": 1}, r"model\.official_quirks must be one of \[True, False\], but got 1"),
         ({"fused_layers": (1, 3)}, r"model\.fused_layers must be None"),
         ({"cls_weight": -0.1}, r"model\.cls_weight must lie in \[0, inf\], but got -0.1"),
         ({"beta": 1.5}, r"model\.beta must lie in \[0, 1\], but got 1.5"),

@@ -30,7 +30,7 @@ SCORES = ("mIoU", "pAcc", "mAcc", "fwIoU")
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, mini_clip):
     folder = tmp_path_factory.mktemp("sweep")
-    options = small_options(make_voc(folder), mini_clip, folder / "work")
+    options = small_options(make_voc(folder), mini_clip, folder / "work", windows=False)
     plain = {"test_dataloader.batch_size": 2, "test_dataloader.dataset.serialize_data": False}
     return options | plain
 
@@ -103,7 +103,7 @@ def test_methods_that_say_nothing_infer_for_each_combination(base, tmp_path, tes
 
 
 def test_windows_are_clustered_anew_for_each_combination(base, tmp_path, tested, shared, inferences):
-    base["model.test_cfg.mode"] = "slide"
+    base["model.test_cfg"] = {"mode": "slide", "crop_size": 32, "stride": 16}
     rows = sweep([CONFIG], base, {"model.eps": [0.7, 1.1]}, tmp_path / "out", "cpu")
     assert inferences == [2, 1] * 2
     assert rows == tested(base, {"model.eps": 0.7}, {"model.eps": 1.1})
@@ -163,7 +163,7 @@ def refuse(monkeypatch):
 
 
 def test_a_row_whose_files_have_changed_meanwhile_is_none(mini_clip, tmp_path, monkeypatch):
-    options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "work")
+    options = small_options(make_voc(tmp_path), mini_clip, tmp_path / "work", windows=False)
     label, evaluate = tmp_path / "VOC2012/SegmentationClass/1.png", sweeps._Results.evaluate
     whole, times = label.read_bytes(), label.stat()
 

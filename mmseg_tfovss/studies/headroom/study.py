@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_option
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.engine.provenance import git_commit, package_versions
 from mmseg_tfovss.ops.mass import MassSettings, confidences
 from mmseg_tfovss.pocket.classes import CLASSES
 from mmseg_tfovss.pocket.scenes import NUM_VALIDATION, Scene, draw_validation
-from mmseg_tfovss.solvers.checks import check_option
 from mmseg_tfovss.studies.discriminability.state import count_down
 from mmseg_tfovss.studies.headroom.cells import CELLS, NO_UPSAMPLING, SIDE, Cells, find_truth, make_cells, pixels
 from mmseg_tfovss.studies.headroom.planted import (
