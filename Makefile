@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Every method with a pocket config takes part, DSLO with both of its solvers.
-POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vit-pocket-op_pocket_*.py))
+# Every method with a pocket config takes part, DSLO with both of its solvers and LPOSS with both of its steps.
+POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vit-pocket-op_pocket_*.py \
+	configs/lposs/*_vit-pocket-plus_pocket_*.py))
 
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
 # Methods in the picture of the pocket scenes.
-PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip
+PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip proxyclip cass lposs lavg trident
 
 # Tables of papers that take many configs, and the configs of each; of those, with SETS=pocket, the bundled benchmark's.
 SETS ?=
