@@ -14,7 +14,7 @@ from mmseg_tfovss.methods.stages import Scene
 from tests.methods.own_config import CONFIGS, SLIDE, WHOLE
 from tests.mini import PATCH
 from tests.parity import gen_clip
-from tests.parity.cases import FOLDER, build_case, load_case, parity_cases, run_case
+from tests.parity.cases import FOLDER, build_case, load_case, measure_case, parity_cases, run_case
 
 CASES = parity_cases("lposs")
 QUICK = {"lposs-whole_nobg-china", "lpossplus-hyper_nobg-coffee"}
@@ -128,6 +128,7 @@ def test_equals_official_code(name, tiny_clip, tiny_dino, tmp_path, monkeypatch)
         assert np.abs(ours[key] - official[key]).max() <= settings["tol_logits"], key
     assert np.abs(255 * official["input_sub"] - grey_of(model, ours["input_sub"])).max() < 1e-3
     assert (ours["pred"] == official["pred"]).mean() >= settings["min_label_agreement"]
+    measure_case(model, ours, official)
 
 
 def grey_of(model, pixels):

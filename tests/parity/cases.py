@@ -131,6 +131,11 @@ def check_case(model, settings, official, size=None, tolerance=TOLERANCE):
         assert worst <= min(tolerance, settings["tol_logits"]), f"{name} differs by {worst:.1e}"
     assert ours["pred"].shape == official["pred"].shape
     assert (ours["pred"] == official["pred"]).mean() >= settings["min_label_agreement"]
+    measure_case(model, ours, official)
+
+
+def measure_case(model, ours, official):
+    """Keep how far a case is from the official one."""
     for name in ("patch_logits", "seg_logits", "pred"):
         measure(next(key for key, kind in MODELS.module_dict.items() if kind is type(model)), name, ours, official)
 
