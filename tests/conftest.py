@@ -75,7 +75,7 @@ def read_shared_weights_once():
     def load_once(arch, pretrained, **options):
         if pretrained not in READ_ONCE:
             return load(arch, pretrained, **options)
-        key = (arch, pretrained, *sorted(options.items()))
+        key = repr((arch, pretrained, *sorted(options.items())))  # 1 is not True
         if key not in kept:
             kept[key] = load(arch, pretrained, **options)
         words = kept[key].model.token_embedding.weight  # the largest tensor, which nobody changes
