@@ -27,9 +27,7 @@ def load(leaf, **options):
     [
         (WHOLE, {"test_cfg__crop_size": 224}, r"model\.test_cfg\.mode='slide'"),
         (WHOLE, {"test_cfg__stride": 112}, r"model\.test_cfg\.mode='slide'"),
-        (WHOLE, {"test_cfg": {"mode": "whole", "crop_size": 224}}, r"model\.test_cfg\.mode='slide'"),
         (WHOLE, {"pad_to": 16}, r"model\.test_cfg\.mode='slide'"),
-        (SLIDE, {"test_cfg__mode": "whole", "test_cfg__stride": 56}, r"model\.test_cfg\.mode='slide'"),
         (SLIDE, {"whole_upsampling": "two_step"}, r"model\.test_cfg\.mode='whole'"),
         (SLIDE, {"pamr_dilations": [4]}, r"model\.pamr_steps above 0"),
         ("naclip/naclip_vit-b16_voc21.py", {"pamr_steps": 0, "pamr_dilations": 4}, r"model\.pamr_steps above 0"),
@@ -56,6 +54,7 @@ def load(leaf, **options):
         ("dslo/dslo_vit-b16_voc21.py", {"mode": "logits", "theta": 0.3}, r"model\.mode other than 'logits'"),
         ("dslo/dslo_vit-b16_voc21.py", {"upsampling": "bilinear", "radius": 3}, r"model\.upsampling='jbu'"),
         (DSLO_ON_RF, {"base__alpha": 0, "base__t": 0.3}, r"model\.base\.alpha above 0"),
+        ("trident/trident_vit-b16_voc21.py", {"sam_refine": False, "coarse_thresh": 0.9}, r"model\.sam_refine=True"),
         (DSLO_ON_RF, {"base": {"type": "RFCLIP", "alpha": 0, "t": 0.3}}, r"model\.base\.alpha above 0"),
         (
             RESCLIP_IN_LHT,
@@ -91,6 +90,10 @@ def test_what_would_not_act_is_refused_with_what_it_needs(leaf, options, needed)
         (WHOLE, {"pad_to": None}),
         (SLIDE, {"whole_upsampling": "direct", "pamr_dilations": [8, 16]}),
         (SLIDE, {"test_cfg__mode": "whole", "test_cfg__crop_size": 224}),
+        ("cass/cass_vit-b16_cityscapes.py", {"test_cfg__mode": "whole", "prior_from": "image"}),
+        # Windows and mode stated together, as recorded cases state them.
+        (SLIDE, {"test_cfg__mode": "whole", "test_cfg__stride": 56, "test_cfg__crop_size": 0}),
+        (WHOLE, {"test_cfg": {"mode": "whole", "crop_size": 224}}),
         # Another check's: these are no methods, or no options of theirs.
         (SLIDE, {"type": "SCLIPP", "pad_to": 16}),
         (SLIDE, {"base__pad_to": 16}),

@@ -96,14 +96,25 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
             )
         pretrained = str(network.pocket)
     if network.layout and names_a_file(pretrained):
-        return _read_file(Path(pretrained).expanduser(), network, network.layout, unsaid)
+        return _finite(_read_file(Path(pretrained).expanduser(), network, network.layout, unsaid), pretrained, network)
     for name, value in unsaid.items():
         if value is not None:
             raise ValueError(
                 f"{config_place(network.place)}.{name}={value!r} acts only with the authors' own file: the config.json"
                 f" of {pretrained} says it, so leave it out."
             )
-    return _read(_find_folder(pretrained, network), network)
+    return _finite(_read(_find_folder(pretrained, network), network), pretrained, network)
+
+
+def _finite(model: Any, pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
+    """The network, unless a number of it is none: that would show in labels only, or nowhere."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(
+                f"{network.option}: {pretrained} is damaged: its tensor {name} holds numbers that are not finite."
+                f" Download it again, or take a {network.name} such as {network.default}."
+            )
+    return model
 
 
 def check_config(pretrained: str, network: Network, **facts: tuple[object, object]) -> None:

@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from mmseg_tfovss.acting import Needs
 from mmseg_tfovss.encoders.mask_files import ENDINGS, cached_masks, recorded_masks
 from mmseg_tfovss.encoders.recorded import check_recorded
 from mmseg_tfovss.methods.options import check_choice, check_network
@@ -53,18 +54,22 @@ class LaVG(SCLIP):
             pretrained='facebook/dino-vitb8')``.
         masks: recorded masks in place of cut ones: a file for one image, or a folder with a file for each image, called
             like it: .npz, .npy or .pth with (M, H, W) of 0 and 1, also packed by ``numpy.packbits``. The last mask is
-            of the pixels in no other one. No network is loaded then, and another ``vfm`` than that one is refused.
+            of the pixels in no other one. No network is loaded then.
         cache_dir: folder in which masks are kept; ``None``: ``masks`` in the user's cache folder.
         remove_falsefg: no class but 0 where there is no mask (the official code, on VOC21 only).
         **kwargs: see :class:`OpenVocabSegmentor`, and :class:`~mmseg_tfovss.ops.panoptic_cut.CutSettings`.
 
     Raises:
-        ValueError: a setting out of range, or one that recorded masks leave without effect.
+        ValueError: a setting out of range.
         FileNotFoundError: the network's weights, or ``masks``, are not on this machine.
     """
 
     reads_original = True
     option_records: ClassVar[dict[str, type]] = {"cut": CutSettings}
+    acts_with: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
+        ("cache_dir", *(field.name for field in fields(CutSettings))),
+        Needs("{}.masks=None", lambda value: not value("masks")),
+    )
 
     def __init__(
         self,
@@ -76,7 +81,9 @@ class LaVG(SCLIP):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         own = {field.name: kwargs.pop(field.name, None) for field in fields(CutSettings)}
-        self._check_sources(masks, {"vfm": None if vfm == _DINO else vfm, "cache_dir": cache_dir, **own})
+        check_network("vfm", vfm)
+        if masks is not None and not isinstance(masks, str | Path):
+            raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
         check_choice("remove_falsefg", remove_falsefg, (True, False))
         cut = CutSettings(**{name: value for name, value in own.items() if value is not None})
         super().__init__(**kwargs)
@@ -142,15 +149,3 @@ class LaVG(SCLIP):
         if self.remove_falsefg:
             foreground = self.decode_head.query_class > 0
         return {LOGITS: ground(plan, maps[LOGITS].float(), masks, scene.size, foreground)}
-
-    @staticmethod
-    def _check_sources(masks: object, given: Mapping[str, object]) -> None:
-        """Refuse what recorded masks leave without effect, and masks that are not there."""
-        check_network("vfm", given["vfm"])
-        if masks is not None and not isinstance(masks, str | Path):
-            raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
-        for name, value in given.items():
-            if masks and value is not None:
-                raise ValueError(f"model.{name} has no effect beside model.masks: leave it out, or set it to None.")
-        if masks and not Path(masks).expanduser().exists():
-            raise FileNotFoundError(f"model.masks: {masks} is no file and no folder.")

@@ -26,7 +26,7 @@ s and SAM's cosines meet hard thresholds: a pair within rounding of one may chan
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import cv2
@@ -36,6 +36,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from mmseg_tfovss.acting import Needs, one_of
 from mmseg_tfovss.checks import check_positive, check_range
 from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.sam import EncodedImage
@@ -133,6 +134,9 @@ class Trident(OpenVocabSegmentor):
 
     reads_original = True
     option_records: ClassVar[dict[str, type]] = {"refinement": MaskRefinement}
+    acts_with: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
+        (field.name for field in fields(MaskRefinement)), one_of("sam_refine", True)
+    )
     fitted = frozenset({"cos_fac", "refine_neg_cos", "halves", "coarse_thresh"})
 
     def __init__(
@@ -192,7 +196,7 @@ class Trident(OpenVocabSegmentor):
         image = self.decoded(scene)
         height, width = (next_multiple(pixels, self.backbone.patch_size) for pixels in image.shape[:2])
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        if not self.halves:
+        if not self.halves or min(width, scene.resized[1]) < 2 * self.backbone.patch_size:  # half of it is no patch
             whole = self.encode_for_sam(image)
             return SeenBySAM((height, width), [whole], whole)
         parts = [self.encode_for_sam(half) for half in np.split(image, [width // 2], axis=1)]

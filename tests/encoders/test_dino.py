@@ -63,6 +63,19 @@ def test_missing_weights_say_what_to_download(build_method, tmp_path):
         masked(build_method, "facebook/dinov2-tiny")
 
 
+def test_numbers_that_are_none_are_refused_with_their_tensor(tiny_dino, build_method, tmp_path):
+    from transformers import Dinov2Model
+
+    network = Dinov2Model.from_pretrained(tiny_dino)
+    network.layernorm.bias.data[3] = torch.nan
+    network.save_pretrained(tmp_path)
+    said = (
+        r"^model\.mask_network\.pretrained: .* is damaged: its tensor layernorm\.bias holds numbers that are not finite"
+    )
+    with pytest.raises(ValueError, match=said):
+        masked(build_method, tmp_path)
+
+
 def test_another_network_is_refused(build_method, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").write_bytes(b"")

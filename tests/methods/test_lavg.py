@@ -322,12 +322,16 @@ def test_others_go_around_it(kind, build_method, tmp_path):
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("tau", 0.3), ("cache_dir", "x"), ("cut_size", 64), ("vfm", {"type": "DINO"})]
-)
-def test_what_recorded_masks_leave_without_effect_is_refused(name, value, build_method, tmp_path):
-    with pytest.raises(ValueError, match=rf"model\.{name} has no effect beside model\.masks: leave it out, or"):
-        build_method("LaVG", masks=str(tmp_path), **{name: value})
+@pytest.mark.parametrize("leaf", ["lavg_vit-b16_voc21", "lavg_vit-pocket_pocket_all"])
+def test_what_recorded_masks_leave_without_effect_is_refused(leaf, tmp_path):
+    """On the command line; what a config has for cut masks, defaults, and another network are no mistake."""
+    path, masks = CONFIGS / "lavg" / f"{leaf}.py", {"model.masks": str(tmp_path)}
+    for name, value in (("tau", 0.4), ("cache_dir", "x"), ("cut_size", 99)):
+        load_config(path, {f"model.{name}": value})
+        with pytest.raises(ValueError, match=rf"model\.{name}=.* has no effect: it acts with model\.masks=None only"):
+            load_config(path, {**masks, f"model.{name}": value})
+    config = load_config(path, {**masks, "model.tau": 0.3, "model.vfm.pretrained": "dino.pth"})
+    assert config.model.masks == str(tmp_path)
 
 
 def test_recorded_masks_need_no_network(build_method, tmp_path):
@@ -339,7 +343,7 @@ def test_recorded_masks_need_no_network(build_method, tmp_path):
         label(model, picture(0), path="here/a.png")
     np.save(tmp_path / "a.npy", np.ones((1, *SIZE)))
     assert label(model, picture(0), path="here/a.png")[0].shape == SIZE
-    with pytest.raises(FileNotFoundError, match=r"model\.masks: .* is no file and no folder"):
+    with pytest.raises(FileNotFoundError, match=r"model\.masks: there is no file or folder .*none"):
         build_method("LaVG", masks=str(tmp_path / "none"))
 
 

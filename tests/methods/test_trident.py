@@ -258,6 +258,13 @@ def test_windows_share_a_mean_within_their_image_only(model, image):
     assert torch.equal(*pairs)
 
 
+def test_an_image_of_one_patch_in_width_has_no_halves(build, image):
+    model = build(halves=True)
+    with torch.inference_mode():
+        logits = model.patch_logits(image[None, :, :, : model.backbone.patch_size])
+    assert logits.isfinite().all()
+
+
 @pytest.mark.parametrize("halves", [False, True])
 def test_the_image_is_aggregated_by_sams_affinity(halves, build, image):
     """With the whole matrices of all heads; and features are not those of the windows any more."""
