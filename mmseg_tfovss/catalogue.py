@@ -42,8 +42,15 @@ class MethodFacts(NamedTuple):
 
 
 def config_folder() -> Path:
-    """Where the configs lie. The one place to change when they become part of the package."""
-    return Path(__file__).parents[1] / "configs"
+    """Where the configs lie. The one place to change when they become part of the package.
+
+    Raises:
+        FileNotFoundError: an installed package without the repository.
+    """
+    folder = Path(__file__).parents[1] / "configs"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} with configs: work in the repository, or name a file.")
+    return folder
 
 
 def method_names() -> list[str]:
