@@ -1,12 +1,32 @@
-"""Training-free open-vocabulary semantic segmentation on MMSegmentation."""
+"""Training-free open-vocabulary semantic segmentation on MMSegmentation.
+
+>>> import mmseg_tfovss as tf
+>>> segment = tf.load("sclip", pretrained="pocket")  # see :mod:`mmseg_tfovss.api`
+"""
 
 import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mmseg_tfovss._torchvision_guard import declare_missing_operators
 from mmseg_tfovss._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from mmseg_tfovss.api import Segmented, Segmenter, list_methods, list_vocabularies, load
+
+__all__ = ["Segmented", "Segmenter", "__version__", "list_methods", "list_vocabularies", "load"]
 
 declare_missing_operators()
 # Nothing here uses mmcv's compiled operators; mmcv warns of their absence on every import.
 warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import the interface when it is first used: that takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

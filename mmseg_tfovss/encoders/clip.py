@@ -163,6 +163,7 @@ class CLIPImageEncoder(nn.Module):
         std: likewise.
         assumptions: what a local file does not say and was assumed, each in a few words.
         input_files: configs beside a local file, read or looked for.
+        keeps_text_encoder: whether the text tower stays, for words that come later.
 
     Raises:
         ValueError: unknown architecture, tag or option; weights that do not fit the architecture; an option that would
@@ -202,11 +203,12 @@ class CLIPImageEncoder(nn.Module):
         self.patch_size: int = self.conv1.kernel_size[0]
         # Kept out of the module tree: needed once for the text features, then dropped with its memory.
         self._text_tower = [loaded.text]
+        self.keeps_text_encoder = False
         self.requires_grad_(requires_grad=False).eval()
 
     def pop_text_encoder(self) -> CLIPTextEncoder:
-        """Hand over the text tower that was loaded beside this one; it can be taken once."""
-        return self._text_tower.pop()
+        """Hand over the text tower that was loaded beside this one; it can be taken once, unless it is kept."""
+        return self._text_tower[-1] if self.keeps_text_encoder else self._text_tower.pop()
 
     def set_precision(self, precision: str) -> None:
         """Choose the dtype of the blocks' linear layers; embedding, LayerNorms and projection stay float32.

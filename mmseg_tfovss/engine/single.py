@@ -1,5 +1,6 @@
-"""One image, any words: what tools/demo.py does."""
+"""Single images, any words: what tools/demo.py and ``mmseg_tfovss.load`` do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mmseg.structures import SegDataSample
 from mmseg_tfovss.config import build
 from mmseg_tfovss.datasets.files import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.methods.stages import Assembly
 from mmseg_tfovss.ops.windows import Place
 from mmseg_tfovss.registry import MODELS
 
@@ -51,8 +53,8 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
     # torch signals an absent device with several exception types, depending on how it was built.
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): leave --device out, or"
-            " take --device cpu."
+            f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): take the device cpu,"
+            " or leave it out."
         ) from error
     with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
         model: OpenVocabSegmentor = build(config.model, MODELS, "model")
@@ -71,14 +73,17 @@ def load_image(model: OpenVocabSegmentor, path: Path) -> tuple[np.ndarray, torch
         The image that is labelled (H, W, 3) uint8 BGR (the file's, unless the model cuts out a part), and the resized,
         normalised RGB tensor (3, h, w) on the model's device.
     """
-    original = read_image(path)
-    sample = SegDataSample(metainfo={"img_path": str(path), "ori_shape": original.shape[:2]})
+    return fit_image(model, read_image(path), str(path))
+
+
+def fit_image(model: OpenVocabSegmentor, original: np.ndarray, name: str) -> tuple[np.ndarray, torch.Tensor]:
+    """:func:`load_image` of pixels (H, W, 3) uint8 BGR that have been read; ``name`` is for messages."""
+    sample = SegDataSample(metainfo={"img_path": name, "ori_shape": original.shape[:2]})
     inputs = torch.from_numpy(np.ascontiguousarray(original)).permute(2, 0, 1)
     data = model.data_preprocessor({"inputs": [inputs], "data_samples": [sample]})
     return model.data_preprocessor.labelled(original), data["inputs"][0]
 
 
-@torch.inference_mode()
 def segment_file(
     model: OpenVocabSegmentor,
     path: Path,
@@ -102,18 +107,62 @@ def segment_file(
         FileNotFoundError: no such image.
         ValueError: an image that cannot be used, or a window outside of it.
     """
-    original, image = load_image(model, path)
-    meta = {"ori_shape": original.shape[:2], "img_path": str(path), "original": original[..., ::-1]}
-    [assembly] = model.inference([image], [meta])
-    patch_logits = None
-    if window is not None:
-        plan = model.window_plan(assembly.scene.resized)
-        cut = plan.cut_at(image, *window)[None]
-        place = Place(*window, plan.padding)
-        patch_logits = model.patch_logits(cut, [assembly.scene], [place])[0].float().cpu().numpy()
+    [found] = segment_images(model, [read_image(path)], [str(path)], keep_logits=keep_logits, window=window)
+    return found
+
+
+@torch.inference_mode()
+def segment_images(
+    model: OpenVocabSegmentor,
+    originals: Sequence[np.ndarray],
+    names: Sequence[str],
+    *,
+    keep_logits: bool = False,
+    window: tuple[int, int] | None = None,
+) -> list[Segmentation]:
+    """Segment images that go through the network together.
+
+    Args:
+        model: of :func:`build_method`.
+        originals: (H, W, 3) uint8 BGR, of any sizes.
+        names: of the images, for messages.
+        keep_logits: see :func:`segment_file`.
+        window: likewise, the same one of every image.
+
+    Returns:
+        One result per image.
+
+    Raises:
+        ValueError: an image that cannot be used, or a window outside of it.
+    """
+    fitted = [fit_image(model, original, name) for original, name in zip(originals, names, strict=True)]
+    metas = [
+        {"ori_shape": shown.shape[:2], "img_path": name, "original": shown[..., ::-1]}
+        for (shown, _), name in zip(fitted, names, strict=True)
+    ]
+    assemblies = model.inference([image for _, image in fitted], metas)
+    return [
+        _labelled(model, assembly, shown, keep_logits, _window_logits(model, assembly, window) if window else None)
+        for (shown, _), assembly in zip(fitted, assemblies, strict=True)
+    ]
+
+
+def _window_logits(model: OpenVocabSegmentor, assembly: Assembly, corner: tuple[int, int]) -> np.ndarray:
+    """Logits (Q, h, w) of the window at a corner (y, x) of the resized image."""
+    plan = model.window_plan(assembly.scene.resized)
+    cut = plan.cut_at(assembly.scene.image, *corner)[None]
+    logits = model.patch_logits(cut, [assembly.scene], [Place(*corner, plan.padding)])
+    found: np.ndarray = logits[0].float().cpu().numpy()
+    return found
+
+
+def _labelled(
+    model: OpenVocabSegmentor, assembly: Assembly, shown: np.ndarray, keep_logits: bool, patch_logits: np.ndarray | None
+) -> Segmentation:
+    """Refine and label one image, of which ``shown`` (BGR) gets the labels."""
     refined, head = model.refined(assembly), model.decode_head
     return Segmentation(
-        image=original[..., ::-1],
+        image=shown[..., ::-1],
         pred=model.labels_of(assembly, refined).cpu().numpy(),
         names=head.vocabulary.shown_names,
         queries=head.vocabulary.queries,

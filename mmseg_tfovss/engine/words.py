@@ -45,6 +45,28 @@ def check_words_of(model: Any, config: Config, dataset: BaseDataset) -> None:  #
         check_words(config, dataset, vocabulary, {name: getattr(head, name, None) for name in THRESHOLDS})
 
 
+def check_classes(words: Sequence[str], name: str) -> list[str]:
+    """Classes that a program gives: a text each, none of which would be skipped as empty or as a comment.
+
+    Args:
+        words: one text per class, synonyms separated by commas.
+        name: what they are, for messages.
+
+    Raises:
+        ValueError: no class, or an entry that is none.
+    """
+    if isinstance(words, str | bytes) or not isinstance(words, Sequence) or not words:
+        raise ValueError(
+            f"{name} must be a list with one text per class, as in ['cat', 'dog, puppy'], but got {words!r}."
+        )
+    for number, entry in enumerate(words):
+        if not isinstance(entry, str) or not entry.strip():
+            raise ValueError(f"{name} must have a text for every class, but class {number} is {entry!r}.")
+        if entry.strip().startswith("#"):
+            raise ValueError(f'{name}: class {number} begins with "#", as comments of class files do: change it.')
+    return [entry.strip() for entry in words]
+
+
 class Taken(NamedTuple):
     """What :func:`take_words` has done.
 
@@ -75,7 +97,21 @@ def take_words(
         ValueError: no class, words twice over, or what :func:`mmseg_tfovss.vocabulary.load_vocabulary` refuses.
         FileNotFoundError: no such file.
     """
-    words = _given(options, classes, file)
+    return put_words(configs, options, _given(options, classes, file))
+
+
+def put_words(configs: Sequence[Config], options: Mapping[str, Any], words: Sequence[str] | str | None) -> Taken:
+    """:func:`take_words` of words that have been read.
+
+    Args:
+        configs: changed in place.
+        options: see :func:`take_words`.
+        words: a vocabulary: one text per class, the name of a list, or a file; ``None``: the configs' own.
+
+    Raises:
+        ValueError: what :func:`mmseg_tfovss.vocabulary.load_vocabulary` refuses.
+        FileNotFoundError: no such file.
+    """
     lines = []
     for config in configs:
         head, told = config.model.decode_head, []
@@ -86,7 +122,7 @@ def take_words(
         if given and head.get("area_threshold") and not _sets(options, f"{_HEAD}.area_threshold"):
             told.append(
                 f"note: {_HEAD}.area_threshold={head.area_threshold} is off, for it was chosen for the words of the"
-                " config; set it on the command line to have it."
+                " config; set that option to have it."
             )
             head.area_threshold = None
         lines.append([*_describe(vocabulary), *_tell_background(vocabulary, head), *told])

@@ -73,6 +73,15 @@ class AroundMethod(OpenVocabSegmentor):
         own = name.removeprefix("base.")
         (super().set_option if own == name else self.base.set_option)(own, value)
 
+    def check_words(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """Those that the base refuses."""
+        self.base.check_words(head)
+
+    def use_head(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """See :meth:`StagedSegmentor.use_head`; the base has the same head."""
+        super().use_head(head)
+        self.base.use_head(head)
+
     def networks(self) -> dict[str, nn.Module]:
         """The base's, and what this method has beside them."""
         base = {name if name == "backbone" else f"base.{name}": part for name, part in self.base.networks().items()}

@@ -290,6 +290,11 @@ class CASS(Presence):
             encoder = self.presence.pop_text_encoder()
             self._presence_texts = self.decode_head.features_by(encoder, self.presence.weights_hash)
 
+    def use_head(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """See :meth:`StagedSegmentor.use_head`; the second CLIP reads the words anew."""
+        super().use_head(head)
+        self._presence_texts = torch.empty(0)
+
     def find_presence(self, images: Tensor, stream: Stream | None = None) -> Tensor:
         """Cosines g (B, Q) of images (B, 3, H, W) and texts, of the second CLIP where there is one."""
         if self.presence is None:

@@ -20,6 +20,8 @@ all are interpolated from the trained one), and takes one image, square grids on
 the eye are stretched to [0, 1] over the patches (``normalize``).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,13 +69,17 @@ class CLIPSurgery(DualPath):
                 "model.feature_surgery=False and model.decode_head.subtracted_text contradict each other: leave one"
                 " out."
             )
-        if feature_surgery and self.decode_head.subtracted_text is None and self.decode_head.out_channels == 1:
+        self.dual_blocks = read_dual_blocks("dual_blocks", dual_blocks, len(self.backbone.blocks), usual=6)
+        self.feature_surgery, self.normalize = feature_surgery, normalize
+        self.check_words(self.decode_head)
+
+    def check_words(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """Refuse a single word."""
+        if self.feature_surgery and head.subtracted_text is None and head.out_channels == 1:
             raise ValueError(
                 "CLIP Surgery subtracts what all words share, which leaves nothing of a single one: set"
                 ' model.decode_head.subtracted_text="", or give a second word.'
             )
-        self.dual_blocks = read_dual_blocks("dual_blocks", dual_blocks, len(self.backbone.blocks), usual=6)
-        self.feature_surgery, self.normalize = feature_surgery, normalize
 
     def self_self(self, block: CLIPBlock, tokens: Tensor, projections: Projections) -> Tensor:
         """Value-value attention."""

@@ -87,12 +87,8 @@ class LaVG(SCLIP):
         check_choice("remove_falsefg", remove_falsefg, (True, False))
         cut = CutSettings(**{name: value for name, value in own.items() if value is not None})
         super().__init__(**kwargs)
-        if remove_falsefg and self.decode_head.vocabulary.background is False:
-            raise ValueError(
-                "model.remove_falsefg=True makes class 0 the background, but the vocabulary"
-                f" {self.decode_head.vocabulary.source} has none: set it to False."
-            )
         self.cut, self.remove_falsefg = cut, remove_falsefg
+        self.check_words(self.decode_head)
         self.masks = check_recorded("model.masks", masks, ENDINGS) if masks else None
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         network = None if self.masks else dict(vfm or _DINO)
@@ -102,6 +98,14 @@ class LaVG(SCLIP):
                 f"model.cut_size={cut.cut_size} is less than a patch of {self.vfm.name}, {self.vfm.patch_size} pixels."
             )
         self._network_options = {name: str(value) for name, value in (network or {}).items() if name != "pretrained"}
+
+    def check_words(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """Refuse ``remove_falsefg`` for a list without a background."""
+        if self.remove_falsefg and head.vocabulary.background is False:
+            raise ValueError(
+                "model.remove_falsefg=True makes class 0 the background, but the vocabulary"
+                f" {head.vocabulary.source} has none: set it to False."
+            )
 
     # -- masks, once per image --------------------------------------------------------------------------------------
 

@@ -234,6 +234,22 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         if not self.decode_head.ready:
             self.decode_head.set_text_features(self.backbone.pop_text_encoder(), self.backbone.weights_hash)
 
+    def use_head(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """Label with the words of another text head from now on; all networks stay.
+
+        Args:
+            head: a :class:`~mmseg_tfovss.heads.text_head.TextHead` on this method's device.
+
+        Raises:
+            ValueError: words that the method cannot label with; it keeps those that it had.
+        """
+        self.check_words(head)
+        self.decode_head = head
+        self.num_classes, self.out_channels = head.num_classes, head.out_channels
+
+    def check_words(self, head: Any) -> None:  # noqa: ANN401 - a text head
+        """Refuse words that the method cannot label with, those of the config and those that come later."""
+
     def window_plan(self, size: Size) -> WindowPlan:
         """The windows of a resized image of this size."""
         if self.mode == "whole":

@@ -1,0 +1,188 @@
+"""Methods and configs by name: what ``mmseg_tfovss.load`` takes, and what is said of each method."""
+
+import ast
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+POCKET = "pocket"
+_BACKBONE = "ViT-B-16"
+# Leaves of a method that stand for it, whatever the words are: neither has a background.
+_PLAIN, _PLAIN_POCKET = "voc20", "pocket_all"
+_LEAF = re.compile(r"(?P<folder>.+)_(?P<backbone>vit-[a-z0-9]+)(?:-(?P<setting>[a-z0-9-]+))?_(?P<dataset>.+)")
+_FIRST_LINE = re.compile(r"(?P<title>[^:]+): (?P<idea>[^.]+)\. (?P<paper>.+?)\.?")
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+_NO_COMPANIONS = ("backbone", "decode_head", "data_preprocessor", "test_cfg", "base")
+
+
+class MethodFacts(NamedTuple):
+    """What is known of a method without loading it.
+
+    Attributes:
+        title: as its authors write it.
+        idea: one line.
+        paper: authors, venue and arXiv number.
+        url: of the paper.
+        companions: networks beside CLIP, and where their weights come from.
+        setting: which of the authors' settings, or which other method it is put around; empty: the usual ones.
+    """
+
+    title: str
+    idea: str
+    paper: str
+    url: str
+    companions: tuple[str, ...]
+    setting: str
+
+
+def config_folder() -> Path:
+    """Where the configs lie. The one place to change when they become part of the package.
+
+    Raises:
+        FileNotFoundError: an installed package without the repository.
+    """
+    folder = Path(__file__).parents[1] / "configs"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} with configs: work in the repository, or name a file.")
+    return folder
+
+
+def method_names() -> list[str]:
+    """Names of methods, with their settings (``lht_clip_naclip``: LHT-CLIP around NACLIP)."""
+    return sorted(_leaves(_PLAIN))
+
+
+def config_names() -> list[str]:
+    """Names of all configs: of their files, without ``.py``."""
+    return sorted(_configs())
+
+
+def list_methods() -> dict[str, MethodFacts]:
+    """The methods that :func:`mmseg_tfovss.load` takes by name: paper, companions, and the idea in one line.
+
+    Returns:
+        Facts by name. ``lht_clip_naclip`` is LHT-CLIP around NACLIP, ``dslo_op`` DSLO with the optimal path.
+
+    Example:
+        >>> import mmseg_tfovss as tf
+        >>> facts = tf.list_methods()["proxyclip"]
+        >>> facts.idea
+        "attend by another network's features"
+        >>> facts.paper
+        'Lan et al., ECCV 2024, arXiv:2408.04883'
+        >>> facts.companions
+        ('DINO',)
+    """
+    return {name: _facts(name) for name in method_names()}
+
+
+def find_config(name: str | Path) -> Path | None:
+    """The file of a config that is named by its path or by its name; None: it is neither.
+
+    A path is taken as it stands, whether there is such a file or not.
+    """
+    text = os.fspath(name)
+    if isinstance(name, Path) or text.endswith(".py") or os.sep in text:
+        return Path(name).expanduser()
+    return _configs().get(text)
+
+
+def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
+    """The config with a method's settings for any words.
+
+    Args:
+        name: of the method, in any spelling (``LHT-CLIP``, ``lht_clip``, ``LHTCLIP``).
+        backbone: CLIP's architecture. A method without settings for it has those of ViT-B/16.
+        pocket: the settings for the pocket CLIP.
+
+    Raises:
+        ValueError: no such method, or one without settings for the pocket CLIP.
+    """
+    plain = {_squeezed(known): known for known in method_names()}
+    known = plain.get(_squeezed(name))
+    if known is None:
+        raise ValueError(_no_such(name))
+    leaves = _leaves(_PLAIN_POCKET if pocket else _PLAIN).get(known)
+    if leaves is None:
+        ready = ", ".join(sorted(_leaves(_PLAIN_POCKET)))
+        raise ValueError(f"The method {known} has no settings for pretrained='pocket'. Those that have: {ready}.")
+    return leaves.get(_tag(backbone)) or next(iter(leaves.values()))
+
+
+def _no_such(name: str) -> str:
+    """That something is neither a method nor a config."""
+    methods, configs = method_names(), config_names()
+    plain = {_squeezed(known): known for known in [*configs, *methods]}
+    close = [plain[found] for found in difflib.get_close_matches(_squeezed(name), plain, n=3)]
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return (
+        f"{name!r} is neither a method nor a config.{hint} Methods: {', '.join(methods)}. Configs: a path, or a name"
+        f" such as sclip_vit-b16_voc21 ({len(configs)} in {config_folder()})."
+    )
+
+
+@cache
+def _configs() -> dict[str, Path]:
+    """Config files by name."""
+    folder = config_folder()
+    files = sorted(path for path in folder.rglob("*.py") if "_base_" not in path.relative_to(folder).parts)
+    return {path.stem: path for path in files}
+
+
+@cache
+def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
+    """Method -> backbone -> config for a dataset; the usual backbone comes first."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(config_folder().glob(f"*/*_{dataset}.py")):
+        match = _LEAF.fullmatch(path.stem)
+        if match and match["folder"] == path.parent.name and match["dataset"] == dataset:
+            name = "_".join(filter(None, (match["folder"], match["setting"])))
+            found.setdefault(name.replace("-", "_"), {})[match["backbone"]] = path
+    return found
+
+
+@cache
+def _facts(name: str) -> MethodFacts:
+    path = _leaves(_PLAIN)[name][_tag(_BACKBONE)]
+    source = Path(__file__).parent / "methods" / f"{path.parent.name}.py"
+    first = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    match = _FIRST_LINE.fullmatch(first)
+    assert match, f"{source} does not begin with the method, its idea and its paper"
+    arxiv = _ARXIV.search(match["paper"])
+    url = f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else ""
+    config = Config.fromfile(path)
+    setting = name.removeprefix(path.parent.name).lstrip("_")
+    companions = tuple(dict.fromkeys(_companions(config.model)))
+    return MethodFacts(match["title"], match["idea"], match["paper"], url, companions, setting)
+
+
+def _companions(model: Mapping[str, Any]) -> Iterator[str]:
+    """Networks that a model's settings name beside CLIP, those of its base too."""
+    if isinstance(model.get("base"), Mapping):
+        yield from _companions(model["base"])
+    for option, settings in model.items():
+        if option == "masks" and settings:
+            yield "recorded masks"
+        elif option not in _NO_COMPANIONS and isinstance(settings, Mapping) and "type" in settings:
+            yield " ".join(_words(settings["type"], settings.get("pretrained")))
+
+
+def _words(*parts: object) -> Iterable[str]:
+    return (str(part) for part in parts if part)
+
+
+def _squeezed(name: str) -> str:
+    """``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
+    return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
+
+
+def _tag(backbone: str) -> str:
+    """``ViT-B-16`` -> ``vit-b16``."""
+    first, _, rest = backbone.lower().replace("/", "-").partition("-")
+    return f"{first}-{rest.replace('-', '')}"
