@@ -12,7 +12,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         description="One row per image, one column per method, one legend.",
         usage="%(prog)s IMAGE... CONFIG... --out GRID.png [options]",
     )
-    parser.add_argument("paths", nargs="+", type=Path, help="images, and configs (what ends in .py)")
+    parser.add_argument("paths", nargs="+", type=Path, help="images, and configs (files that end in .py, or names)")
     parser.add_argument("--out", type=Path, required=True, help="picture to write: .png, .jpg, .pdf, ...")
     parser.add_argument(
         "--ground-truth",
@@ -31,10 +31,10 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
     )
     arguments = parser.parse_args(argv)
-    arguments.configs = [path for path in arguments.paths if path.suffix == ".py"]
-    arguments.images = [path for path in arguments.paths if path.suffix != ".py"]
+    arguments.configs = [path for path in arguments.paths if is_config(path)]
+    arguments.images = [path for path in arguments.paths if not is_config(path)]
     if not (arguments.configs and arguments.images):
-        parser.error("name at least one image and one config (a path that ends in .py)")
+        parser.error("name at least one image and one config (a file that ends in .py, or a name)")
     if arguments.out in arguments.images:
         parser.error(f"--out {arguments.out} is one of the images, which it would replace: choose another name")
     if arguments.cell < 1:
@@ -43,6 +43,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     if own and arguments.ground_truth == ["auto"]:
         parser.error(f"--ground-truth auto has the classes of its dataset: leave {own}, or name annotation files")
     return arguments
+
+
+def is_config(path: Path) -> bool:
+    """Whether a path or a name is a config, and no image."""
+    from mmseg_tfovss.own_configs import find_config
+
+    return find_config(path, {})[0].suffix == ".py"
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

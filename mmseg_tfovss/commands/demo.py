@@ -11,7 +11,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         prog=prog, description="Segment an image; writes OUT_DIR/<stem>_mask.png and _overlay.png."
     )
     parser.add_argument("image", type=Path)
-    parser.add_argument("config", help="config file; its vocabulary is used unless words are given")
+    parser.add_argument(
+        "config", help="a method (sclip), or a config: file or name; its vocabulary is used unless words are given"
+    )
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--classes", help='"cat; dog, puppy; grass": classes by ";", synonyms by ","')
     words.add_argument("--classes-file", type=Path, help="one class a line, synonyms separated by commas")

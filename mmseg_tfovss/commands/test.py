@@ -10,7 +10,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser = argparse.ArgumentParser(
         prog=prog, description="Evaluate a config; writes WORK_DIR/result.json when complete."
     )
-    parser.add_argument("config", help="config file, e.g. configs/sclip/sclip_vit-pocket_pocket_all.py")
+    parser.add_argument("config", help="config: its file or its name, e.g. sclip_vit-pocket_pocket_all")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>[_unified]")
     parser.add_argument(
         "--cfg-options",
