@@ -94,7 +94,7 @@ def test_a_config_by_its_name_and_its_leaderboard(commands, tmp_path):
 def test_a_config_of_a_dataset_that_is_not_there(commands, tmp_path):
     answer = call(commands / "tfovss", "test", "sclip_vit-b16_voc21", cwd=tmp_path)
     assert (answer.returncode, answer.stdout) == (1, "")
-    assert answer.stderr.startswith("error: data/VOCdevkit/VOC2012 of the dataset voc21 does not exist: ")
+    assert "voc21 does not exist: prepare it with tfovss prepare voc21, or set " in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 
