@@ -8,15 +8,22 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmseg_tfovss._torchvision_guard import declare_missing_operators
 from mmseg_tfovss._version import __version__
+from mmseg_tfovss.before_import import call_before_import
 
 if TYPE_CHECKING:
     from mmseg_tfovss.api import Segmented, Segmenter, list_methods, list_vocabularies, load
 
 __all__ = ["Segmented", "Segmenter", "__version__", "list_methods", "list_vocabularies", "load"]
 
-declare_missing_operators()
+
+def _guard_torchvision() -> None:
+    from mmseg_tfovss._torchvision_guard import declare_missing_operators  # it imports torch, which takes seconds
+
+    declare_missing_operators()
+
+
+call_before_import("torchvision", _guard_torchvision)
 # Nothing here uses mmcv's compiled operators; mmcv warns of their absence on every import.
 warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
 

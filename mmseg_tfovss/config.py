@@ -17,6 +17,7 @@ from mmengine.registry import Registry
 
 from mmseg_tfovss.acting import check_acting
 from mmseg_tfovss.evaluation.result import PROTOCOLS
+from mmseg_tfovss.own_configs import config_files, find_config, method_names
 from mmseg_tfovss.registry import TRANSFORMS
 
 RUNNER_FOLDER = "work_dirs/runner"  # where MMEngine's Runner writes by itself: configs/_base_/runtime.py
@@ -108,7 +109,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     for ``model.short_side``, in a file and among the options.
 
     Args:
-        path: a config file.
+        path: a config file; or the name of one of this package's configs or methods, as
+            :func:`~mmseg_tfovss.own_configs.find_config` has it.
         options: dotted names and their values (``{'model.precision': 'bf16'}``).
 
     Returns:
@@ -119,7 +121,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         ValueError: the file cannot be read as a config, an override names something that does not exist, or the file
             has no settings for the protocol.
     """
-    path = Path(path)
+    path, options = find_config(path, options or {})
     if not path.is_file():
         problem = (
             "is a folder: name its files, as in a shell's *.py."
@@ -132,7 +134,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code: it fails in as many ways as code does.
     except Exception as error:
         raise ValueError(f"Config {path} cannot be read: {type(error).__name__}: {error}") from error
-    options = _in_full(options or {})
+    options = _in_full(options)
     _check_file(config, path)
     unified = _set_protocol(config, options, path)
     before = copy.deepcopy(config.get("model"))
@@ -464,6 +466,8 @@ def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
 
 
 def _near_configs(path: Path) -> str:
+    if path.suffix != ".py" and path == Path(path.name):
+        return _near_names(path.name)
     folder = next((parent for parent in path.parents if parent.is_dir() and parent != Path()), None)
     if folder is None:
         return " Give the path of a file such as configs/sclip/sclip_vit-pocket_pocket_all.py."
@@ -471,3 +475,9 @@ def _near_configs(path: Path) -> str:
     names = {file.name: file for file in files}
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(str(names[name]) for name in close)}?" if close else ""
+
+
+def _near_names(name: str) -> str:
+    close = difflib.get_close_matches(name, [*method_names(), *config_files()], n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"{hint} Give a path, a config's name such as sclip_vit-b16_voc21, or a method: {', '.join(method_names())}."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_tfovss.cli import parse_options, say, sentence, user_errors
+from mmseg_tfovss.cli import parse_options, say, sentence, typed, user_errors
 from mmseg_tfovss.plain import printable
 
 
@@ -134,3 +134,12 @@ def test_messages_are_shown_where_the_terminal_has_few_characters(monkeypatch):
     with user_errors():
         say("café")
     assert raw.getvalue() == b"caf\\xe9\n"
+
+
+def test_messages_name_what_there_is_to_type(tmp_path, monkeypatch):
+    """The tools of a checkout; the command where only the package is installed, whatever lies beside it."""
+    assert [typed(name) for name in ("test", "prepare")] == ["python tools/test.py", "python tools/prepare_data.py"]
+    monkeypatch.setattr("mmseg_tfovss.cli._ROOT", tmp_path)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/test.py").touch()
+    assert [typed(name) for name in ("test", "prepare")] == ["tfovss test", "tfovss prepare"]

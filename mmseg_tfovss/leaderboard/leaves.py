@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
-import mmseg_tfovss
 from mmseg_tfovss.evaluation.result import Result
+from mmseg_tfovss.own_configs import config_files
 
-_ROOT = Path(mmseg_tfovss.__file__).parents[1]  # of a checkout; beside an installed package lie those of others
 # They change no number, or what they change is compared by other means: the networks' names and hashes.
 _ELSEWHERE = ("pretrained", "arch", "precision", "window_batch", "batch_size", "cache_dir", "data_root")
 
@@ -20,7 +18,7 @@ def strays_by(result: Result) -> str:
 
     Returns:
         Empty if the settings are those of a config, or the result does not record them and is taken at its name. Not
-        empty if no config is here, as in an installed wheel: then nothing shows that the result is of one of them.
+        empty if no config is here: then nothing shows that the result is of one of them.
     """
     if not result["settings"]:
         return ""
@@ -47,10 +45,8 @@ def _leaves(dataset: str) -> list[dict[str, str]]:
     from mmseg_tfovss.engine.identity import settings_of
 
     found: list[dict[str, str]] = []
-    if not (_ROOT / "setup.cfg").is_file():
-        return found
-    for path in sorted((_ROOT / "configs").rglob(f"*_{dataset}.py")):
-        if "_base_" not in path.parts:
+    for name, path in config_files().items():
+        if name.endswith(f"_{dataset}"):
             try:
                 found.append(_compared(settings_of(load_config(path))))
             except (ValueError, OSError):  # somebody is working on it

@@ -71,8 +71,8 @@ def test_results_that_do_not_record_their_settings_go_by_name_and_say_so():
     assert beside(ours({})) == (["59.63"], [note])
 
 
-def test_where_no_config_is_nothing_can_be_compared(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(leaves, "_ROOT", tmp_path)
+def test_where_no_config_is_nothing_can_be_compared(settings, monkeypatch):
+    monkeypatch.setattr(leaves, "config_files", dict)
     leaves._leaves.cache_clear()
     published, [note] = beside(ours(settings))
     leaves._leaves.cache_clear()

@@ -76,7 +76,7 @@ def test_help_imports_nothing_slow():
     code = (
         "import runpy, sys; sys.argv = ['prepare_data.py', '--help']\n"
         "try: runpy.run_path(TOOL, run_name='__main__')\n"
-        "finally: print(sorted({'torch', 'numpy', 'rich', 'mmseg_tfovss'} & set(sys.modules)))"
+        "finally: print(sorted({'torch', 'numpy', 'rich', 'mmengine'} & set(sys.modules)))"
     ).replace("TOOL", repr(str(TOOL)))
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0
