@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from mmseg_tfovss.own_configs import config_files, configs_folder
+
 POCKET = "pocket"
 _BACKBONE = "ViT-B-16"
 # Leaves of a method that stand for it, whatever the words are: neither has a background.
@@ -42,14 +44,16 @@ class MethodFacts(NamedTuple):
 
 
 def config_folder() -> Path:
-    """Where the configs lie. The one place to change when they become part of the package.
+    """Where the configs lie: inside an installed package, or beside it in a checkout.
 
     Raises:
-        FileNotFoundError: an installed package without the repository.
+        FileNotFoundError: there are none.
     """
-    folder = Path(__file__).parents[1] / "configs"
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder} with configs: work in the repository, or name a file.")
+    folder = configs_folder()
+    if folder is None:
+        raise FileNotFoundError(
+            "This package lies beside no configs: install it as a wheel, or work in the repository."
+        )
     return folder
 
 
@@ -127,12 +131,10 @@ def _no_such(name: str) -> str:
     )
 
 
-@cache
 def _configs() -> dict[str, Path]:
     """Config files by name."""
-    folder = config_folder()
-    files = sorted(path for path in folder.rglob("*.py") if "_base_" not in path.relative_to(folder).parts)
-    return {path.stem: path for path in files}
+    config_folder()
+    return config_files()
 
 
 @cache
