@@ -73,6 +73,10 @@ class CLIPBlock(nn.Module):
         key, value = self._project(tokens, slice(1, 3))
         return key, value
 
+    def values(self, tokens: Tensor) -> Tensor:
+        """The values alone, for attention that does not come from this block."""
+        return self._project(tokens, slice(2, 3))[0]
+
     def _project(self, tokens: Tensor, parts: slice) -> tuple[Tensor, ...]:
         """Some of query, key and value."""
         weight, bias = (whole.unflatten(0, (3, -1))[parts] for whole in (self.in_proj.weight, self.in_proj.bias))
@@ -120,11 +124,17 @@ class CLIPBlock(nn.Module):
         tokens = tokens + (self.attend(*projections) if projections else self.attention(tokens))
         return tokens + self.feed_forward(tokens)
 
-    def class_token(self, tokens: Tensor) -> Tensor:
-        """Of the whole block's output the class token alone, at a sixth of the cost: (B, L, C) -> (B, 1, C)."""
+    def class_token(self, tokens: Tensor, projections: Projections | None = None) -> Tensor:
+        """Of the whole block's output the class token alone, at a sixth of the cost: (B, L, C) -> (B, 1, C).
+
+        ``projections`` are the block's ``qkv``, if there already.
+        """
         own = tokens[:, :1]
-        (query,) = self._project(own, slice(0, 1))
-        own = own + self.attend(query, *self.keys_values(tokens))
+        if projections is None:
+            query, (key, value) = self._project(own, slice(0, 1))[0], self.keys_values(tokens)
+        else:
+            query, key, value = projections[0][:, :, :1], projections[1], projections[2]
+        own = own + self.attend(query, key, value)
         return own + self.feed_forward(own)
 
 

@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.checks import is_number
-from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder, Grid, Projections
+from mmseg_tfovss.encoders.clip import CLIPBlock, CLIPImageEncoder, Grid
 from mmseg_tfovss.encoders.dino import DINO_MEAN, FrozenViT
 from mmseg_tfovss.encoders.preprocessor import in_grey_levels
 from mmseg_tfovss.encoders.stream import Stream
@@ -82,13 +82,6 @@ def grey_levels_of_code(images: Tensor) -> Tensor:
     offset = images.new_tensor([level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True)])
     scale = images.new_tensor([1 / std for std in _MIXED_UP_STD])
     return ((images + offset[:, None, None]) / scale[:, None, None] * 255).floor_().clamp_(0, 255)
-
-
-def class_token(block: CLIPBlock, tokens: Tensor, projections: Projections) -> Tensor:
-    """What a block as it was trained makes of the first token: of its input (B, L, C), (B, 1, C)."""
-    query, key, value = projections
-    token = tokens[:, :1] + block.merge_heads(block.head_outputs(query[:, :, :1], key, value))
-    return token + block.feed_forward(token)
 
 
 @MODELS.register_module()
@@ -193,14 +186,14 @@ class CASS(Presence):
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """The class token of the block as it was trained, and patches by both networks' graphs."""
         if CLASS_TOKEN in stream.given:
-            return block(tokens)
+            return block.class_token(tokens)
         projections = block.qkv(tokens)
         _, key, value = (one[:, :, 1:] for one in projections)  # (B, heads, N, d)
         step = max(1, _ENTRIES // (key.shape[1] * key.shape[2] ** 2))
         parts = (slice(start, start + step) for start in range(0, len(key), step))
         heads = [self.attend_by_graphs(stream.images[part], stream.grid, key[part], value[part]) for part in parts]
         patches = block.merge_heads(torch.cat(heads))
-        return torch.cat([class_token(block, tokens, projections), patches.to(tokens.dtype)], dim=1)
+        return torch.cat([block.class_token(tokens, projections), patches.to(tokens.dtype)], dim=1)
 
     def attend_by_graphs(self, images: Tensor, grid: Grid, key: Tensor, value: Tensor) -> Tensor:
         """A v: (B, heads, N, d), of windows (B, 3, H, W) with their keys and values."""
@@ -302,9 +295,10 @@ class CASS(Presence):
         tower = self.presence
         mean, std = (images.new_tensor(one)[:, None, None] for one in in_grey_levels(tower.mean, tower.std))
         tokens = tower.embed((self.grey_levels(images) - mean) / std)
-        for block in tower.blocks:
+        *early, last = tower.blocks
+        for block in early:
             tokens = block(tokens)
-        vector = F.normalize(tower.project(tokens[:, :1])[:, 0], dim=-1)
+        vector = F.normalize(tower.project(last.class_token(tokens))[:, 0], dim=-1)
         return vector @ self._presence_texts.to(vector).T
 
 
