@@ -141,9 +141,8 @@ class SAM(Companion):
 
     def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:
         """Images (B, 3, H, W), and rows and columns of the patches that hold a part of them, as SAM enlarges them."""
-        patch = self.model.config.vision_config.patch_size
         resized = self.resized_size((images.shape[-2], images.shape[-1]))
-        return images, (-(-resized[0] // patch), -(-resized[1] // patch))
+        return images, (-(-resized[0] // self.patch_size), -(-resized[1] // self.patch_size))
 
     def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
         """Mask logits of K prompts in one image, ``prompt_batch`` of them at a time.

@@ -44,7 +44,7 @@ from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Wind
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.clustering import check_dbscan
 from mmseg_tfovss.ops.scope import attend_in_scope, merge_regions, resize_ids
-from mmseg_tfovss.ops.tokens import bring_to_grid
+from mmseg_tfovss.ops.tokens import values_on_grid
 from mmseg_tfovss.registry import MODELS
 
 INSTANCES, RESIZED = "instances", "instances of the resized image"  # seen of an image: (H, W) and (1, H', W')
@@ -185,7 +185,7 @@ class CorrCLIP(OpenVocabSegmentor):
         values = [projections[2]]
         if self.alpha:
             shallow = torch.stack([stream.kept_tokens[number] for number in self.spatial_layers]).mean(dim=0)
-            values.append(block.qkv(shallow)[2])
+            values.append(block.values(shallow))
         if self.beta:
             self.take_copies_along(block, stream, projections)
         main, *rest = self.attend_in_regions(block, values, stream)
@@ -197,8 +197,7 @@ class CorrCLIP(OpenVocabSegmentor):
         """Outputs (B, N', C) of the attention A of values (B, heads, 1 + N, d)."""
         regions = stream.given[REGIONS]  # (B, h', w')
         grid = regions.shape[-2], regions.shape[-1]
-        patches = [value[:, :, 1:].transpose(1, 2).flatten(2) for value in values]  # each (B, N, C)
-        side_by_side = bring_to_grid(torch.cat(patches, dim=2), stream.grid, grid)
+        side_by_side = torch.cat([values_on_grid(value, stream.grid, grid) for value in values], dim=2)
         found = []
         for features, own, value in zip(stream.given[FEATURES], regions.flatten(1), side_by_side, strict=True):
             attention = attend_in_scope(features @ features.T, own, self.tau)  # A (N', N'), of one window at a time

@@ -30,7 +30,7 @@ from mmseg_tfovss.encoders.clip import CLIPBlock
 from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.ops.proxy import proxy_attention
-from mmseg_tfovss.ops.tokens import bring_to_grid
+from mmseg_tfovss.ops.tokens import values_on_grid
 from mmseg_tfovss.registry import MODELS
 
 FEATURES = "features of the VFM"  # given to the last block: E
@@ -80,10 +80,8 @@ class ProxyCLIP(OpenVocabSegmentor):
     def last_block(self, block: CLIPBlock, tokens: Tensor, stream: Stream) -> Tensor:
         """Proxy attention: (B, 1 + h w, C) -> (B, 1 + h' w', C), the class token left as it was."""
         features = stream.given[FEATURES]
-        _, _, value = block.qkv(tokens)  # (B, heads, 1 + h w, d)
-        # All heads share one attention: one product for their values side by side.
-        patches = value[:, :, 1:].transpose(1, 2).flatten(2)  # (B, h w, C)
-        values = bring_to_grid(patches, stream.grid, (features.shape[-2], features.shape[-1]))  # (B, h' w', C)
+        grid = (features.shape[-2], features.shape[-1])
+        values = values_on_grid(block.values(tokens), stream.grid, grid)  # v (B, h' w', C)
         attention = proxy_attention(features, self.beta, self.gamma)  # A (B, N', N')
         attended = block.out_proj(attention.to(values.dtype) @ values)
         return torch.cat([tokens[:, :1], attended.to(tokens.dtype)], dim=1)

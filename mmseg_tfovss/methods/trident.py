@@ -33,7 +33,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from mmseg_tfovss.acting import Needs, one_of
@@ -50,7 +49,7 @@ from mmseg_tfovss.ops.connected import RegionPrompts
 from mmseg_tfovss.ops.mask_refinement import MaskRefinement, halved
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
 from mmseg_tfovss.ops.proxy import proxy_attention
-from mmseg_tfovss.ops.tokens import bring_to_grid
+from mmseg_tfovss.ops.tokens import bring_to_grid, values_on_grid
 from mmseg_tfovss.ops.windows import WindowPlan
 from mmseg_tfovss.registry import MODELS
 
@@ -204,9 +203,8 @@ class Trident(OpenVocabSegmentor):
 
     def encode_for_sam(self, image: np.ndarray) -> EncodedImage:
         """An image (H, W, 3), resized as SAM's authors do it, in SAM's image encoder."""
-        height, width = self.sam.resized_size(image.shape[:2])
-        resized = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-        encoded: EncodedImage = self.sam.encode(torch.from_numpy(resized).permute(2, 0, 1).to(self.sam.mean.device))
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        encoded: EncodedImage = self.sam.encode(self.sam.resize(pixels).to(self.sam.mean.device))
         return encoded
 
     # -- windows, splice, aggregation -------------------------------------------------------------------------------
@@ -264,9 +262,7 @@ class Trident(OpenVocabSegmentor):
         """The block's output x = out_proj(A v): (n, 1 + h w, C) -> (n, h' w', C), without a class token."""
         attention = stream.given[PROXY]  # (n, h' w', h', w')
         grid = (attention.shape[2], attention.shape[3])
-        value = block.qkv(tokens)[2][:, :, 1:]  # (n, heads, h w, d)
-        # All heads share one attention: one product for their values side by side.
-        values = bring_to_grid(value.transpose(1, 2).flatten(2), stream.grid, grid)  # (n, h' w', C)
+        values = values_on_grid(block.values(tokens), stream.grid, grid)  # v (n, h' w', C)
         return block.out_proj(attention.flatten(2).to(values.dtype) @ values)
 
     def aggregate(self, tokens: Tensor, image: EncodedImage) -> Tensor:

@@ -99,6 +99,20 @@ def patch_distances(grid: tuple[int, int], device: torch.device) -> tuple[Tensor
     return apart.square().sum(dim=0).to(device), apart.amax(dim=0).to(device, torch.int16)
 
 
+def values_on_grid(values: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """Values of patches on another grid, heads side by side: where all share one attention, one product does.
+
+    Args:
+        values: (B, heads, 1 + h w, d), the class token's first, which is left out.
+        source: h and w.
+        target: h' and w'.
+
+    Returns:
+        (B, h' w', heads d).
+    """
+    return bring_to_grid(values[:, :, 1:].transpose(1, 2).flatten(2), source, target)
+
+
 def bring_to_grid(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
     """Resample tokens bilinearly from one grid of patches to another.
 
