@@ -32,7 +32,7 @@ from PIL import Image
 from mmseg_tfovss.acting import Needs
 from mmseg_tfovss.encoders.mask_files import ENDINGS, cached_masks, recorded_masks
 from mmseg_tfovss.encoders.recorded import check_recorded
-from mmseg_tfovss.methods.options import check_choice, check_network
+from mmseg_tfovss.methods.options import check_choice, check_network, take_options
 from mmseg_tfovss.methods.sclip import SCLIP
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Scene, Seen
 from mmseg_tfovss.ops.canvas import Canvas, Size
@@ -80,12 +80,11 @@ class LaVG(SCLIP):
         remove_falsefg: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        own = {field.name: kwargs.pop(field.name, None) for field in fields(CutSettings)}
+        cut = take_options(CutSettings, kwargs)
         check_network("vfm", vfm)
         if masks is not None and not isinstance(masks, str | Path):
             raise ValueError(f"model.masks must be a file or a folder, but got {masks!r}.")
         check_choice("remove_falsefg", remove_falsefg, (True, False))
-        cut = CutSettings(**{name: value for name, value in own.items() if value is not None})
         super().__init__(**kwargs)
         self.cut, self.remove_falsefg = cut, remove_falsefg
         self.check_words(self.decode_head)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmseg_tfovss.checks import check_range, is_number
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.dense_crf import Kernel, refine_masks
 from mmseg_tfovss.ops.normalised_cut import links, second_eigenvector
@@ -42,11 +43,10 @@ class CutSettings:
     crf_steps: int = 10
 
     def __post_init__(self) -> None:
-        if not isinstance(self.tau, int | float) or not -1 <= self.tau <= 1:
-            raise ValueError(f"model.tau must lie in [-1, 1], but got {self.tau!r}.")
+        check_range("model.tau", self.tau, -1, 1)
         for name, least in (("max_masks", 1), ("cut_size", 1), ("crf_steps", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not is_number(value, whole=True) or value < least:
                 raise ValueError(f"model.{name} must be a whole number of at least {least}, but got {value!r}.")
 
 
