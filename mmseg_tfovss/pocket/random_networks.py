@@ -147,9 +147,8 @@ def build_random_dino(seed: int = SEED) -> dict[str, Tensor]:
     """A ViT of 4 blocks, width 64, patch 8, 96 x 96 pixels: float16 tensors under DINO's names.
 
     Its blocks change tokens little, so that features are mostly random projections of a patch's pixels, which is enough
-    here: on 40 held-out scenes, a pair of patches of one class has a higher cosine than a pair of two classes with
-    chance 0.936 (a half: nothing is known; mean colours alone: 0.977). Distilling this ViT patch by patch for 1,000
-    steps on 2,000 scenes, 16 minutes on a shared core, brought it to 0.837, so it was left random.
+    here: patches of one class mostly have higher cosines than patches of two. Distilling this ViT patch by patch, by a
+    script that is not kept, made that worse, so it was left random.
     """
     numbers, width, patch = Numbers(seed), DINO_SIZES["width"], DINO_SIZES["patch"]
     numbers.add("cls_token", (1, 1, width), 0.3)
