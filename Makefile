@@ -23,7 +23,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test lint picture tables unmoved clean $(TABLES)
+.PHONY: benchmark test lint docs picture tables unmoved clean $(TABLES)
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -61,6 +61,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site of docs/, in docs/_build/html. A warning fails the build.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	@touch $@
+
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -70,4 +79,4 @@ $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/_build $(VENV) .pytest_cache .mypy_cache .ruff_cache
