@@ -4,7 +4,7 @@ from mmseg_tfovss import __version__
 
 project = "mmseg_tfovss"
 author = "the mmseg_tfovss developers"
-copyright = author  # noqa: A001 - Sphinx's name
+copyright = author
 version = release = __version__
 
 extensions = [

@@ -5,9 +5,9 @@
 In README.md and docs/, a table belongs to the command in backticks in the paragraph above it. ``tfovss sweep ...`` (or
 ``tools/sweep.py ...``) is run, some sweeps at a time, and its last table replaces the one in the file. If this is
 interrupted, the same command continues: finished rows stay in ``work_dirs/tables``. ``make benchmark-full`` is not run
-here: the scores in its tables are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is, and
-the exit code is 1. In the end, each changed cell is printed, and each place where the text around the tables still has its
-old value. ``--check`` runs nothing: it prints the tables whose rows or columns are not those of their commands.
+here: the scores in its tables are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is,
+and the exit code is 1. In the end, each changed cell is printed, and each place where the text around the tables still
+has its old value. ``--check`` runs nothing: it prints the tables whose rows or columns are not those of their commands.
 """
 
 import argparse

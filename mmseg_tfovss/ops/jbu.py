@@ -1,12 +1,14 @@
-"""Joint bilateral upsampling: maps on a coarse grid follow the edges of a fine image. Kopf et al., SIGGRAPH 2007::
+"""Joint bilateral upsampling: maps on a coarse grid follow the edges of a fine image. Kopf et al., SIGGRAPH 2007.
+
+The value at pixel p::
 
     out_p = 1/k_p sum over cells q near p of  D_q exp(-|p' - q|^2 / (2 s_d^2)) exp(-|I_p - I_q|^2 / (2 s_r^2))
 
 p' is pixel p in units of cells, I_q the image at the centre of cell q (bilinear: where a cell has an even number of
-pixels, its centre lies between them), k_p the sum of the weights. Along each axis q is near p if ``|p' - q|`` is at most
-radius + 1/2: no more than ``radius`` cells from the cell that p lies in. A pixel on the border between two cells lies
-in both, and sees one cell more. So mirroring or transposing both inputs does the same to the result. All pixels of a
-cell look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
+pixels, its centre lies between them), k_p the sum of the weights. Along each axis q is near p if ``|p' - q|`` is at
+most radius + 1/2: no more than ``radius`` cells from the cell that p lies in. A pixel on the border between two cells
+lies in both, and sees one cell more. So mirroring or transposing both inputs does the same to the result. All pixels
+of a cell look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
 """
 
 from collections.abc import Iterator
