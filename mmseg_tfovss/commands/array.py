@@ -1,4 +1,4 @@
-"""Evaluate many configs: as one slurm array job, or with some processes on this machine (README: "On a cluster")."""
+"""Evaluate many configs: as one slurm array job, or with some processes on this machine (docs/clusters.md)."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""Segment one image with any words (README: "Try your own image")."""
+"""Segment one image with any words (docs/commands.md)."""
 
 import argparse
 from collections.abc import Callable, Sequence

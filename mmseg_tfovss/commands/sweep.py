@@ -1,4 +1,4 @@
-"""Evaluate configs for every combination of some options' values (README: "Sweeps")."""
+"""Evaluate configs for every combination of some options' values (docs/commands.md)."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Evaluate a config and write result.json (README: "Run a benchmark")."""
+"""Evaluate a config and write result.json (docs/commands.md)."""
 
 import argparse
 from collections.abc import Sequence
