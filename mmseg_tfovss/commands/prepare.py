@@ -18,19 +18,19 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Make benchmarks' validation sets of their official archives; what is there is not made again.",
+        description="Make the validation sets of benchmarks from their official archives. Existing files are kept.",
     )
     parser.add_argument("dataset", nargs="+", help="voc21, context60, ... (docs/datasets.md), or all")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all datasets (default: data)")
     parser.add_argument(
-        "--archives", type=Path, help="folder of the archives, or of what they unpack to (default: ROOT/archives)"
+        "--archives", type=Path, help="folder of the archives, packed or unpacked (default: ROOT/archives)"
     )
     parser.add_argument(
-        "--download", action="store_true", help="fetch archives that are missing, resuming cut transfers"
+        "--download", action="store_true", help="fetch missing archives; interrupted downloads continue"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument(
-        "--check", action="store_true", help="only verify what is there; exit code 1 if anything is wrong"
+        "--check", action="store_true", help="only verify the prepared files; exit code 1 if anything is wrong"
     )
     return parser.parse_args(argv)
 

@@ -22,13 +22,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where an interrupted run has stopped; show a finished one"
+        "--resume", action="store_true", help="continue an interrupted run, or show the result of a finished one"
     )
     parser.add_argument(
         "--restart-changed",
         action="store_true",
-        help="with --resume: begin anew if the folder's run had other settings, or was interrupted and had other code,"
-        " data or files, instead of refusing",
+        help="with --resume: instead of refusing, start over if the settings differ, or if code, data or files of an"
+        " interrupted run have changed",
     )
     parser.add_argument(
         "--force-vocabulary",

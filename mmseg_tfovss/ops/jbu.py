@@ -176,6 +176,6 @@ def check_jbu(sigma_space: float, sigma_range: float, radius: int) -> None:
     positive = all(is_number(sigma) and sigma > 0 for sigma in (sigma_space, sigma_range))
     if not positive or not is_number(radius, whole=True) or radius < 0:
         raise ValueError(
-            "sigma_space and sigma_range must be positive and radius an integer from 0 on, but got"
+            "sigma_space and sigma_range must be positive and radius an integer, at least 0, but got"
             f" {sigma_space!r}, {sigma_range!r} and {radius!r}."
         )
