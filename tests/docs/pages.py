@@ -101,9 +101,8 @@ def settings_lines(stem: str) -> list[str]:
     rows = dict(_settings(stem))
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     varied = [name for name in names if len({repr(row.get(name)) for row in rows.values()}) > 1]
-    first = next(iter(rows.values()))
-    same = (f"windows of {first[name]}" if name == _WINDOWS else f"`{name}={first[name]}`" for name in names)
-    same = ", ".join(text for name, text in zip(names, same, strict=True) if name not in varied)
+    shared = {name: next(iter(rows.values()))[name] for name in names if name not in varied}
+    same = ", ".join(f"windows of {value}" if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items())
     lines = [f"On every benchmark: {same.replace('windows of whole', 'whole')}."]
     if varied:
         titles = (name if name == _WINDOWS else f"`{name}`" for name in varied)
