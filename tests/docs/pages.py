@@ -103,7 +103,8 @@ def settings_lines(stem: str) -> list[str]:
     varied = [name for name in names if len({repr(row.get(name)) for row in rows.values()}) > 1]
     shared = {name: next(iter(rows.values()))[name] for name in names if name not in varied}
     same = ", ".join(f"windows of {value}" if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items())
-    lines = [f"On every benchmark: {same.replace('windows of whole', 'whole')}."]
+    gaps = " Empty cells: the default." if any(name not in row for row in rows.values() for name in varied) else ""
+    lines = [f"On every benchmark: {same.replace('windows of whole', 'whole')}.{gaps}"]
     if varied:
         titles = (name if name == _WINDOWS else f"`{name}`" for name in varied)
         lines += ["", _line(["benchmark", *titles]), _line(["---"] * (len(varied) + 1))]
