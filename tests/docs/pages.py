@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmseg_tfovss.cli import say
+from mmseg_tfovss.datasets.facts import BENCHMARKS
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.registry import MODELS
 
@@ -21,27 +23,40 @@ INDEX = FOLDER / "index.md"
 PAGES = {path.stem: path for path in sorted(FOLDER.glob("*.md")) if path != INDEX}
 REQUIRED = "required"
 # Set by every config, and said elsewhere on the page: not in its table of settings.
-_UNTOLD = ("type", "backbone", "data_preprocessor", "vfm", "sam", "graph", "base", "masks", "vocabulary", "test_cfg", "decode_head")
+_UNTOLD = (
+    "type",
+    "backbone",
+    "data_preprocessor",
+    "vfm",
+    "sam",
+    "graph",
+    "base",
+    "masks",
+    "vocabulary",
+    "test_cfg",
+    "decode_head",
+)
 _WINDOWS = "windows"
-_BENCHMARKS = (
-    "voc21 context60 coco_object voc20 context59 coco_stuff164k cityscapes ade20k pc459 ade847 coco27 cityscapes27"
-).split()
 _FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def rows_under(text: str, heading: str) -> list[list[str]]:
-    """Cells of all tables below a heading, without their header."""
+def rows_under(text: str, heading: str, *columns: str) -> list[list[str]]:
+    """Cells of the tables below a heading whose first columns are these, without the header."""
     section = re.search(rf"^## {re.escape(heading)}$\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    lines = section[1].splitlines() if section else []
-    tables = [line for line in lines if line.startswith("|")]
-    rules = [number for number, line in enumerate(tables) if re.fullmatch(r"[|:\- ]+", line)]
-    bodies = [line for number, line in enumerate(tables) if number not in rules and number + 1 not in rules]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in bodies]
+    found = []
+    for table in re.findall(r"(?:^\|.*\n?)+", section[1] if section else "", re.MULTILINE):
+        header, _, *rows = (
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in table.splitlines()
+        )
+        if header[: len(columns)] == list(columns):
+            found += rows
+    return found
 
 
-def said_options(text: str) -> dict[str, object]:
-    """Options and defaults in the tables below "Options"."""
-    return {name.strip("`"): _value(default) for name, default, *_ in rows_under(text, "Options")}
+def said_options(text: str, heading: str = "Options") -> dict[str, object]:
+    """Options and defaults in the tables below a heading."""
+    rows = rows_under(text, heading, "option", "default")
+    return {name.strip("`"): _value(default) for name, default, *_ in rows}
 
 
 def _value(cell: str) -> object:
@@ -102,7 +117,9 @@ def settings_lines(stem: str) -> list[str]:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     varied = [name for name in names if len({repr(row.get(name)) for row in rows.values()}) > 1]
     shared = {name: next(iter(rows.values()))[name] for name in names if name not in varied}
-    same = ", ".join(f"windows of {value}" if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items())
+    same = ", ".join(
+        f"windows of {value}" if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items()
+    )
     gaps = " Empty cells: the default." if any(name not in row for row in rows.values() for name in varied) else ""
     lines = [f"On every benchmark: {same.replace('windows of whole', 'whole')}.{gaps}"]
     if varied:
@@ -114,7 +131,7 @@ def settings_lines(stem: str) -> list[str]:
 
 def _settings(stem: str) -> Iterator[tuple[str, dict[str, object]]]:
     folder = ROOT / "configs" / next(page for page in _folders() if stem.startswith(f"{page}_vit"))
-    for benchmark in _BENCHMARKS:
+    for benchmark in BENCHMARKS:
         path = folder / f"{stem}_{benchmark}.py"
         config = Config.fromfile(path) if path.is_file() else None
         if config is not None and config.protocol == "paper":
@@ -141,4 +158,4 @@ def _line(cells: Sequence[str]) -> str:
 
 if __name__ == "__main__":  # python -m tests.docs.pages sclip_vit-b16: the settings on a page
     for stem in sys.argv[1:]:
-        print(*settings_lines(stem), "", sep="\n")
+        say(*settings_lines(stem), "")

@@ -10,11 +10,11 @@ import re
 import shlex
 
 import pytest
-from tests.docs import pages
-from tests.docs.pages import INDEX, PAGES, ROOT
 
 from mmseg_tfovss.catalogue import find_method
 from mmseg_tfovss.own_configs import config_files, find_config
+from tests.docs import pages
+from tests.docs.pages import INDEX, PAGES, ROOT
 
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in {**PAGES, "index": INDEX}.items()}
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -62,12 +62,7 @@ def test_options_and_their_defaults_are_those_of_the_code(page):
 
 
 def test_common_options_and_their_defaults_are_those_of_the_code():
-    names = {name.strip("`") for name, *_ in pages.rows_under(TEXTS["index"], "Common options")}
-    assert names >= set(pages.common_options())
-    rows = [row for row in pages.rows_under(TEXTS["index"], "Common options") if len(row) == 3]
-    assert {name.strip("`"): ast.literal_eval(default.strip("`")) for name, default, _ in rows} == (
-        pages.common_options()
-    )
+    assert pages.said_options(TEXTS["index"], "Common options") == pages.common_options()
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -109,7 +104,9 @@ def test_configs_and_options_of_commands_exist():
         assert set(named) <= set(config_files()), page
         if words[:2] == ["tfovss", "demo"]:
             assert find_config(words[3], {})[0].is_file(), words
-        own = {name for kind in pages.methods_on(page) for name in pages.own_options(kind)} if page in PAGES else {"vfm"}
+        own = (
+            {name for kind in pages.methods_on(page) for name in pages.own_options(kind)} if page in PAGES else {"vfm"}
+        )
         given = [word for word in words if word.startswith("model.")]
         assert {word.split("=")[0].split(".")[1] for word in given} <= own | PARTS, (page, given)
 
