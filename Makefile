@@ -10,7 +10,7 @@ POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vi
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
-# Methods in the README's picture of the pocket scenes, and those in docs/methods.png.
+# Methods in the README's picture of the pocket scenes, and those in docs/methods.png, which docs/methods/index.md shows.
 PICTURED := clip maskclip sclip clearclip naclip cliptrase clip_surgery rf_clip proxyclip cass
 ALL_PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip proxyclip cass \
 	lposs lavg trident

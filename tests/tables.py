@@ -1,6 +1,6 @@
 """Make the tables of the documentation again, by the commands that stand above them.
 
-    python -m tests.tables [docs/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
+    python -m tests.tables [docs/methods/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
 
 In README.md and docs/, a table belongs to the command in backticks in the paragraph above it. ``tfovss sweep ...`` (or
 ``tools/sweep.py ...``) is run, some sweeps at a time, and its last table replaces the one in the file. If this is
