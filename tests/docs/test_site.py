@@ -9,11 +9,13 @@ from fnmatch import fnmatch
 
 import pytest
 
+from mmseg_tfovss import commands
 from mmseg_tfovss.commands import COMMANDS
 from tests.docs import site
 from tests.docs.site import AWAITED, AWAITED_COMMANDS, AWAITED_TARGETS, DOCS, INDEX, ROOT
 
 PAGES = site.pages()
+MODULES = getattr(commands, "_MODULES", {})  # of commands that are not called as their modules
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {
     "versatility",
     "graphs",
@@ -63,7 +65,7 @@ def test_commands_take_the_options_that_a_page_gives_them(page):
         program, *words = site.words_of(line) or [""]
         if program == "tfovss" and words[0] not in AWAITED_COMMANDS:
             assert words[0] in COMMANDS, line
-            command = importlib.import_module(f"mmseg_tfovss.commands.{words[0].replace('-', '_')}")
+            command = importlib.import_module(f"mmseg_tfovss.commands.{MODULES.get(words[0], words[0])}")
             try:
                 command.parse_arguments(words[1:])
             except SystemExit:
