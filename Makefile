@@ -31,8 +31,9 @@ benchmark: $(STAMP)
 		$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard \
 		&& exit $$ran
 
+# Where Python may not keep what it compiles, every process would compile everything anew.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal
 
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,$(PICTURED),configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
