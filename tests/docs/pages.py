@@ -36,7 +36,7 @@ _UNTOLD = (
     "test_cfg",
     "decode_head",
 )
-_WINDOWS = "windows"
+_WINDOWS, _WHOLE = "windows", "whole images"
 _FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -117,16 +117,18 @@ def settings_lines(stem: str) -> list[str]:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     varied = [name for name in names if len({repr(row.get(name)) for row in rows.values()}) > 1]
     shared = {name: next(iter(rows.values()))[name] for name in names if name not in varied}
-    same = ", ".join(
-        f"windows of {value}" if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items()
-    )
-    gaps = " Empty cells: the default." if any(name not in row for row in rows.values() for name in varied) else ""
-    lines = [f"On every benchmark: {same.replace('windows of whole', 'whole')}.{gaps}"]
+    same = ", ".join(_windows(value) if name == _WINDOWS else f"`{name}={value}`" for name, value in shared.items())
+    gaps = " An empty cell is the default." if any(name not in row for row in rows.values() for name in varied) else ""
+    lines = [f"Configs `{stem}_<benchmark>`. The same everywhere: {same}.{gaps}"]
     if varied:
         titles = (name if name == _WINDOWS else f"`{name}`" for name in varied)
         lines += ["", _line(["benchmark", *titles]), _line(["---"] * (len(varied) + 1))]
         lines += [_line([f"`{name}`", *(str(row.get(key, "")) for key in varied)]) for name, row in rows.items()]
     return lines
+
+
+def _windows(value: object) -> str:
+    return str(value) if value == _WHOLE else f"windows of {str(value).replace(' every', ' pixels every')}"
 
 
 def _settings(stem: str) -> Iterator[tuple[str, dict[str, object]]]:
@@ -142,7 +144,7 @@ def _flat(settings: dict) -> Iterator[tuple[str, object]]:
     test_cfg, head = settings["test_cfg"], settings["decode_head"]
     sliding = test_cfg["mode"] == "slide"
     size = {"short_side": settings["short_side"]}
-    windows = {_WINDOWS: f"{test_cfg['crop_size']} every {test_cfg['stride']}" if sliding else "whole images"}
+    windows = {_WINDOWS: f"{test_cfg['crop_size']} every {test_cfg['stride']}" if sliding else _WHOLE}
     told = {**size, **windows, **head, **settings}
     return ((name, value) for name, value in told.items() if name not in _UNTOLD)
 

@@ -53,6 +53,27 @@ def test_a_page_belongs_to_a_method_and_links_its_file_and_its_configs(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_the_parts_that_a_reader_looks_for(page):
+    titles = re.findall(r"^## (.+)$", TEXTS[page], re.MULTILINE)
+    assert titles[:3] == ["Idea", "Equations", "Run"]
+    assert {"Options", "Settings under `paper`", "Parity"} <= set(titles)
+    assert "tfovss leaderboard --published" in TEXTS[page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_formulas_are_whole_and_no_markdown_gets_in_their_way(page):
+    parts = re.split(r"^\$\$$", TEXTS[page], flags=re.MULTILINE)
+    assert len(parts) % 2
+    assert len(parts) > 1
+    formulas = [*parts[1::2], *re.findall(r"\$([^$\n]+)\$", "".join(parts[::2]))]
+    for formula in formulas:
+        assert formula.count("{") == formula.count("}"), formula
+        assert len(re.findall(r"\\left\b", formula)) == len(re.findall(r"\\right\b", formula)), formula
+        # GitHub takes a backslash before punctuation for itself.
+        assert not re.search(r"\\[^a-zA-Z ]", formula), formula
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_options_and_their_defaults_are_those_of_the_code(page):
     said = pages.said_options(TEXTS[page])
     own = [pages.own_options(kind) for kind in pages.methods_on(page)]
@@ -72,6 +93,15 @@ def test_links_lead_somewhere(page):
         target = (folder / path).resolve() if path else folder / f"{page}.md"
         assert target.exists(), path
         assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (path, anchor)
+
+
+def test_links_of_the_readme_to_the_pages_lead_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\((docs/methods/[\w.]+)(?:#([\w-]+))?\)", text)
+    assert linked
+    for path, anchor in linked:
+        assert not anchor or anchor in anchors((ROOT / path).read_text(encoding="utf-8")), (path, anchor)
+        assert (ROOT / path).is_file(), path
 
 
 @pytest.mark.parametrize("page", PAGES)
