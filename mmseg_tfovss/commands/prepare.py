@@ -112,9 +112,9 @@ def _report(key: str, root: Path, workers: int) -> bool:
     for line in (*_first(report.missing), *_first(report.wrong)):
         say(f"{key}: {line}")
     if report.wrong:
-        say(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
+        say(f"{key}: delete the wrong files ({len(report.wrong)}); they are then made again")
     if report.missing or report.wrong:
-        say(f"{key}: make what is missing with: {typed('prepare')} {key} --root {shlex.quote(str(root))}")
+        say(f"{key}: make missing files with: {typed('prepare')} {key} --root {shlex.quote(str(root))}")
         return False
     span = f"{report.labels[0]} .. {report.labels[-1]}"
     say(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")

@@ -83,6 +83,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         if unwritten:
             raise unwritten
         if finished and arguments.overlays is not None:
-            say("No overlays were drawn, for the run had finished: start it without --resume for them.")
+            say("No overlays were drawn, because the run had finished: start it without --resume to draw them.")
         done = "Already finished" if finished else "Written"
         say(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}")

@@ -188,7 +188,7 @@ def _read(path: Path) -> Part | None:
         _check(part)
     except Exception as error:  # damaged bytes fail in as many ways as there are formats in formats
         _logger.warning(
-            "warning: %s is damaged (%s): the state before it is used, or its images are counted anew.",
+            "warning: %s is damaged (%s): the previous state is used, or its images are counted again.",
             path,
             sentence(error),
         )
