@@ -23,7 +23,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test lint docs picture tables unmoved clean $(TABLES)
+.PHONY: benchmark test lint picture tables unmoved clean $(TABLES)
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -63,6 +63,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # The site of docs/, in docs/_build/html. A warning fails the build.
+.PHONY: docs
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
