@@ -15,7 +15,7 @@ from tests.docs import site
 from tests.docs.site import AWAITED, AWAITED_COMMANDS, AWAITED_TARGETS, DOCS, INDEX, ROOT
 
 PAGES = site.pages()
-MODULES = getattr(commands, "_MODULES", {})  # of commands that are not called as their modules
+MODULES = getattr(commands, "MODULES", {})  # of commands that are not called as their modules
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {
     "versatility",
     "graphs",
