@@ -12,7 +12,7 @@ from mmseg_tfovss.pictures.grid import shrink, tint
 from mmseg_tfovss.pictures.overlay import named_colours, save_mask
 from mmseg_tfovss.playground.choice import check_choice
 from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_unknown, notes_on_words
-from mmseg_tfovss.playground.picture import fit_upload
+from mmseg_tfovss.playground.picture import fitted_upload
 from mmseg_tfovss.playground.segmenters import Segmenters
 from mmseg_tfovss.playground.words import check_different, read_classes
 
@@ -40,9 +40,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labels of one method, and its files."""
+    """The labels of one method, the kinds of its networks, and its files."""
 
     method: str
+    networks: tuple[str, ...]
     result: Segmented
     mask: Path
     overlay: Path
@@ -96,30 +97,37 @@ class Playground:
     def _answer(self, question: Question, folder: Path, tell: Tell) -> Answer:
         if not question.image:
             raise ValueError("Image: upload one, or pick an example.")
-        classes = read_classes(question.words)
-        background = read_classes(question.background, "Background words") if question.background.strip() else None
-        check_different([*(background or ()), *classes])
+        classes, background = _read_words(question)
         check_choice(question.methods, self.offered)
-        image, shrunk = fit_upload(Path(question.image), self.longest, folder)
+        with fitted_upload(Path(question.image), self.longest, folder) as (image, shrunk):
+            labelled = []
+            for number, method in enumerate(question.methods):
+                tell(number / len(question.methods), f"{method} ({number + 1} of {len(question.methods)})")
+                with self.segmenters.use(method) as segment:
+                    result = segment(image, classes, background=background, threshold=question.threshold)
+                    kinds = tuple(type(network).__name__ for network in segment.model.networks().values())
+                labelled.append(_written(method, kinds, result, folder / image.stem))
         notes = [*filter(None, [shrunk]), *notes_on_words(classes, background, question.threshold)]
         if self.is_pocket:
             notes += notes_on_unknown([*(background or ()), *classes])
-        labelled = []
-        for number, method in enumerate(question.methods):
-            tell(number / len(question.methods), f"{method} ({number + 1} of {len(question.methods)})")
-            with self.segmenters.use(method) as segment:
-                result = segment(image, classes, background=background, threshold=question.threshold)
-                notes += notes_on_companions(method, segment.model.networks()) if self.is_pocket else []
-            labelled.append(_written(method, result, folder / image.stem))
+            notes += [note for part in labelled for note in notes_on_companions(part.method, part.networks)]
         return Answer(tuple(labelled), tuple(notes))
 
 
-def _written(method: str, result: Segmented, stem: Path) -> Labelled:
+def _read_words(question: Question) -> tuple[list[str], list[str] | None]:
+    """Classes, and the background's words where there are any."""
+    classes = read_classes(question.words)
+    background = read_classes(question.background, "Background words") if question.background.strip() else None
+    check_different([*(background or ()), *classes])
+    return classes, background
+
+
+def _written(method: str, networks: tuple[str, ...], result: Segmented, stem: Path) -> Labelled:
     """Write a mask and an overlay, as ``tfovss demo`` does, under the method's name."""
     mask, overlay = (stem.with_name(f"{stem.name}_{method}_{what}.png") for what in ("mask", "overlay"))
     save_mask(result.labels, named_colours(result.classes), mask)
     result.overlay().save(overlay)
-    return Labelled(method, result, mask, overlay)
+    return Labelled(method, networks, result, mask, overlay)
 
 
 def _without_folders(text: str, image: str | None, folder: Path) -> str:

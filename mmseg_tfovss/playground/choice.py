@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from mmseg_tfovss.catalogue import POCKET, find_method, list_methods, method_names
+from mmseg_tfovss.catalogue import POCKET, find_method, method_names
 
 MOST_METHODS = 4  # side by side
 _USUAL = ("sclip", "naclip")  # chosen at the start, where nothing else is asked for
-_RECORDED = "recorded masks"
+_NEED_MASKS = ("corrclip",)  # that were recorded for the images of a benchmark
 
 
 def offered_methods(pretrained: str, asked: Sequence[str] = ()) -> list[str]:
@@ -19,7 +19,7 @@ def offered_methods(pretrained: str, asked: Sequence[str] = ()) -> list[str]:
     Raises:
         ValueError: no such method, one without settings for the pocket CLIP, or one that needs recorded masks.
     """
-    ready = _with_pocket_settings() if pretrained == POCKET else _without_recorded_masks()
+    ready = _with_pocket_settings() if pretrained == POCKET else _without_masks()
     if not asked:
         return ready
     known = [find_method(name, "ViT-B-16", pocket=pretrained == POCKET) for name in asked]  # says what is wrong
@@ -31,8 +31,9 @@ def offered_methods(pretrained: str, asked: Sequence[str] = ()) -> list[str]:
 
 
 def chosen_at_start(offered: Sequence[str], asked: Sequence[str] = ()) -> list[str]:
-    """The methods whose boxes are ticked when the page opens: two at most."""
-    return [name for name in (asked or _USUAL) if name in offered][:2] or list(offered[:1])
+    """The methods that are chosen when the page opens: the first two that were asked for, or the usual two."""
+    first = offered if asked else [name for name in _USUAL if name in offered]
+    return list(first[:2] or offered[:1])
 
 
 def check_choice(chosen: Sequence[str], offered: Sequence[str]) -> None:
@@ -65,5 +66,5 @@ def _with_pocket_settings() -> list[str]:
     return ready
 
 
-def _without_recorded_masks() -> list[str]:
-    return [name for name, facts in list_methods().items() if _RECORDED not in facts.companions]
+def _without_masks() -> list[str]:
+    return [name for name in method_names() if name not in _NEED_MASKS]

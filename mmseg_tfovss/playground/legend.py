@@ -56,5 +56,5 @@ def describe(method: str, names: Sequence[str], shares: np.ndarray) -> str:
 
 def _row(name: str, colour: tuple[int, int, int], shares: Sequence[float]) -> str:
     swatch = f'<span class="swatch" style="background:rgb{colour}"></span>'
-    cells = "".join(f"<td>{percent(share) if share else '0%'}</td>" for share in shares)
+    cells = "".join(f"<td>{escape(percent(share)) if share else '0%'}</td>" for share in shares)
     return f'<tr><th scope="row">{swatch}{escape(cut(name))}</th>{cells}</tr>'

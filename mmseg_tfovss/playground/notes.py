@@ -1,6 +1,6 @@
 """What somebody should know about an answer beside its labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from mmseg_tfovss.playground.words import unknown_to_pocket
 from mmseg_tfovss.vocabulary.words import listed, quoted
@@ -33,14 +33,13 @@ def notes_on_unknown(classes: Sequence[str]) -> Iterator[str]:
         yield f"The pocket CLIP was not trained on {listed(unknown)}: pixels with such labels mean nothing."
 
 
-def notes_on_companions(method: str, networks: Mapping[str, object]) -> Iterator[str]:
+def notes_on_companions(method: str, networks: Sequence[str]) -> Iterator[str]:
     """That a method has networks of random numbers beside the pocket CLIP.
 
     Args:
         method: its name.
-        networks: its frozen networks.
+        networks: names of the classes of its frozen networks.
     """
-    kinds = {type(network).__name__ for network in networks.values()}
-    random = [kind for kind in _RANDOM if kind in kinds]
+    random = [kind for kind in _RANDOM if kind in networks]
     if random:
         yield f"{method} has a {' and a '.join(random)} of random numbers beside the pocket CLIP."

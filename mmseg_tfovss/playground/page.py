@@ -16,7 +16,7 @@ from mmseg_tfovss.pocket.classes import STUFF, THINGS
 from mmseg_tfovss.vocabulary.words import count_of
 
 STYLE = """
-.legend { border-collapse: collapse; width: auto; }
+.legend { border: none; border-collapse: collapse; width: auto; }
 .legend tr { border: none; border-bottom: 1px solid var(--border-color-primary); }
 .legend th, .legend td { padding: .2rem .8rem .2rem 0; border: none; text-align: left; overflow-wrap: anywhere; }
 .legend td { font-variant-numeric: tabular-nums; }
@@ -26,10 +26,10 @@ STYLE = """
 .overlay .image-container button, .overlay .image-frame, .overlay img { width: 100%; object-fit: contain; }
 .methods label { padding: .2rem .5rem; }
 """
-# Where the columns are one above the other, as on a phone, answers are far below the button.
+# An answer may be far above or below the button, on a phone always.
 _TO_RESULTS = """() => {
-    const results = document.getElementById("results");
-    if (results.getBoundingClientRect().top > innerHeight / 2) results.scrollIntoView();
+    const results = document.getElementById("results"), top = results.getBoundingClientRect().top;
+    if (top < 0 || top > innerHeight / 2) results.scrollIntoView();
 }"""
 _FONTS, _MONO_FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # Gradio's own come from Google
 _SHOWN = 1024  # pixels of the long side of a picture in the page; downloads have the full size

@@ -1,5 +1,7 @@
 """The image that somebody uploads, and the scenes that the page offers instead."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -12,17 +14,22 @@ from mmseg_tfovss.pocket.classes import CLASSES
 from mmseg_tfovss.pocket.scenes import draw_validation
 
 NUM_SCENES = 4
+_SHRUNK = (
+    "The image of {} x {} pixels was shrunk to {} x {}, and its masks have that size. Start the page with a larger"
+    " --max-side, or use tfovss demo, for masks of the full size."
+)
 
 
-def fit_upload(path: Path, longest: int, folder: Path) -> tuple[Path, str | None]:
+@contextmanager
+def fitted_upload(path: Path, longest: int, folder: Path) -> Iterator[tuple[Path, str | None]]:
     """An image whose long side is within a bound: the file itself, or a smaller copy of it.
 
     Args:
         path: the uploaded file.
         longest: side in pixels.
-        folder: where a copy may be written, as PNG.
+        folder: where a copy may lie, as PNG, inside the block.
 
-    Returns:
+    Yields:
         The file to segment, and what its owner should know.
 
     Raises:
@@ -31,14 +38,15 @@ def fit_upload(path: Path, longest: int, folder: Path) -> tuple[Path, str | None
     pixels = read_image(path)
     height, width = pixels.shape[:2]
     if max(height, width) <= longest:
-        return path, None
+        yield path, None
+        return
     smaller = shrink(pixels[..., ::-1], longest)
     copy = folder / f"{path.stem}.png"
     Image.fromarray(smaller).save(copy)
-    return copy, (
-        f"The image of {width} x {height} pixels was shrunk to {smaller.shape[1]} x {smaller.shape[0]}, and so was its"
-        " mask. Start the page with a larger --max-side, or use tfovss demo, for a mask of the full size."
-    )
+    try:
+        yield copy, _SHRUNK.format(width, height, smaller.shape[1], smaller.shape[0])
+    finally:
+        copy.unlink()
 
 
 def draw_scenes(folder: Path) -> dict[str, Path]:
