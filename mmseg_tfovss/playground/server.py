@@ -1,5 +1,6 @@
 """The page's server: on this machine only, without a request to any other."""
 
+import errno
 import os
 import signal
 import socket
@@ -28,13 +29,11 @@ def check_address(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
             probe.bind(address)
-    except socket.gaierror as error:
-        raise ValueError(f"--host {host} is no address of this machine ({error.strerror}): try 127.0.0.1.") from error
+    except (socket.gaierror, UnicodeError) as error:
+        raise ValueError(f"--host {host} is no address of this machine: try 127.0.0.1.") from error
     except OSError as error:
-        raise ValueError(
-            f"The page cannot be served at {host}, port {port} ({error.strerror}): name another with --port, for"
-            f" example --port {port + 1 if port < 65535 else 7860}."
-        ) from error
+        remedy = "name another with --port" if error.errno == errno.EADDRINUSE else "name others with --host and --port"
+        raise ValueError(f"The page cannot be served at {host}, port {port} ({error.strerror}): {remedy}.") from error
 
 
 def reach_of(host: str) -> str:
