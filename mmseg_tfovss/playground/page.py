@@ -23,6 +23,7 @@ STYLE = """
 .legend tbody th { font-weight: normal; }
 .legend .swatch { display: inline-block; width: 1em; height: 1em; margin-right: .5em; vertical-align: -.15em; }
 .problem { border-left: .3rem solid #c62828; padding-left: .7rem; font-weight: 600; }
+.overlays { display: grid !important; grid-template-columns: repeat(auto-fit, minmax(min(220px, 100%), 1fr)); }
 .overlay .image-container button, .overlay .image-frame, .overlay img { width: 100%; object-fit: contain; }
 .methods label { padding: .2rem .5rem; }
 """
@@ -133,13 +134,13 @@ def _fields(offered: Sequence[str], chosen: Sequence[str], scenes: Mapping[str, 
 def _places() -> list[Any]:
     """Where an answer goes: notes, four times a column with its overlay and two buttons, the legend."""
     places: list[Any] = [gr.HTML('<p role="status">The overlays will be here.</p>')]
-    with gr.Row():
+    with gr.Row(elem_classes="overlays"):
         for _ in range(MOST_METHODS):
-            with gr.Column(min_width=260, visible=False) as column:
+            with gr.Column(min_width=0, visible=False) as column:
                 picture = gr.Image(interactive=False, buttons=["fullscreen"], elem_classes="overlay")
                 with gr.Row():
-                    mask = gr.DownloadButton(size="sm", min_width=120)
-                    overlay = gr.DownloadButton(size="sm", min_width=120)
+                    mask = gr.DownloadButton(size="sm", min_width=100)
+                    overlay = gr.DownloadButton(size="sm", min_width=100)
             places += [column, picture, mask, overlay]
     return [*places, gr.HTML()]
 

@@ -30,6 +30,7 @@ def photograph(address: str) -> Image.Image:
         page.get_by_role("button", name="Segment").click()
         page.locator(".legend").wait_for()
         page.wait_for_function("[...document.querySelectorAll('.overlay img')].every(image => image.complete)")
+        page.mouse.move(0, 0)
         page.evaluate("document.activeElement.blur()")
         shot = page.screenshot(full_page=True, animations="disabled")
     return Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
