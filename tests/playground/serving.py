@@ -16,8 +16,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
+def served(folder: Path, *options: str, **variables: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """``tfovss app`` on a free port: its address, and its process, which is ended after the block.
+
+    Args:
+        folder: it is started in.
+        options: of the command.
+        variables: of its environment.
 
     Raises:
         pytest.fail.Exception: Gradio is not installed, or the server does not start.
@@ -28,7 +33,7 @@ def served(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mmseg_tfovss", "app", "--port", str(port), "--device", "cpu", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

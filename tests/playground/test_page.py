@@ -185,9 +185,8 @@ def test_files_of_the_machine_are_not_served(address, folder, path):
     assert error.value.code == 403
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with served(folder, "--methods", "clip", "gem") as (found, process):
+def test_ctrl_c_ends_it_and_leaves_nothing(folder, tmp_path):
+    with served(folder, "--methods", "clip", "gem", TMPDIR=str(tmp_path)) as (found, process):
         assert [path.name.startswith("tfovss-app-") for path in tmp_path.iterdir()] == [True]
         with open_page() as page:
             visit(page, found)
