@@ -37,10 +37,10 @@ def check_address(host: str, port: int) -> None:
 
 
 def reach_of(host: str) -> str:
-    """Who can open the page, in a sentence."""
+    """Who can use the page, in a sentence."""
     if host in _LOCAL:
-        return "Only this machine can open it."
-    return "Everybody who reaches this machine can open it, without a password."
+        return "Only users of this machine can reach it."
+    return "It has no password: everybody who can reach this machine can use it."
 
 
 @contextmanager
@@ -52,9 +52,9 @@ def own_folder(host: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tfovss-app-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
-        for variable in ("no_proxy", "NO_PROXY"):  # Gradio calls its own server, which no proxy can reach
-            known = os.environ.get(variable) or os.environ.get("no_proxy", "")
-            os.environ[variable] = ",".join(filter(None, [known, *_LOCAL, host]))
+        known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        direct = ",".join(filter(None, [known, *_LOCAL, host]))  # Gradio calls its own server, which no proxy reaches
+        os.environ |= {"no_proxy": direct, "NO_PROXY": direct}
         yield folder
 
 
@@ -74,7 +74,7 @@ def serve(
     page = open_page(playground, chosen, folder, host, port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder is removed then, too
     try:
-        say(f"{page.local_url.rstrip('/')} is the page. {reach_of(host)} Ctrl-C ends it.")
+        say(f"Open {page.local_url.rstrip('/')} in a browser. {reach_of(host)} Ctrl-C stops the page.")
         threading.Event().wait()
     except KeyboardInterrupt:
         say("Stopped.")

@@ -41,11 +41,11 @@ def served(folder: Path, *options: str, **variables: str) -> Iterator[tuple[str,
         said = []
         for line in process.stdout:
             said.append(line)
-            if line.startswith("http"):
+            if line.startswith("Open "):
                 break
         else:
             pytest.fail(f"The server has not started: {''.join(said)}")
-        yield line.split()[0], process
+        yield line.split()[1], process
     finally:
         end(process)
 

@@ -9,6 +9,7 @@ from PIL import Image
 import mmseg_tfovss as tf
 from mmseg_tfovss.commands import demo
 from mmseg_tfovss.playground.answer import Question, tinted
+from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_unknown, notes_on_words
 from mmseg_tfovss.pocket.scenes import draw_validation
 from tests.playground.loaded import load_small, small_playground
 
@@ -134,21 +135,14 @@ def test_a_full_gpu_is_one_sentence_and_a_bug_is_none(question, tmp_path):
         playground.answer(replace(question, methods=["naclip"]), tmp_path)
 
 
-def test_notes_say_what_the_user_should_know(playground, question, tmp_path):
-    def notes(**change):
-        return playground.answer(replace(question, methods=["proxyclip"], **change), tmp_path).notes
-
-    random = "proxyclip has a DINO of random numbers beside the pocket CLIP."
-    assert notes(words="brick; donut") == (random,)
-    assert notes(words="brick", background="") == (
-        'With one class, every pixel is "brick": type one class a line, or separate classes by ";".',
-        random,
+def test_notes_are_said_with_the_overlays(playground, question, tmp_path):
+    answer = playground.answer(replace(question, words="cat; brick", threshold=0.5, methods=["proxyclip"]), tmp_path)
+    assert answer.notes == (
+        *notes_on_words(["cat", "brick"], None, 0.5),
+        *notes_on_unknown(["cat"]),
+        *notes_on_companions("proxyclip", ["CLIPImageEncoder", "DINO"]),
     )
-    assert notes(words="brick; cat, puma", threshold=0.5) == (
-        'The first class, "brick", is the background: it gets the pixels whose best class has a probability below 0.5.',
-        "The pocket CLIP was not trained on cat, puma: pixels with such labels mean nothing.",
-        random,
-    )
+    assert len(answer.notes) == 3
 
 
 def test_a_large_image_is_shrunk_and_said_so(question, tmp_path):

@@ -1,4 +1,4 @@
-"""Where the page is served, and who can open it; the page itself is tested in a browser (test_page.py)."""
+"""Where the page is served, and who can use it; the page itself is tested in a browser (test_page.py)."""
 
 import os
 import socket
@@ -35,9 +35,9 @@ def test_the_address_of_another_machine_is_refused():
         check_address("192.0.2.1", 7860)  # nobody's (RFC 5737)
 
 
-def test_who_can_open_it_is_said():
-    assert reach_of("127.0.0.1") == reach_of("localhost") == "Only this machine can open it."
-    assert "without a password" in reach_of("0.0.0.0")
+def test_who_can_use_it_is_said():
+    assert reach_of("127.0.0.1") == reach_of("localhost") == "Only users of this machine can reach it."
+    assert "It has no password" in reach_of("0.0.0.0")
 
 
 def test_its_folder_is_this_users_and_goes(monkeypatch):
