@@ -75,7 +75,8 @@ def _add_methods(parser: argparse.ArgumentParser, methods: Sequence[str] | None)
         default=BACKBONES,
         choices=["vit-b16", "vit-l14", "vit-h14", "vit-pocket"],
         metavar="BACKBONE",
-        help=f"vit-b16, vit-l14, vit-h14 or vit-pocket, the small CLIP of this package (default: {' '.join(BACKBONES)})",
+        help="vit-b16, vit-l14, vit-h14, or vit-pocket, which is the small CLIP of this package (default:"
+        f" {' '.join(BACKBONES)})",
     )
 
 
@@ -135,16 +136,16 @@ def _tell_created(folder: Path, made: "Created") -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
-    from mmseg_tfovss.own_data.create import check
+    from mmseg_tfovss.own_data.existing import check
 
     table, found = check(arguments.folder, arguments.workers, _watch)
     _tell_found(table, found)
-    say(f"Complete: {found.images} images with masks in {arguments.folder}.")
+    say(f"Nothing is wrong in {arguments.folder}.")
 
 
 def _add(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
-    from mmseg_tfovss.own_data.create import add
+    from mmseg_tfovss.own_data.existing import add
 
     leaves = add(arguments.folder, arguments.methods, arguments.backbones)
     say(*(f"Written: {arguments.folder / leaf.name}" for leaf in leaves))
@@ -157,7 +158,10 @@ def _tell_found(table: "ClassTable", found: "Survey") -> None:
 
     rows = [("class", "pixels", "masks"), *class_rows(found, table)]
     width = max(len(name) for name, _, _ in rows)
-    say(f"{found.images} images with masks.", *(f"  {name:{width}}  {share:>8}  {masks:>6}" for name, share, masks in rows))
+    say(
+        f"{found.images} images with masks.",
+        *(f"  {name:{width}}  {share:>8}  {masks:>6}" for name, share, masks in rows),
+    )
 
 
 def _complain(lines: Sequence[str]) -> None:

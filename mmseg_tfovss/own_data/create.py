@@ -5,21 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmengine.config import Config
 from PIL import Image
 
 from mmseg_tfovss.datasets.facts import FACTS
-from mmseg_tfovss.datasets.listed import read_pairs
-from mmseg_tfovss.own_data.folder import DATASET, IMAGES, MASKS, new_folder, save_labels, write_files
+from mmseg_tfovss.own_data.folder import IMAGES, MASKS, new_folder, save_labels, write_files
 from mmseg_tfovss.own_data.ignored import ignore
 from mmseg_tfovss.own_data.leaf import Leaf, make_leaves
 from mmseg_tfovss.own_data.masks import has_three_channels
-from mmseg_tfovss.own_data.pairs import Pairs, find_pairs, only_listed
+from mmseg_tfovss.own_data.pairs import Pairs, find_pairs
 from mmseg_tfovss.own_data.report import check_complete, check_survey
+from mmseg_tfovss.own_data.split import only_listed
 from mmseg_tfovss.own_data.survey import Survey, Watch, survey
-from mmseg_tfovss.own_data.table import ClassTable, entries_of, read_table
+from mmseg_tfovss.own_data.table import LARGEST_LABEL, ClassTable, entries_of, read_table
 from mmseg_tfovss.vocabulary import load_vocabulary
-from mmseg_tfovss.whole_file import whole_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -93,6 +91,8 @@ def create(request: Request, watch: Watch) -> Created:
         OSError: the folder cannot be written.
     """
     name = _check_name(request.folder)
+    if request.first_label is not None and not 0 <= request.first_label <= LARGEST_LABEL:
+        raise ValueError(f"--first-label must be a label, 0 .. {LARGEST_LABEL}, but got {request.first_label}.")
     table = ignore(read_table(request.classes, request.first_label), request.ignored)
     load_vocabulary(entries_of(table.queries))  # refuses words that CLIP cannot tell apart
     leaves = make_leaves(name, request.methods, request.backbones)
@@ -111,70 +111,6 @@ def create(request: Request, watch: Watch) -> Created:
     return Created(table, found, pairs, leaves, anew)
 
 
-def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]:
-    """Read every image and mask of a folder that :func:`create` has made.
-
-    Raises:
-        FileNotFoundError: no such folder, or a file of it.
-        ValueError: what is wrong.
-    """
-    config = read_dataset(folder)
-    settings = config.test_dataloader.dataset
-    names, ignored = tuple(settings.metainfo.classes), settings.metainfo.ignore_index
-    values = tuple(range(len(names)))
-    background = "prob_threshold" in config.unified.model.decode_head and bool(
-        config.unified.model.decode_head.prob_threshold
-    )
-    table = ClassTable(names, tuple((name,) for name in names), values, False, background, _given(ignored))
-    root = Path(settings.data_root)
-    pairs = read_pairs(root / settings.ann_file)
-    files = [
-        (root / settings.data_prefix.img_path / image, root / settings.data_prefix.seg_map_path / mask)
-        for image, mask in pairs
-    ]
-    found = survey(files, table, workers, watch)
-    check_survey(found, table)
-    return table, found
-
-
-def add(folder: Path, methods: Sequence[str], backbones: Sequence[str]) -> list[Leaf]:
-    """Write configs of further methods into a folder that :func:`create` has made.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no such method, or a config that is there already; nothing is written.
-        OSError: the folder cannot be written.
-    """
-    leaves = make_leaves(str(read_dataset(folder).dataset), methods, backbones)
-    there = [leaf.name for leaf in leaves if (folder / leaf.name).exists()]
-    if there:
-        raise ValueError(f"{folder / there[0]} exists already: delete it to have it made again.")
-    for leaf in leaves:
-        with whole_file(folder / leaf.name) as scratch:
-            scratch.write_text(leaf.text, encoding="utf-8")
-    return leaves
-
-
-def read_dataset(folder: Path) -> Config:
-    """The dataset's part of the configs in a folder.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it cannot be read.
-    """
-    file = folder / DATASET
-    if not file.is_file():
-        raise FileNotFoundError(f"{folder} is no dataset made by tfovss dataset init: it has no {DATASET}.")
-    try:
-        return Config.fromfile(file)
-    except Exception as error:  # a config is Python code
-        raise ValueError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _given(value: int | None) -> tuple[int, ...]:
-    return () if value is None else (value,)
-
-
 def _check_name(folder: Path) -> str:
     name = folder.name
     if not _NAME.fullmatch(name):
@@ -182,7 +118,9 @@ def _check_name(folder: Path) -> str:
     if name in FACTS:
         raise ValueError(f"{name} is the name of a benchmark (docs/datasets.md): choose another one.")
     if folder.exists() or folder.is_symlink():
-        raise ValueError(f"{folder} exists already: choose another name or folder, or delete it first.")
+        raise ValueError(
+            f"{folder} exists already: choose another name, or another place for it such as configs/{name}."
+        )
     return name
 
 

@@ -50,7 +50,8 @@ def save_labels(labels: np.ndarray, colours: Sequence[Sequence[int]] | None, pat
         return
     mask = Image.fromarray(labels.astype(np.uint8))
     if colours:
-        mask.putpalette([level for colour in colours for level in colour])
+        levels = [level for colour in colours for level in colour]
+        mask.putpalette(levels + [0] * (3 * _PALETTE - len(levels)))  # with fewer, Pillow writes fewer bits
     mask.save(path)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mmseg_tfovss.own_data.table import ClassTable, colour_code
+from mmseg_tfovss.own_data.table import LARGEST_LABEL, ClassTable, colour_code
 from mmseg_tfovss.vocabulary.agreement import is_background
 
 _COLOUR = re.compile(r"(\d{1,3}),(\d{1,3}),(\d{1,3})")
@@ -65,7 +65,10 @@ def _with_value(table: ClassTable, text: str) -> ClassTable:
     if table.coloured != bool(colour):
         what, right = ("a colour", "labels") if colour else ("a label", "colours")
         raise ValueError(f"--ignore {text} is {what}, but the masks hold {right} by the class file.")
-    value = colour_code(*map(int, colour.groups())) if colour else int(text)
+    numbers = [int(number) for number in (colour.groups() if colour else [text])]
+    if max(numbers) > (255 if colour else LARGEST_LABEL):
+        raise ValueError(f"--ignore {text}: labels are 0 .. {LARGEST_LABEL}, and colours three numbers of 0 .. 255.")
+    value = colour_code(*numbers) if colour else numbers[0]
     if value in table.values:
         name = table.names[table.values.index(value)]
         shift = "; if labels begin at 1, add --first-label 1" if text == "0" else ""

@@ -1,7 +1,9 @@
 """The config of a method on a dataset of the user's own, from one of this package's configs of that method."""
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,10 +65,17 @@ def make_leaves(dataset: str, methods: Sequence[str], backbones: Sequence[str]) 
 
 def _source(method: str, backbone: str) -> Path:
     """The config of this package from which one's own is made."""
-    path = find_method(method, backbone, pocket=backbone == _POCKET)
-    if not re.search(rf"_{backbone}[-_]", path.stem):
-        raise ValueError(f"The method {method} has no settings for {backbone}: take vit-b16.")
-    return path
+    try:
+        find_method(method, BACKBONES[0])
+    except ValueError:
+        close = difflib.get_close_matches(method.lower(), method_names(), n=3)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise ValueError(f"unknown method {method!r}.{hint} Valid: {', '.join(method_names())}, {ALL}.") from None
+    with suppress(ValueError):
+        path = find_method(method, backbone, pocket=backbone == _POCKET)
+        if re.search(rf"_{backbone}[-_]", path.stem):
+            return path
+    raise ValueError(f"The method {method} has no settings for {backbone}: choose another one with --backbones.")
 
 
 def _leaf(path: Path, dataset: str) -> Leaf:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmseg_tfovss.own_data.pairs import Pairs, listed
+from mmseg_tfovss.own_data.naming import listed
+from mmseg_tfovss.own_data.pairs import Pairs
 from mmseg_tfovss.own_data.survey import Survey
 from mmseg_tfovss.own_data.table import ClassTable
 from mmseg_tfovss.vocabulary.agreement import is_background
@@ -84,7 +85,10 @@ def _background(table: ClassTable) -> Iterator[str]:
         )
     later = [name for name in table.names[1:] if is_background(name)]
     if later:
-        yield f"note: {listed(later)} is a class like any other, for only class 0 can be the background."
+        yield (
+            f"note: {listed(later)} is a class like any other, for only class 0 can be the background. If its pixels do"
+            f" not count, set --ignore {later[0]}."
+        )
 
 
 def _foreign(found: Survey, table: ClassTable, hint: str) -> Iterator[str]:

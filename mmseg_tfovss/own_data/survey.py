@@ -112,4 +112,3 @@ def _parallel(work: Callable[[int], Mask | str], count: int, workers: int) -> It
         yield from pool.map(work, range(count))
     finally:
         pool.shutdown(cancel_futures=True)
-

@@ -12,11 +12,12 @@ from mmseg_tfovss.vocabulary.words import read_lines
 
 _RED_GREEN_BLUE = (("r", "g", "b"), ("red", "green", "blue"))
 _LABELS = ("label", "id", "index", "value")
+_NAMES = ("name", "class", "class_name", "classname", "category")
 _NUMBERS = r"(?P<red>\d+)[\s,;]+(?P<green>\d+)[\s,;]+(?P<blue>\d+)"
 _COLOUR_FIRST = re.compile(rf"\s*{_NUMBERS}[\s,;]+(?P<name>\S.*?)\s*")
 _COLOUR_LAST = re.compile(rf"\s*(?P<name>\S.*?)[\s,;]+{_NUMBERS}\s*")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # TrafficCone, SUVPickup
-_LARGEST_LABEL = 65535
+LARGEST_LABEL = 65535
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ClassTable:
     @property
     def void(self) -> int:
         """The label of ignored pixels in masks that are made anew."""
-        return 255 if len(self.names) <= 255 else _LARGEST_LABEL
+        return 255 if len(self.names) <= 255 else LARGEST_LABEL
 
     @property
     def is_plain(self) -> bool:
@@ -131,7 +132,7 @@ def _read_rows(path: Path) -> list[_Row]:
     if not numbered:
         return []
     header = [cell.lower() for cell in _cells(numbered[0][1])]
-    if any({*names} <= {*header} for names in _RED_GREEN_BLUE) or (len(header) > 1 and {*_LABELS} & {*header}):
+    if any({*names} <= {*header} for names in _RED_GREEN_BLUE) or ({*_LABELS} & {*header} and {*_NAMES} & {*header}):
         return [_row(header, _cells(line), place) for place, line in numbered[1:]]
     matches = [(place, _COLOUR_FIRST.fullmatch(line) or _COLOUR_LAST.fullmatch(line)) for place, line in numbered]
     if not all(match for _, match in matches):
@@ -152,12 +153,13 @@ def _row(header: Sequence[str], cells: Sequence[str], place: str) -> _Row:
         )
     found = dict(zip(header, cells, strict=True))
     colours = next((names for names in _RED_GREEN_BLUE if {*names} <= {*header}), None)
-    label = next((name for name in _LABELS if name in header), "")
-    name = next((found[key] for key in header if key not in (*(colours or ()), *_LABELS)), "")
     if colours:
+        name = next((found[key] for key in (*_NAMES, *header) if key in found and key not in colours), "")
         return _coloured(name, [found[key] for key in colours], place)
-    if not found[label].isdigit() or int(found[label]) > _LARGEST_LABEL:
-        raise ValueError(f"The {label} in {place} must be a label, 0 .. {_LARGEST_LABEL}, but is {found[label]!r}.")
+    label = next(name for name in _LABELS if name in header)
+    name = next(found[key] for key in _NAMES if key in header)
+    if not found[label].isdigit() or int(found[label]) > LARGEST_LABEL:
+        raise ValueError(f"The {label} in {place} must be a label, 0 .. {LARGEST_LABEL}, but is {found[label]!r}.")
     return _Row(name, int(found[label]), False, place)
 
 
