@@ -158,10 +158,8 @@ def _tell_found(table: "ClassTable", found: "Survey") -> None:
 
     rows = [("class", "pixels", "masks"), *class_rows(found, table)]
     width = max(len(name) for name, _, _ in rows)
-    say(
-        f"{found.images} images with masks.",
-        *(f"  {name:{width}}  {share:>8}  {masks:>6}" for name, share, masks in rows),
-    )
+    say("1 image with its mask." if found.images == 1 else f"{found.images} images with masks.")
+    say(*(f"  {name:{width}}  {share:>8}  {masks:>6}".rstrip() for name, share, masks in rows))
 
 
 def _complain(lines: Sequence[str]) -> None:

@@ -119,7 +119,7 @@ def _check_name(folder: Path) -> str:
         raise ValueError(f"{name} is the name of a benchmark (docs/datasets.md): choose another one.")
     if folder.exists() or folder.is_symlink():
         raise ValueError(
-            f"{folder} exists already: choose another name, or another place for it such as configs/{name}."
+            f"{folder} exists already: choose another name, or another place for it, as in configs/{name}."
         )
     return name
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _LOOKED_AT = 25  # images from which rules are learnt
 _RULES = 40  # that are tried on all names
+_SEPARATORS = "_-. "
 _NAMED = 3  # files named in a message
 
 
@@ -67,18 +68,20 @@ def _endings(image: str, masks: Sequence[str]) -> Iterator[tuple[str, str]]:
     start = len(image.rpartition("/")[0])
     near = [mask for mask in masks if mask.rpartition("/")[0] == image[:start]]
     shared = max((_shared(image, mask) for mask in near), default=0)
+    if any(image[shared:] and mask[shared:] for mask in near if mask.startswith(image[:shared])):
+        shared = len(image[:shared].rstrip(_SEPARATORS))
     for mask in near:
         if shared > start + bool(start) and mask.startswith(image[:shared]):
             own, other = image[shared:], mask[shared:]
-            if _stand_apart(image[shared - 1], own, other):
+            if _stand_apart(own, other):
                 yield own, other
 
 
-def _stand_apart(before: str, own: str, other: str) -> bool:
+def _stand_apart(own: str, other: str) -> bool:
     """Whether two endings can be what tells images from masks: no numbers, and no parts of longer words."""
     if own[:1].isdigit() or other[:1].isdigit():
         return False
-    return not (own and other) or not before.isalnum() or not (own[0].isalnum() or other[0].isalnum())
+    return not (own and other) or not (own[0].isalnum() or other[0].isalnum())
 
 
 def _shared(one: str, other: str) -> int:

@@ -193,7 +193,11 @@ def test_an_existing_folder_stays(told, camvid, tmp_path):
     [
         ("voc21", (), "voc21 is the name of a benchmark"),
         ("my data", (), "The name 'my data' must be of letters"),
-        ("camvid", ("--ignore", "Viod"), "--ignore Viod is no class of the class file. Give a class's name, or a label"),
+        (
+            "camvid",
+            ("--ignore", "Viod"),
+            "--ignore Viod is no class of the class file. Give a class's name, or a label",
+        ),
         ("camvid", ("--ignore", "3"), "--ignore 3 is the class 'road': to leave that out, give its name."),
         ("camvid", ("--ignore", "0,0,0"), "--ignore 0,0,0 is a colour, but the masks hold labels"),
         ("camvid", ("--ignore", "70000"), "labels are 0 .. 65535"),
