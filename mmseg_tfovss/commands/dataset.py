@@ -127,11 +127,13 @@ def _tell_created(folder: Path, made: "Created") -> None:
     say(*notes(made.survey, made.table, made.pairs))
     if made.anew:
         say(f"The masks were written anew, as class numbers, into {folder}/masks.")
-    say(f"Written: {folder}, with {len(made.leaves)} configs. Evaluate one, or all of them:")
-    names = [leaf.name for leaf in made.leaves]
-    first = next((name for name in names if "_vit-pocket" in name and name.startswith("sclip")), names[0])
-    say(f"  tfovss test {shlex.quote(str(folder / first))}")
-    say(f"  tfovss array {shlex.quote(str(folder))}/*_vit-b16*.py --local 1")
+    count = "1 config" if len(made.leaves) == 1 else f"{len(made.leaves)} configs"
+    say(f"Written: {folder}, with {count}. To evaluate one:")
+    names = sorted((leaf.name for leaf in made.leaves), key=lambda name: "_vit-pocket" not in name)
+    say(f"  tfovss test {shlex.quote(str(folder / names[0]))}")
+    if len(names) > 1:
+        say("To evaluate all on this machine, one after the other:")
+        say(f"  tfovss array {shlex.quote(str(folder))}/*_{folder.name}.py --local 1")
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -149,4 +149,7 @@ def _hint(mask: Path, table: ClassTable, found: Survey) -> str:
     with Image.open(mask) as picture:
         if picture.mode not in ("P", "L"):
             return ""
-    return f" The masks have one channel: if it holds class numbers, take a class file without colours ({mask})."
+    return (
+        f"The mask {mask} has one channel of numbers or a palette: if its numbers are the classes, take a class file"
+        " without colours; if its colours are, add them to the class file."
+    )

@@ -79,7 +79,7 @@ def _endings(image: str, masks: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _stand_apart(own: str, other: str) -> bool:
     """Whether two endings can be what tells images from masks: no numbers, and no parts of longer words."""
-    if own[:1].isdigit() or other[:1].isdigit():
+    if any(part.lstrip(_SEPARATORS)[:1].isdigit() for part in (own, other)):
         return False
     return not (own and other) or not (own[0].isalnum() or other[0].isalnum())
 

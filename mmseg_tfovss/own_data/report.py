@@ -38,7 +38,7 @@ def check_survey(found: Survey, table: ClassTable, hint: str = "") -> None:
     Args:
         found: of all pairs.
         table: the classes.
-        hint: what else to say of values that are no class.
+        hint: what to do about values that are no class, if it is known.
 
     Raises:
         ProblemsError: what is wrong with which files, and what to set.
@@ -105,7 +105,7 @@ def _foreign(found: Survey, table: ClassTable, hint: str) -> Iterator[str]:
     if len(values) > SHOWN:
         yield f"... and {len(values) - SHOWN} more {what}s that are no class."
     if values:
-        yield f"{_remedy(values, table)}{hint}"
+        yield hint or _remedy(values, table)
 
 
 def _remedy(values: Sequence[int], table: ClassTable) -> str:
@@ -117,7 +117,9 @@ def _remedy(values: Sequence[int], table: ClassTable) -> str:
     text = f"{text} --ignore {shown}"
     if values == [len(table.values)] and table.values[0] == 0:
         return f"{text}; if labels begin at 1, set --first-label 1."
-    return f"{text}; if they do, add their classes to the class file."
+    return (
+        f"{text}; if they do, add their classes to the class file, with their labels if these have gaps (name,label)."
+    )
 
 
 def _first(lines: Sequence[str]) -> list[str]:

@@ -100,7 +100,7 @@ def test_a_palette_gives_its_indices_or_its_colours(make, tmp_path):
     by_colour = make({}, "name,r,g,b\ncow,200,0,0\ndog,9,9,9\ncat,0,0,0\n", folder=tmp_path / "two")
     assert by_index.survey.pixels.tolist() == by_colour.survey.pixels[::-1].tolist()
     assert np.array_equal(read_labels(tmp_path / "two/masks/1.png"), 2 - truth.astype(int))
-    with pytest.raises(ValueError, match="if it holds class numbers, take a class file without colours"):
+    with pytest.raises(ValueError, match="if its numbers are the classes, take a class file without colours"):
         make({}, "name,r,g,b\ncow,1,0,0\ndog,2,9,9\ncat,3,0,0\n", folder=tmp_path / "three")
 
 
