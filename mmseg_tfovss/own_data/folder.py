@@ -12,6 +12,7 @@ from PIL import Image
 from mmseg_tfovss.datasets.listed import write_pairs
 from mmseg_tfovss.own_data.leaf import Leaf, base_text, written
 from mmseg_tfovss.own_data.table import ClassTable, entries_of
+from mmseg_tfovss.plain import one_line
 
 IMAGES, MASKS, PAIRS, DATASET = "images", "masks", "pairs.txt", "dataset.py"
 _BASE = {"loader.py": "datasets/_loader.py", "runtime.py": "runtime.py"}
@@ -96,7 +97,7 @@ def dataset_text(name: str, table: ClassTable, command: str) -> str:
     threshold = "".join(f", {key}={value}" for key, value in head.items())
     facts = f"metainfo=dict(classes=classes, ignore_index={ignored}{', palette=palette' if table.palette else ''}),"
     lines = [
-        f"# {name}, made by: {command}",
+        f"# {name}, made by: {one_line(command)}",
         "# What is said of these settings: docs/own_data.md.",
         '_base_ = ["_base_/loader.py", "_base_/runtime.py"]',
         f"dataset = {written(name)}",

@@ -1,5 +1,6 @@
 """Masks as they are in the user's files, and the class numbers that they mean."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,15 +102,17 @@ def single_channel(mask: Path) -> tuple[np.ndarray, int]:
 
 
 def has_three_channels(mask: Path) -> bool:
-    """Whether a mask of labels was saved as a picture of three equal channels, which nothing but this package reads.
+    """Whether a mask of labels was saved as a picture of three equal channels; a damaged file has none.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no mask of labels; what is wrong.
+        ValueError: it holds colours.
     """
-    try:
+    with suppress(ValueError):
         load_labels(mask)
+        return False
+    try:
+        load_colours(mask)
     except ValueError:
-        single_channel(mask)
-        return True
-    return False
+        return False
+    single_channel(mask)
+    return True

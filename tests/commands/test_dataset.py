@@ -1,6 +1,8 @@
 """``tfovss dataset``: CamVid in two layouts, from folders to a score that is computed by hand as well."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmseg_tfovss import commands
-from mmseg_tfovss.config import load_config
+from mmseg_tfovss.commands import dataset
+from mmseg_tfovss.config import config_hash, load_config
+from mmseg_tfovss.engine.dataset_files import dataset_hash
+from mmseg_tfovss.engine.preflight import build_dataset
 from mmseg_tfovss.engine.single import build_method, segment_file
+from mmseg_tfovss.own_data.leaf import BACKBONES
 from tests.own_data.layouts import COLOURS, OFFICIAL, SEGNET, noise, official, photo, save, segnet
 
 SMALL = ("--methods", "sclip", "--backbones", "vit-pocket")
@@ -55,6 +61,12 @@ def scores_by_hand(config, truths, count):
     hit = np.diag(confusion)
     union = confusion.sum(0) + confusion.sum(1) - hit
     return {number: 100 * hit[number] / union[number] for number in range(count) if union[number]}
+
+
+def hash_of(folder):
+    """What a result says of the dataset and the settings."""
+    config = load_config(folder / "sclip_vit-pocket_camvid.py")
+    return dataset_hash(build_dataset(config)), config_hash(config)
 
 
 def check_result(result, names, expected):
@@ -142,11 +154,13 @@ def test_other_words_have_as_many_classes(told, camvid, tmp_path):
 
 def test_a_folder_that_was_moved_works(told, camvid, tmp_path):
     told(*init_of(camvid), *SMALL, "--ignore", 11)
+    before = hash_of(tmp_path / "camvid")
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "camvid", tmp_path / "elsewhere/camvid")
     code, out, err = told("dataset", "check", "elsewhere/camvid")
     assert (code, err) == (0, "")
     assert out.endswith("Nothing is wrong in elsewhere/camvid.\n")
+    assert hash_of(tmp_path / "elsewhere/camvid") == before  # so that --resume goes on
 
 
 def test_check_says_what_has_become_wrong(told, camvid):
@@ -214,6 +228,28 @@ def test_mistakes_are_one_sentence(told, camvid, name, options, message):
     assert err.startswith("error: ")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_progress_in_a_file(capsys, monkeypatch):
+    monkeypatch.setattr(dataset, "_SECONDS", -1)
+    assert [*dataset._watch(iter([None, None]), 2)] == [None, None]
+    first, last = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"checking: 1/2 images, \d+\.\d minutes left", first)
+    assert last == "checking: 2/2 images, 0.0 minutes left"
+
+
+def test_the_pages_commands_have_these_options():
+    text = (Path(__file__).parents[2] / "docs/own_data.md").read_text()
+    lines = [line.partition("#")[0] for line in text.splitlines() if line.startswith("tfovss dataset ")]
+    read = [dataset.parse_arguments(shlex.split(line)[2:]) for line in lines]
+    assert {found.action for found in read} == {"init", "check", "add"}
+    assert set(re.findall(r"--(?!cfg|resume|overlays|local|out)[a-z][a-z-]*", text)) == {
+        "--images", "--masks", "--classes", "--ignore", "--first-label", "--split", "--image-suffix", "--mask-suffix",
+        "--only-pairs", "--methods", "--backbones",
+    }  # fmt: skip
+    assert all(backbone in BACKBONES for found in read if found.action != "check" for backbone in found.backbones)
+    usual = read[[found.action for found in read].index("init")]
+    assert (tuple(usual.methods), tuple(usual.backbones)) == (dataset.METHODS, dataset.BACKBONES)
 
 
 def test_background_and_split(told, camvid):

@@ -158,6 +158,27 @@ def test_all_that_is_wrong_is_said_at_once(make, tmp_path):
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_first_mask_that_is_damaged_hides_nothing(make, tmp_path):
+    masks = {"1.png": noise(2), "2.png": noise(2) + 7}
+    make(masks, "cat\ndog\n", ignored=("7", "8"))
+    (tmp_path / "given/1.png").write_bytes(b"nothing")
+    with pytest.raises(ProblemsError) as error:
+        make({}, "cat\ndog\n", folder=tmp_path / "again")
+    lines = str(error.value).splitlines()
+    assert "given/1.png is truncated or damaged" in lines[0]
+    assert len(lines) == 4  # labels 7 and 8, and what to set
+
+
+def test_a_full_disk_leaves_nothing(make, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mmseg_tfovss.own_data.create.save_labels", fail)
+    with pytest.raises(OSError, match="No space left"):
+        make({"1.png": noise(2)}, "cat\ndog\n", first_label=1, ignored=("0",))
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "given", "classes.txt"}
+
+
 def test_images_without_masks(make, tmp_path):
     masks = {"1.png": noise(2), "2.png": None}
     with pytest.raises(ValueError, match=r"1 of 2 images in .*images have no mask: 2\.png\. Leave them out with"):
