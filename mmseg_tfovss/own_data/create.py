@@ -16,8 +16,7 @@ from mmseg_tfovss.own_data.pairs import Pairs, find_pairs
 from mmseg_tfovss.own_data.report import check_complete, check_survey
 from mmseg_tfovss.own_data.split import only_listed
 from mmseg_tfovss.own_data.survey import Survey, Watch, survey
-from mmseg_tfovss.own_data.table import LARGEST_LABEL, ClassTable, entries_of, read_table
-from mmseg_tfovss.vocabulary import load_vocabulary
+from mmseg_tfovss.own_data.table import LARGEST_LABEL, ClassTable, read_table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -94,7 +93,6 @@ def create(request: Request, watch: Watch) -> Created:
     if request.first_label is not None and not 0 <= request.first_label <= LARGEST_LABEL:
         raise ValueError(f"--first-label must be a label, 0 .. {LARGEST_LABEL}, but got {request.first_label}.")
     table = ignore(read_table(request.classes, request.first_label), request.ignored)
-    load_vocabulary(entries_of(table.queries))  # refuses words that CLIP cannot tell apart
     leaves = make_leaves(name, request.methods, request.backbones)
     pairs = find_pairs(request.images, request.masks, request.image_suffix, request.mask_suffix)
     if request.split:

@@ -26,7 +26,8 @@ def check_complete(found: Pairs, images: Path, *, only_pairs: bool) -> None:
     if found.alone and not only_pairs:
         raise ValueError(
             f"{len(found.alone)} of {count} images in {images} have no mask: {listed(found.alone)}. Leave them out with"
-            " --only-pairs, or name the images that count with --split."
+            " --only-pairs, name the images that count with --split, or say what names end in with --image-suffix and"
+            " --mask-suffix."
         )
     if not found.pairs:
         raise ValueError(f"None of the {count} images in {images} has a mask.")

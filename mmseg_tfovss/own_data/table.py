@@ -90,6 +90,9 @@ def read_table(file: str, first_label: int | None = None) -> ClassTable:
         return _table_of(rows, path)
     vocabulary = load_vocabulary(file if file in available_vocabularies() else str(path.absolute()))
     names = vocabulary.shown_names
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        raise ValueError(f"Two classes of {file} begin with {twice!r}, which is their name in results: change one.")
     background = is_background(names[0]) if vocabulary.background is None else vocabulary.background
     start = first_label or 0
     values = tuple(range(start, start + len(names)))
@@ -133,10 +136,15 @@ def _read_rows(path: Path) -> list[_Row]:
         return []
     header = [cell.lower() for cell in _cells(numbered[0][1])]
     if any({*names} <= {*header} for names in _RED_GREEN_BLUE) or ({*_LABELS} & {*header} and {*_NAMES} & {*header}):
+        if len(numbered) == 1:
+            raise ValueError(f"The class file {path} has a header, but no class.")
         return [_row(header, _cells(line), place) for place, line in numbered[1:]]
     matches = [(place, _COLOUR_FIRST.fullmatch(line) or _COLOUR_LAST.fullmatch(line)) for place, line in numbered]
-    if not all(match for _, match in matches):
+    missing = [place for place, match in matches if not match]
+    if 2 * len(missing) > len(matches):
         return []
+    if missing:
+        raise ValueError(f"The class in {missing[0]} must have a name and a colour (red, green, blue), as others do.")
     return [_coloured(found["name"], found.group("red", "green", "blue"), place) for place, found in matches if found]
 
 
@@ -175,15 +183,20 @@ def _table_of(rows: Sequence[_Row], path: Path) -> ClassTable:
         if not row.name:
             raise ValueError(f"The class in {row.place} has no name.")
         for earlier in rows[:number]:
-            if row.name.casefold() == earlier.name.casefold():
+            if _first_name(row).casefold() == _first_name(earlier).casefold():
                 raise ValueError(f"The class {row.name!r} stands in {earlier.place} and in {row.place}: delete one.")
             if row.value == earlier.value:
                 what = "colour" if row.coloured else "label"
                 raise ValueError(f"{earlier.name!r} and {row.name!r} have one {what} in {path}: give each its own.")
     queries = tuple(tuple(spoken(part) for part in row.name.split(",")) for row in rows)
-    names = tuple(row.name.partition(",")[0].strip() for row in rows)
+    load_vocabulary([", ".join(own) for own in queries])  # refuses words that CLIP cannot tell apart
+    names = tuple(map(_first_name, rows))
     values = tuple(row.value for row in rows)
     return ClassTable(names, queries, values, rows[0].coloured, is_background(names[0]))
+
+
+def _first_name(row: _Row) -> str:
+    return row.name.partition(",")[0].strip()
 
 
 def spoken(name: str) -> str:

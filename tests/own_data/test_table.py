@@ -93,6 +93,11 @@ def test_words_that_look_like_a_header_are_words(table):
         ("name,r,g,b\nCar,1,2,x\n", "three numbers, 0 .. 255, but is 1, 2, x"),
         ("name,label\nCar,-1\n", "The label in line 2 of .* must be a label, 0 .. 65535, but is '-1'"),
         ("name,r,g,b\n,1,2,3\n", "The class in line 2 of .* has no name"),
+        ("name,r,g,b\nTruck_Bus,1,2,3\nTruckBus,1,2,4\n", "The word .* occurs twice"),
+        ('name,r,g,b\n"car, a",1,2,3\n"car, b",1,2,4\n', "stands in line 2 of .* and in line 3 of"),
+        ("# duplicates: allowed\ncar\ncar\n", "Two classes of .* begin with 'car'"),
+        ("name,r,g,b\n", "has a header, but no class"),
+        ("1 2 3 Car\n1 2 4 Bus\n1 2 Void\n", "The class in line 3 of .* must have a name and a colour"),
         ("", "is empty"),
     ],
 )
