@@ -83,12 +83,15 @@ def read_table(file: str, first_label: int | None = None) -> ClassTable:
         ValueError: what is wrong, and in which line.
     """
     path = Path(file).expanduser()
-    rows = [] if not path.is_file() else _read_rows(path)
+    bundled = file in available_vocabularies()
+    if not (bundled or path.is_file()):
+        raise FileNotFoundError(f"The class file {file} {'is a folder' if path.is_dir() else 'does not exist'}.")
+    rows = [] if bundled else _read_rows(path)
     if rows:
         if first_label is not None:
             raise ValueError(f"--first-label does not act, for {file} says what masks hold for each class: leave it.")
         return _table_of(rows, path)
-    vocabulary = load_vocabulary(file if file in available_vocabularies() else str(path.absolute()))
+    vocabulary = load_vocabulary(file if bundled else str(path.absolute()))
     names = vocabulary.shown_names
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
