@@ -103,3 +103,16 @@ def test_an_array_of_names(commands, tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert "python -m mmseg_tfovss test " in answer.stdout
     assert " sclip_vit-pocket_pocket_all -> work_dirs/sclip_vit-pocket_pocket_all" in answer.stdout
+
+
+def test_a_dataset_of_ones_own(commands, tmp_path):
+    from tests.own_data.layouts import segnet
+
+    segnet(tmp_path)
+    folders = ("--images", "CamVid/test", "--masks", "CamVid/testannot")
+    init = ("dataset", "init", "camvid", *folders, "--classes", "classes.txt", "--ignore", "11")
+    answer = call(commands / "tfovss", *init, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    answer = call(commands / "tfovss", "test", "camvid/naclip_vit-pocket_camvid.py", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "Written: work_dirs/naclip_vit-pocket_camvid/result.json" in answer.stdout

@@ -21,6 +21,7 @@ COMMANDS = {
     "benchmark": "time configs, stage by stage",
     "leaderboard": "collect results into tables and a page",
     "prepare": "make the benchmarks' validation sets from their archives",
+    "dataset": "make configs for a dataset of your own",
     "sweep": "evaluate every combination of some options' values",
     "analyze": "pictures and tables of what methods do",
     "array": "evaluate many configs, on slurm or on this machine",
