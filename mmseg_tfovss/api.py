@@ -28,7 +28,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from PIL import Image
 
-from mmseg_tfovss.catalogue import POCKET, MethodFacts, find_config, find_method, list_methods
+from mmseg_tfovss.catalogue import ARCH, POCKET, PRETRAINED, MethodFacts, list_methods
 from mmseg_tfovss.config import build, load_config
 from mmseg_tfovss.datasets.given import Picture, pixels_of
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
@@ -43,7 +43,7 @@ from mmseg_tfovss.vocabulary import available_vocabularies
 __all__ = ["MethodFacts", "Segmented", "Segmenter", "list_methods", "list_vocabularies", "load"]
 
 Words = Sequence[str] | str
-_BACKBONE, _PRETRAINED = "ViT-B-16", "openai"  # of methods; a config says its own
+_BACKBONE = "ViT-B-16"  # of methods; a config says its own
 _HEAD = "model.decode_head"
 _TOP = ("protocol",)  # options that are none of the model
 _MOST_LISTS = 32  # of words, whose text features are kept
@@ -267,16 +267,8 @@ def load(
         ValueError: 'slcip' is neither a method nor a config. Did you mean sclip? Methods: ...
     """
     weights = None if pretrained is None else os.fspath(pretrained)
-    dotted: dict[str, Any] = {}
-    path = find_config(Path(method_or_config) if isinstance(method_or_config, os.PathLike) else method_or_config)
-    if path is None:
-        pocket = weights == POCKET
-        path = find_method(str(method_or_config), backbone or _BACKBONE, pocket=pocket)
-        dotted["protocol"] = "unified"
-        if not pocket:
-            backbone, weights = backbone or _BACKBONE, weights or _PRETRAINED
-    dotted |= _weights(backbone, weights) | _dotted(options)
-    config = load_config(path, dotted)
+    dotted = _weights(backbone, weights) | _dotted(options)
+    config = load_config(method_or_config, dotted)
     return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
 
 
@@ -297,7 +289,7 @@ def _weights(backbone: str | None, pretrained: str | None) -> dict[str, Any]:
         if backbone not in (None, "auto", _BACKBONE):
             raise ValueError(f"backbone={backbone!r} does not fit pretrained='pocket': leave it out.")
         backbone = "auto"
-    found = {"model.backbone.arch": backbone, "model.backbone.pretrained": pretrained}
+    found = {ARCH: backbone, PRETRAINED: pretrained}
     return {name: value for name, value in found.items() if value is not None}
 
 
