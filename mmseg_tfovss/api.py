@@ -61,7 +61,7 @@ class Segmented:
         queries: all words, class after class.
         scores: (Q, H, W) float32, with ``scores=True``: cosine of every pixel and query, before logit scale and
             softmax; -inf for a query that the method rejects. (C, H, W) where a method merges the queries of a class
-            before. These are the ``seg_logits`` of ``tools/demo.py --save-logits``.
+            before. These are the ``seg_logits`` of ``tfovss demo --save-logits``.
     """
 
     image: np.ndarray
@@ -187,7 +187,7 @@ class Segmenter:
             yield from map(_result, segment_images(self.model, pixels, names[part], keep_logits=scores))
 
     def _use_words(self, words: Words | None, background: Words | None, threshold: float | None) -> None:
-        """Give the model the head for these words, as tools/demo.py makes it."""
+        """Give the model the head for these words, as tfovss demo makes it."""
         if words is not None and not isinstance(words, str):
             words = check_classes(words, "words")
         key = repr((words, background))
@@ -268,7 +268,7 @@ def load(
     """
     weights = None if pretrained is None else os.fspath(pretrained)
     dotted = _weights(backbone, weights) | _dotted(options)
-    config = load_config(method_or_config, dotted)
+    config = load_config(os.fspath(method_or_config), dotted)
     return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
 
 

@@ -83,7 +83,7 @@ def list_methods() -> dict[str, MethodFacts]:
         >>> facts.companions
         ('DINO',)
     """
-    return {name: _facts(name) for name in method_names()}
+    return {name: facts_of(name) for name in method_names()}
 
 
 def resolve(name: str | Path, options: Mapping[str, Any] | None = None) -> tuple[Path, dict[str, Any]]:
@@ -182,7 +182,8 @@ def _usual(name: str) -> Path:
 
 
 @cache
-def _facts(name: str) -> MethodFacts:
+def facts_of(name: str) -> MethodFacts:
+    """What :func:`list_methods` says of one method."""
     from mmengine.config import Config  # names are looked up where seconds count
 
     path = _usual(name)

@@ -53,7 +53,7 @@ _SETTABLE = (
     "custom_hooks",
 )
 _SET_ELSEWHERE = {
-    "launcher": "use --launcher of tools/test.py",
+    "launcher": "use --launcher of tfovss test",
     "dataset": "it only names the benchmark in results: take a config of the other one",
     "setting": "it only says which of the authors' settings a config has: take the config with the other one",
     "unified": "options come after the protocol: set model.... itself, with protocol=unified",
@@ -62,8 +62,8 @@ _SET_ELSEWHERE = {
     "run_name": "choose the folder with --work-dir",
     "load_from": "the weights are model.backbone.pretrained",
     "resume": "use --resume",
-    "test_cfg.resume": "use --resume of tools/test.py",
-    "test_cfg.restart_changed": "use --restart-changed of tools/test.py",
+    "test_cfg.resume": "use --resume of tfovss test",
+    "test_cfg.restart_changed": "use --restart-changed of tfovss test",
 }
 _NO_EFFECT_IN_FILES = {
     "paper": "write its settings into the file itself: they are what it says",

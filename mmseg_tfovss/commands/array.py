@@ -42,7 +42,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         action="store_true",
         help="begin anew what had other settings, or was interrupted and had other code or data, instead of refusing",
     )
-    parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
+    parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tfovss test draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
     for name, value in SBATCH_OPTIONS.items():
         slurm.add_argument(f"--{name}", metavar=value)
