@@ -1,5 +1,6 @@
 """Packages that only some methods need: who works without them, and what the others say."""
 
+import ast
 import configparser
 import json
 import os
@@ -18,6 +19,8 @@ from mmseg_tfovss.profiling.solver_speed import time_solvers
 ROOT = Path(__file__).parents[1]
 # They take from a quarter of a second to seconds to import, and a method without companions needs none of them.
 LATE = ("sklearn", "matplotlib", "torchvision.transforms.v2", "pandas", "mmseg.apis", "IPython", "gradio")
+# Files that draw figures, or train, and that nothing else imports when it starts.
+AT_ONCE = {"picture.py": {"matplotlib"}, "report.py": {"matplotlib"}, "train_diffusion.py": {*EXTRAS, "sklearn"}}
 PLAIN = f"""
 import sys
 for name in {list(EXTRAS)}:
@@ -30,6 +33,24 @@ print([name for name in {LATE} if name in sys.modules])
 """
 
 
+def imported_at_once(path):
+    """Modules that a file imports as soon as it is imported itself."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_no_file_imports_them_before_they_are_used():
+    for path in (ROOT / "mmseg_tfovss").rglob("*.py"):
+        allowed = AT_ONCE.get(path.name, set())
+        for name in imported_at_once(path):
+            late = {slow for slow in (*LATE, *EXTRAS) if f"{name}.".startswith(f"{slow}.")}
+            assert late <= allowed, f"{path} imports {name} at once"
+
+
+@pytest.mark.slow
 def test_a_method_without_companions_needs_none_and_imports_nothing_late():
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, text=True, check=False, env=environment)
