@@ -240,9 +240,10 @@ def load(
             protocol: short side 336, windows of 224 pixels every 112 where the method has windows, logit scale 40, no
             background; or a config, by its path or its name (``"sclip_vit-b16_voc21"``), as it stands.
         backbone: CLIP's architecture by open_clip's name, or ``auto`` for a local file whose tensors tell it. ``None``:
-            ViT-B-16 for a method, and the config's for a config.
-        pretrained: an open_clip tag, a local file, or ``pocket``: the small CLIP of this package. ``None``: ``openai``
-            for a method, and the config's for a config.
+            ViT-B-16 for a method, and the config's for a config; a local file of another architecture needs ``auto``
+            or its name.
+        pretrained: an open_clip tag, a local file, or ``pocket``: the small CLIP of this package. ``None``: the
+            config's, which is ``openai`` for nearly all.
         device: ``None``: the GPU if there is one.
         background: for calls that give none; see :meth:`Segmenter.__call__`.
         threshold: likewise.

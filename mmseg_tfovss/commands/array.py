@@ -30,7 +30,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         description="Evaluate many configs, heavier datasets first. What has finished is left out, what was interrupted"
         " goes on where it was: give the same command again. The exit code is 1 if a local run has failed.",
     )
-    parser.add_argument("configs", nargs="+", type=Path, metavar="config")
+    parser.add_argument("configs", nargs="+", type=Path, metavar="config", help="its file or its name")
     parser.add_argument("--local", type=int, metavar="N", help="run here, N processes at a time; nothing is submitted")
     parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
