@@ -36,7 +36,7 @@ def metafile_text(folder: Path) -> str:
     facts = facts_of(folder.name)
     printed = published_numbers([name for name in FACTS if not name.startswith("pocket")])
     paths = [path for path in sorted(folder.rglob("*.py")) if "_vit-pocket" not in path.name]
-    content = {"Collections": [_collection(facts)], "Models": [_model(path, facts, printed) for path in paths]}
+    content = {"Collections": [_collection(folder, facts)], "Models": [_model(path, facts, printed) for path in paths]}
     return _text(content)
 
 
@@ -57,12 +57,13 @@ def write_index() -> list[Path]:
     return list(texts)
 
 
-def _collection(facts: MethodFacts) -> dict[str, Any]:
+def _collection(folder: Path, facts: MethodFacts) -> dict[str, Any]:
+    page = f"docs/methods/{folder.name}.md"
     return {
         "Name": facts.title,
         "License": "Apache License 2.0",
         "Paper": {"Title": f"{facts.title}: {facts.paper}", "URL": facts.url},
-        "README": "docs/methods.md",
+        "README": page if (config_folder().parent / page).is_file() else "docs/methods/index.md",
         "Frameworks": ["PyTorch"],
     }
 

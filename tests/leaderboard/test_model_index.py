@@ -15,10 +15,13 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "configs").glob(f"*/{METAFILE}"))
 
 
-@cache
 def models(folder):
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load((folder / METAFILE).read_text(), loader)["Models"]
+    return content(folder)["Models"]
+
+
+@cache
+def content(folder):
+    return yaml.load((folder / METAFILE).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 @pytest.mark.slow
@@ -34,6 +37,8 @@ def test_one_is_as_it_would_be_made():
 
 def test_the_index_names_every_metafile():
     assert len(FOLDERS) >= 20
+    for folder in FOLDERS:
+        assert all((ROOT / collection["README"]).is_file() for collection in content(folder)["Collections"])
     assert (ROOT / INDEX).read_text() == index_text(FOLDERS), "run: make model-index"
 
 
