@@ -23,7 +23,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test lint picture tables model-index unmoved clean $(TABLES)
+.PHONY: benchmark test test-browser lint picture tables model-index unmoved clean $(TABLES)
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -34,6 +34,13 @@ benchmark: $(STAMP)
 # Where Python may not keep what it compiles, every process would compile everything anew.
 test: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal
+
+# Pages in a real Chromium. Gradio needs an older Pillow than the one the official outputs were recorded with: with it,
+# three of the tests of `make test` are skipped.
+test-browser: $(STAMP)
+	@grep -v '^pillow==' constraints.txt > $(VENV)/constraints-app.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,app,browser]' -c $(VENV)/constraints-app.txt
+	$(BIN)/python -m pytest -m browser -rs
 
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,$(PICTURED),configs/$(m)/$(m)_vit-pocket_pocket_all.py) \

@@ -19,8 +19,13 @@ from mmseg_tfovss.profiling.solver_speed import time_solvers
 ROOT = Path(__file__).parents[1]
 # They take from a quarter of a second to seconds to import, and a method without companions needs none of them.
 LATE = ("sklearn", "matplotlib", "torchvision.transforms.v2", "pandas", "mmseg.apis", "IPython", "gradio")
-# Files that draw figures, or train, and that nothing else imports when it starts.
-AT_ONCE = {"picture.py": {"matplotlib"}, "report.py": {"matplotlib"}, "train_diffusion.py": {*EXTRAS, "sklearn"}}
+# Files that draw figures, train, or make the page of `tfovss app`, and that nothing else imports when it starts.
+AT_ONCE = {
+    "page.py": {"gradio"},
+    "picture.py": {"matplotlib"},
+    "report.py": {"matplotlib"},
+    "train_diffusion.py": {*EXTRAS, "sklearn"},
+}
 PLAIN = f"""
 import sys
 for name in {list(EXTRAS)}:
