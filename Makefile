@@ -23,7 +23,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test test-browser lint picture tables unmoved clean $(TABLES)
+.PHONY: benchmark test test-browser lint picture tables model-index unmoved clean $(TABLES)
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -59,6 +59,10 @@ $(TABLES): $(STAMP)
 # After a change of numbers: make the tables of README.md and docs/ again, by the commands above them.
 tables: benchmark
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.tables --jobs $(JOBS)
+
+# After a change of configs or published numbers: make what MMSegmentation's tooling reads again.
+model-index: $(STAMP)
+	$(BIN)/python -m mmseg_tfovss.leaderboard.model_index
 
 # After a change of shape: are labels and metrics still those of a commit? make unmoved SINCE=COMMIT
 unmoved: $(STAMP)

@@ -46,11 +46,11 @@ def plan_runs(
     Args:
         paths: the config files.
         pairs: options for all of them, ``KEY=VALUE``.
-        work_dirs: the runs' folders are made in it; default: as tools/test.py does.
+        work_dirs: the runs' folders are made in it; default: as tfovss test does.
         restart_changed: a finished run of other settings may be in a run's folder.
 
     Returns:
-        The runs to do, the heaviest first (of equal ones the first named), and those that ``tools/test.py --resume``
+        The runs to do, the heaviest first (of equal ones the first named), and those that ``tfovss test --resume``
         would only show.
 
     Raises:

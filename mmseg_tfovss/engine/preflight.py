@@ -43,7 +43,7 @@ def check_config(config: Config) -> Vocabulary:
     """
     for key in ("dataset", "test_dataloader", "test_evaluator", "test_cfg"):
         if key not in config:
-            raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
+            raise ValueError(f"The config has no {key!r}: tfovss test needs a config with a dataset.")
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_dataset_options(config.test_dataloader.dataset)
@@ -199,7 +199,7 @@ def _wrong_ending(dataset: BaseDataset, field: str) -> str:
 
 
 def _prepared_by(config: Config) -> str:
-    """The name under which tools/prepare_data.py makes a config's files."""
+    """The name under which tfovss prepare makes a config's files."""
     return str(config.get("prepared_by", config.dataset))
 
 

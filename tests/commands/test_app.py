@@ -41,7 +41,7 @@ def test_numbers_out_of_range_are_refused(words, message, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--methods", "corrclip"], "The method corrclip has no settings for pretrained='pocket'."),
+        (["--methods", "corrclip"], "The method corrclip has no settings for the pocket CLIP"),
         (["--methods", "slcip"], "'slcip' is neither a method nor a config."),
         (["--pretrained", "no_such_file.pt", "--methods", "sclip"], "no_such_file.pt"),
         (["--backbone", "ViT-L-14"], "backbone='ViT-L-14' does not fit pretrained='pocket': leave it out."),

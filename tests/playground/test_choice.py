@@ -31,7 +31,11 @@ def test_only_some_in_any_spelling_and_in_their_order():
 @pytest.mark.parametrize(
     ("pretrained", "asked", "message"),
     [
-        ("pocket", "corrclip", "corrclip has no settings for pretrained='pocket'. Those that have: cass, "),
+        (
+            "pocket",
+            "corrclip",
+            "corrclip has no settings for the pocket CLIP (pretrained=pocket). Those that have: cass",
+        ),
         ("openai", "corrclip", "corrclip needs masks recorded for its images"),
         ("pocket", "slcip", "'slcip' is neither a method nor a config. Did you mean sclip or "),
     ],
