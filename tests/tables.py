@@ -4,10 +4,10 @@
 
 A paragraph with a command in backticks, and a table behind it, is what is looked for. ``tools/sweep.py ...`` is run,
 some sweeps at a time, and its last table takes the place of the one in the file. What is cut off is continued by the
-same command: finished rows stay in ``work_dirs/tables``. ``make benchmark`` is not run here: the cells of its table
-are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is, and the exit code is 1. At the
-end each changed cell is told, and where the text around the tables still has its old value. ``--check`` runs nothing:
-it tells which tables have other rows or columns than their commands would give.
+same command: finished rows stay in ``work_dirs/tables``. ``make benchmark-full`` is not run here: the cells of its
+table are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is, and the exit code is 1. At
+the end each changed cell is told, and where the text around the tables still has its old value. ``--check`` runs
+nothing: it tells which tables have other rows or columns than their commands would give.
 """
 
 import argparse
@@ -37,8 +37,8 @@ ROOT = Path(__file__).parents[1]
 FILES = [Path("README.md"), Path("docs/dslo.md"), Path("docs/lht_clip.md"), Path("docs/cliptrase.md")]
 OUT = Path("work_dirs/tables")
 LEADERBOARD = Path("work_dirs/leaderboard/leaderboard.csv")
-BENCHMARK = "make benchmark"
-COMMAND = re.compile(r"`(tools/sweep\.py [^`]+|make benchmark)`")
+BENCHMARK = "make benchmark-full"
+COMMAND = re.compile(r"`(tools/sweep\.py [^`]+|make benchmark-full)`")
 TITLE = re.compile(r"\*\*(.+?)\.?\*\*")
 # Lines that are no table's, then lines of one; headings and code are paragraphs of their own.
 BLOCK = re.compile(r"(?P<text>(?:^[^\n|].*\n)+)\n*(?P<table>(?:^\|.*(?:\n|\Z)){2,})", re.MULTILINE)

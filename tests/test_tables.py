@@ -36,7 +36,7 @@ tools/sweep.py a.py model.k=1,2
 | 1 | 5.00 |
 
 A few words
-about `make benchmark`:
+about `make benchmark-full`:
 
 | method | pocket_all (14 classes) |
 | --- | --- |
@@ -113,7 +113,7 @@ def test_other_rows_or_columns_are_said(toy, capsys):
 @pytest.mark.parametrize(
     ("board", "message"),
     [
-        (None, "run `make benchmark` first"),
+        (None, "run `make benchmark-full` first"),
         (BOARD.replace("51.61", ""), "no single complete row for '.LHT-CLIP.*"),
         (BOARD.replace("optimal path", "optimal path theta=0.3"), "no single complete row for 'DSLO"),
         (BOARD + BOARD.splitlines()[-1] + "\n", "no single complete row for 'DSLO"),

@@ -25,7 +25,7 @@ COMMANDS = {
     "analyze": "pictures and tables of what methods do",
     "array": "evaluate many configs, on slurm or on this machine",
 }
-_MODULES = {"benchmark-pocket": "pocket"}  # the others have their commands' names
+MODULES = {"benchmark-pocket": "pocket"}  # the others have their commands' names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             close = difflib.get_close_matches(name, COMMANDS, n=3)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ValueError(f"unknown command {name!r}.{hint} Valid: {', '.join(COMMANDS)}.")
-    command = importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}")
+    command = importlib.import_module(f"{__name__}.{MODULES.get(name, name)}")
     return command.main(rest, f"{NAME} {name}") or 0
 
 

@@ -1,6 +1,7 @@
 """Run every method on the bundled benchmark and make its leaderboard (docs/pocket.md: "Run it")."""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_JOBS = 4  # by default
 _OVERLAYS = "4"
+_EVERY_RUN = ("commands.test", "engine.run", "leaderboard.table", "pictures.hook")  # modules that it imports
 _PAGE = "leaderboard.html"
 
 
@@ -67,15 +69,27 @@ def command(run: "PlannedRun", options: Sequence[str]) -> list[str]:
     return ["test", str(run.config), "--work-dir", str(run.folder), *how, "--cfg-options", *options]
 
 
-def launcher(gpus: Sequence[str]) -> "Launch":
-    """What starts a run: a fork where that is safe, so that it need not import everything again."""
+def launcher(gpus: Sequence[str], configs: Sequence[Path]) -> "Launch":
+    """What starts a run: a fork where that is safe, for which everything is imported and read already."""
     from mmseg_tfovss.cluster.launch import fork_of, new_process, share_memory
     from mmseg_tfovss.commands import main as run_command
 
     if gpus or sys.platform != "linux":
         return lambda words, *rest: new_process([sys.executable, "-m", "mmseg_tfovss", *words], *rest)
+    read_ahead(configs)
     share_memory()
     return fork_of(run_command)
+
+
+def read_ahead(configs: Sequence[Path]) -> None:
+    """Import and read what every run needs."""
+    from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.engine.code import code_hash
+
+    for name in _EVERY_RUN:
+        importlib.import_module(f"mmseg_tfovss.{name}")
+    for path in configs:
+        code_hash(load_config(path))  # which keeps what each source imports
 
 
 def run_list(
@@ -95,7 +109,7 @@ def run_list(
         processes,
         say,
         gpus,
-        launch=launcher(gpus),
+        launch=launcher(gpus, [run.config for run in runs]),
         lines=MethodLines(runs, folders),
     )
     try:
@@ -130,22 +144,25 @@ def run(arguments: argparse.Namespace) -> bool:
     from mmseg_tfovss.datasets.facts import FACTS
     from mmseg_tfovss.pocket.files import scenes_folder
     from mmseg_tfovss.pocket.scenes import ensure_scenes
+    from mmseg_tfovss.pocket.subset import scenes_of_subset
 
     methods = choose_methods(arguments.methods)
     scenes = scenes_folder()
     ensure_scenes(scenes)
+    if not arguments.full:
+        scenes_of_subset(scenes, SUBSET)  # forks have them then
     options = settings(arguments, scenes)
     paths = [path for configs in methods.values() for path in configs]
     runs, finished = plan_runs(paths, options, arguments.out, restart_changed=True)
     places = {run.config: run.folder for run in (*runs, *finished)}
     folders = {name: [places[path] for path in configs] for name, configs in methods.items()}
     total = FACTS["pocket_all"].images
-    part = f"all {total} scenes" if arguments.full else f"{SUBSET} of {total} scenes"
+    part = f"all {total}" if arguments.full else f"{SUBSET} of {total}"
     processes = arguments.jobs or min(cores(), _MOST_JOBS)
     if finished:
         say(f"{len(finished)} of {len(paths)} runs have finished already.")
     if runs:
-        say(f"Running {len(runs)} configs of {len(methods)} methods on {part}, {processes} at a time. Scores are mIoU.")
+        say(f"Running {len(runs)} of {len(paths)} configs on {part} scenes, {processes} at a time. Scores are mIoU.")
     succeeded = not runs or run_list(runs, folders, options, processes)
     show(
         list(places.values()), arguments.out / ("leaderboard" if arguments.full else f"leaderboard_{SUBSET}-of-{total}")
