@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
-# Methods in the README's picture of the pocket scenes, and those that are in docs/methods.md only.
+# Methods in the README's picture of the pocket scenes, and those that are in docs/methods/index.md only.
 PICTURED := clip maskclip sclip clearclip naclip cliptrase clip_surgery rf_clip proxyclip cass
 ALL_PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip proxyclip cass \
 	lposs lavg trident
@@ -29,8 +29,9 @@ benchmark: $(STAMP)
 benchmark-full: $(STAMP)
 	@$(BIN)/tfovss benchmark-pocket --full --jobs $(JOBS)
 
+# Where Python may not keep what it compiles, every process would compile everything anew.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal
 
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,$(PICTURED),configs/$(m)/$(m)_vit-pocket_pocket_all.py) \

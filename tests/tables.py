@@ -1,6 +1,6 @@
 """Make the tables of the documentation again, by the commands that stand above them.
 
-    python -m tests.tables [docs/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
+    python -m tests.tables [docs/methods/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
 
 A paragraph with a command in backticks, and a table behind it, is what is looked for. ``tools/sweep.py ...`` is run,
 some sweeps at a time, and its last table takes the place of the one in the file. What is cut off is continued by the
@@ -34,7 +34,8 @@ from mmseg_tfovss.sweeps.values import option_label, parse_swept, split_argument
 from mmseg_tfovss.whole_file import whole_file
 
 ROOT = Path(__file__).parents[1]
-FILES = [Path("README.md"), Path("docs/dslo.md"), Path("docs/lht_clip.md"), Path("docs/cliptrase.md")]
+PAGES = Path("docs/methods")
+FILES = [Path("README.md"), *(PAGES / f"{name}.md" for name in ("dslo", "lht_clip", "cliptrase"))]
 OUT = Path("work_dirs/tables")
 LEADERBOARD = Path("work_dirs/leaderboard/leaderboard.csv")
 BENCHMARK = "make benchmark-full"

@@ -203,7 +203,7 @@ def documented():
 def commands():
     """Those in running text, and those in blocks of code."""
     found = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         found += re.findall(r"`(tools/sweep\.py [^`]*configs/[^`]*)`", path.read_text())
         found += re.findall(r"^\S*python (tools/sweep\.py (?:.*\\\n)*.*)$", path.read_text(), re.MULTILINE)
     return found

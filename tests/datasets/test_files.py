@@ -330,6 +330,8 @@ def test_a_tiff_in_which_0_is_white_is_refused_as_labels(tmp_path):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "LA", "1", "YCbCr", "LAB"])
 def test_colours_are_no_labels(mode, tmp_path):
     Image.fromarray(colours()).convert("L" if mode == "LA" else "RGB").convert(mode).save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as saved:  # older versions of Pillow read YCbCr as RGB
+        mode = saved.mode
     with pytest.raises(ValueError, match=rf"a\.tif has the colour mode {mode}; expected one channel"):
         read_labels(tmp_path / "a.tif")
 
