@@ -175,6 +175,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     arguments = parse_arguments(argv, prog)
     # Small runs share the machine better than its cores: one thread each. Read when torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if sys.stderr.isatty():
+        sys.stderr.write("Loading packages; this takes some seconds.\n")
     from mmseg_tfovss.cli import user_errors
 
     with user_errors():
