@@ -193,7 +193,7 @@ class DSLO(AroundMethod):
         for depth, method in enumerate(from_outside_in(self.base), start=1):
             name = type(method).__name__
             if isinstance(method, DSLO):
-                raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
+                raise ValueError("model.base must not be DSLO, because its scores are no longer cosines.")
             if type(method).label not in (OpenVocabSegmentor.label, AroundMethod.label):
                 raise ValueError(f"DSLO labels images itself: it cannot keep the labelling step of its base {name}.")
             if method.of_classes:
