@@ -25,6 +25,7 @@ def start(tmp_path_factory, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(files, "scenes_folder", lambda: root)
     monkeypatch.setattr(pocket_list, "SUBSET", 2)
     monkeypatch.setattr(pocket_list, "choose_methods", lambda names: {name: choose(name) for name in names})
+    monkeypatch.setattr("mmseg_tfovss.cluster.launch.share_memory", lambda: None)  # conftest.py has done so
     monkeypatch.setattr(pocket, "_OVERLAYS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
