@@ -17,6 +17,7 @@ from mmengine.registry import Registry
 
 from mmseg_tfovss.acting import check_acting
 from mmseg_tfovss.catalogue import resolve
+from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.evaluation.result import PROTOCOLS
 from mmseg_tfovss.registry import TRANSFORMS
 
@@ -86,6 +87,7 @@ _NO_OVERRIDE = (
     "test_dataloader.persistent_workers",
     "test_dataloader.batch_size",
     "test_dataloader.dataset.data_root",
+    "test_dataloader.dataset.subset",
     "model.backbone.pretrained",
     "model.backbone.arch",
     "model.precision",
@@ -114,7 +116,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         options: dotted names and their values (``{'model.precision': 'bf16'}``).
 
     Returns:
-        The resolved config; its ``run_name`` is the file's name, with the protocol appended if that was switched.
+        The resolved config; its ``run_name`` is the file's name, with the protocol appended if that was switched, and
+        ``_50-of-200`` for a subset of a dataset's images.
 
     Raises:
         FileNotFoundError: no such file (near matches are offered).
@@ -142,6 +145,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     _check_parts(config, path)
     _check_acting(config, options, before)
     config.overrides = {**_deviations(config, unified, options), **config.overrides}
+    config.run_name += _subset_of(config)
     if config.work_dir == RUNNER_FOLDER:
         config.work_dir = f"work_dirs/{config.run_name}"
     return config
@@ -301,6 +305,13 @@ def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str
     (one, other) = (dict(_leaves(deciding_settings(each), "")) for each in (config, wanted))
     names = [name for name in {**one, **other} if one.get(name) != other.get(name) and not _is_below(name, options)]
     return {name: str(one.get(name, "default")) for name in names}
+
+
+def _subset_of(config: Config) -> str:
+    """``_50-of-200`` where the dataset has settings for a subset of its images: results of both have their places."""
+    dataset, facts = config.get("test_dataloader", {}).get("dataset") or {}, FACTS.get(config.get("dataset", ""))
+    subset = dataset.get("subset")
+    return "" if subset is None else f"_{subset}-of-{facts.images if facts else 'all'}"
 
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
