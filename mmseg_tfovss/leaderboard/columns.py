@@ -14,7 +14,13 @@ AVERAGES: Mapping[str, tuple[str, ...]] = {
     "avg pocket": POCKET,
 }
 PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
+PART_AVERAGE = "average of parts"  # the same of results over a part of the images
 DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
+
+
+def column_place(title: str) -> tuple[tuple[int, str], str]:
+    """To sort columns by, whose titles are datasets, or "pocket_all (50 of 200)"."""
+    return dataset_place(title.partition(" (")[0]), title
 
 
 def dataset_place(name: str) -> tuple[int, str]:

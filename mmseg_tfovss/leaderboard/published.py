@@ -9,6 +9,7 @@ from statistics import fmean
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.check import SCORES
+from mmseg_tfovss.leaderboard.run import Run, is_partial
 
 _FOLDER = Path(__file__).parent / "numbers"
 _ROW = ("method", "backbone", "setting", "source")  # what the numbers of a printed row share
@@ -132,6 +133,11 @@ def counterpart(result: Result, published: Collection[Published]) -> Published |
         if same and networks[0] == number.networks[0] and all(name in rest for name in number.networks):
             return number
     return None
+
+
+def counterpart_of(run: Run, published: Collection[Published]) -> Published | None:
+    """The same for a run; none if something tells it from others of its name, or it is over a part of the images."""
+    return None if run.differences or is_partial(run.result) else counterpart(run.result, published)
 
 
 def _as_printed(network: str) -> str:
