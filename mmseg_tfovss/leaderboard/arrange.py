@@ -18,7 +18,7 @@ from mmseg_tfovss.leaderboard.board import (
     Section,
     kind_of,
 )
-from mmseg_tfovss.leaderboard.columns import AVERAGES, PART_AVERAGE, PLAIN_AVERAGE, column_place
+from mmseg_tfovss.leaderboard.columns import AVERAGES, PART_AVERAGE, PLAIN_AVERAGE, column_place, dataset_of
 from mmseg_tfovss.leaderboard.labels import tell_apart
 from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.notes import notes_of
@@ -136,7 +136,8 @@ def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
 def _our_section(name: str, lines: Sequence[Line]) -> Section:
     datasets = _datasets(lines)
     groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
-    if not groups and len(datasets) > 1 and any(_has_all(line, datasets) for line in lines):
+    different = len({dataset_of(title) for title in datasets}) == len(datasets) > 1  # not two parts of one
+    if not groups and different and any(_has_all(line, datasets) for line in lines):
         groups = {PART_AVERAGE if any(line.images for line in lines) else PLAIN_AVERAGE: datasets}
     averaged = [_with_averages(line, groups) for line in lines]
     return _with_sources(_ordered(name, averaged, datasets, tuple(groups)))

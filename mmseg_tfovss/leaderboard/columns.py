@@ -20,7 +20,12 @@ DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
 
 def column_place(title: str) -> tuple[tuple[int, str], str]:
     """To sort columns by, whose titles are datasets, or "pocket_all (50 of 200)"."""
-    return dataset_place(title.partition(" (")[0]), title
+    return dataset_place(dataset_of(title)), title
+
+
+def dataset_of(title: str) -> str:
+    """The dataset of a column's title."""
+    return title.partition(" (")[0]
 
 
 def dataset_place(name: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ class Published:
 
     Attributes:
         dataset: key.
-        method: as printed.
+        method: the class, where this package has the method; else as printed.
         backbone: open_clip's architecture and weights where the source's own runs are meant.
         setting: of the source.
         scores: by name, as printed; those that are not printed are missing.
@@ -58,7 +58,8 @@ def read_published(name: str) -> list[dict[str, str]]:
 
     ``<paper>`` holds a paper's main tables, its own rows and those it quotes; a mean over several datasets has the
     dataset ``average``. ``<paper>_versatility`` holds its rows around other methods. ``<paper>_ablations`` has the same
-    columns, ``<paper>_complexity`` those of :mod:`mmseg_tfovss.profiling.complexity`.
+    columns, ``<paper>_complexity`` those of :mod:`mmseg_tfovss.profiling.complexity`. Methods of this package have the
+    names of their classes: SCCLIP for SC-CLIP.
     """
     text = (_FOLDER / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
