@@ -1,7 +1,7 @@
 """Arrange results as the leaderboard's tables: averages, places, published numbers beside ours, and notes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from statistics import fmean
@@ -18,7 +18,7 @@ from mmseg_tfovss.leaderboard.board import (
     Section,
     kind_of,
 )
-from mmseg_tfovss.leaderboard.columns import AVERAGES, PART_AVERAGE, PLAIN_AVERAGE, column_place, dataset_of
+from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE, column_place, dataset_of
 from mmseg_tfovss.leaderboard.labels import tell_apart
 from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.notes import notes_of
@@ -136,11 +136,19 @@ def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
 def _our_section(name: str, lines: Sequence[Line]) -> Section:
     datasets = _datasets(lines)
     groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
-    different = len({dataset_of(title) for title in datasets}) == len(datasets) > 1  # not two parts of one
-    if not groups and different and any(_has_all(line, datasets) for line in lines):
-        groups = {PART_AVERAGE if any(line.images for line in lines) else PLAIN_AVERAGE: datasets}
+    if not groups and any(_has_all(line, datasets) for line in lines):
+        groups = _plain_average(datasets, {line.images for line in lines})
     averaged = [_with_averages(line, groups) for line in lines]
     return _with_sources(_ordered(name, averaged, datasets, tuple(groups)))
+
+
+def _plain_average(datasets: Sequence[str], images: Collection[str]) -> dict[str, Sequence[str]]:
+    """The mean of all columns, of several datasets over as many images each; its title says how many if not all."""
+    [part] = images if len(images) == 1 else [""]
+    names = {dataset_of(title) for title in datasets}
+    if not 1 < len(datasets) == len(names) or len(images) > 1 or ";" in part:
+        return {}
+    return {f"{PLAIN_AVERAGE} ({part})" if part else PLAIN_AVERAGE: datasets}
 
 
 def _published_section(lines: Sequence[Line]) -> Section:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from mmseg_tfovss.evaluation.result import PROTOCOLS, SCORES, Result
-from mmseg_tfovss.leaderboard.columns import AVERAGES, PART_AVERAGE, PLAIN_AVERAGE
+from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE
 from mmseg_tfovss.leaderboard.parts import PART
 
 KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
@@ -27,7 +27,6 @@ _MOST = 10**9  # images, seconds per image, MiB
 _TAKEN = (
     *AVERAGES,
     PLAIN_AVERAGE,
-    PART_AVERAGE,
     "Protocol",
     "Method",
     "Backbone",

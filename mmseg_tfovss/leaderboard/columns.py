@@ -14,7 +14,6 @@ AVERAGES: Mapping[str, tuple[str, ...]] = {
     "avg pocket": POCKET,
 }
 PLAIN_AVERAGE = "average"  # of all columns, where none of the others fits
-PART_AVERAGE = "average of parts"  # the same of results over a part of the images
 DATASET_ORDER = (*EIGHT, "pc459", "ade847", "coco27", "cityscapes27", *POCKET)
 
 

@@ -9,7 +9,8 @@ from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.labels import change_items
 
 _DIGITS = 7  # of a commit
-_CHOICE, _NOT_CHOSEN = "test_dataloader.dataset.indices", "null"  # the option that takes a part of the images
+# The options that take a part of the images, of the pocket benchmark and of MMEngine's datasets; "null" takes all.
+_CHOICES, _ALL = ("test_dataloader.dataset.subset", "test_dataloader.dataset.indices"), "null"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def changes(result: Result, differences: tuple[str, ...] = ()) -> str:
 
 def own_overrides(result: Result) -> dict[str, str]:
     """What the command line changed, besides the choice of a part of the images, which the column tells."""
-    hidden = (_CHOICE,) if is_partial(result) else ()
+    hidden = _CHOICES if is_partial(result) else ()
     return {name: value for name, value in result["overrides"].items() if name not in hidden}
 
 
@@ -64,8 +65,8 @@ def is_partial(result: Result) -> bool:
 
 def is_incomplete(result: Result) -> bool:
     """Whether images are missing, or too many, though the settings choose no part of them."""
-    chosen = result["settings"].get(_CHOICE, _NOT_CHOSEN) != _NOT_CHOSEN or _CHOICE in result["overrides"]
-    return is_partial(result) and not chosen
+    options = {**result["overrides"], **result["settings"]}
+    return is_partial(result) and all(options.get(name, _ALL) == _ALL for name in _CHOICES)
 
 
 def commit_of(result: Result) -> str:

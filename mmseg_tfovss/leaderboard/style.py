@@ -56,8 +56,8 @@ output { color: var(--faint); }
 .sortable thead button { width: 100%; box-sizing: border-box; overflow-wrap: normal; }
 .many thead button { padding: .5rem .35rem; }
 .sortable thead button:focus-visible { outline: 2px solid var(--accent); outline-offset: -3px; }
-th[aria-sort] button::after { content: " \\25B2"; font-size: .7em; color: var(--accent); }
-th[aria-sort="descending"] button::after { content: " \\25BC"; }
+th[aria-sort] button::after { content: " \\25B2"; content: " \\25B2" / ""; font-size: .7em; color: var(--accent); }
+th[aria-sort="descending"] button::after { content: " \\25BC"; content: " \\25BC" / ""; }
 """
 
 _TABLES = """

@@ -70,8 +70,8 @@ def test_the_heat_maps_and_lists_of_classes_do_not_mix_them(tmp_path):
 def test_averages_of_parts_are_named_so():
     results = [of_pocket(50, "A"), of_pocket(30, "A", dataset="pocket_thing"), of_pocket(20, "B")]
     [section] = board(*results).sections
-    assert section.averages == ("average of parts",)
-    means = {line.method: line.cells["average of parts"].value for line in section.lines if len(line.cells) > 2}
+    assert section.averages == ("average (40 of 200)",)
+    means = {line.method: line.cells["average (40 of 200)"].value for line in section.lines if len(line.cells) > 2}
     assert means == {"A": 40}
 
 
@@ -88,6 +88,8 @@ def test_a_chosen_part_counts_and_missing_images_are_named():
     by_command = of_pocket(1, "B", settings={}, overrides={CHOICE: "50"})
     assert refused(board(chosen, by_command)) == []
     assert [line.ranked for line in board(chosen, by_command).sections[0].lines] == [True, True]
+    by_config = of_pocket(1, "D", settings={"test_dataloader.dataset.subset": "40"})
+    assert refused(board(by_config)) == []
     missing = of_pocket(1, "C", settings={CHOICE: "null"})
     assert refused(board(missing)) == [("runs/0/result.json", "is partial: 40 of 200 images")]
 
