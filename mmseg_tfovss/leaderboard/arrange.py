@@ -135,7 +135,9 @@ def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
 
 def _our_section(name: str, lines: Sequence[Line]) -> Section:
     datasets = _datasets(lines)
-    groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
+    groups: dict[str, Sequence[str]] = {
+        title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)
+    }
     if not groups and any(_has_all(line, datasets) for line in lines):
         groups = _plain_average(datasets, {line.images for line in lines})
     averaged = [_with_averages(line, groups) for line in lines]

@@ -50,8 +50,7 @@ def to_html(board: Board, folder: Path, reload_seconds: float | None = None) -> 
 <body>
 <header>
 <h1>Leaderboard</h1>
-<p>mIoU in percent. ★ best and ☆ second of a column. A column's title sorts by it; the third press restores the first
-order.</p>
+<p>mIoU in percent. ★ best, ☆ second. Press a column's title to sort by it; a third press restores the first order.</p>
 {_notes(board)}
 {_wrong(board)}
 </header>

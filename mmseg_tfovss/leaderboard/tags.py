@@ -76,8 +76,9 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[str]) -> str:
 
 
 def breakable(title: str) -> str:
-    """Escaped text that may also break behind an underscore, and in the one long word of the averages' titles."""
-    return escape(title).replace("_", "_<wbr>").replace("background", "back&shy;ground")
+    """Escaped text that breaks well: behind underscores and in the averages' long word, but not in "50 of 200"."""
+    text = escape(title).replace("_", "_<wbr>").replace("background", "back&shy;ground")
+    return text.replace(" of ", "&nbsp;of&nbsp;")
 
 
 def _head(column: Column) -> str:
