@@ -23,7 +23,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test lint picture tables unmoved clean $(TABLES)
+.PHONY: benchmark test lint picture page-picture tables unmoved clean $(TABLES)
 
 benchmark: $(STAMP)
 	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
@@ -55,6 +55,11 @@ tables: benchmark
 # After a change of shape: are labels and metrics still those of a commit? make unmoved SINCE=COMMIT
 unmoved: $(STAMP)
 	$(BIN)/python -m tests.unmoved $(SINCE) --pocket
+
+# The picture in README.md of the page that `make benchmark` writes; needs a Chromium and pip install -e '.[browser]'.
+PAGE ?= work_dirs/leaderboard/leaderboard.html
+page-picture: $(STAMP)
+	$(BIN)/python -m tests.leaderboard.picture $(PAGE) --out docs/leaderboard.png
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

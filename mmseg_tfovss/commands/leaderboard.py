@@ -1,4 +1,4 @@
-"""Collect results into leaderboard.md, .csv, .tex and .html (README: "The leaderboard")."""
+"""Collect results into leaderboard.md, .csv, .tex and .html (docs/leaderboard.md)."""
 
 import argparse
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         prog=prog,
         description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
         epilog="Exit code 0: every result counts. 3: written, but results are left out (damaged, stale, or older than"
-        " another one of the same run) or partial, or runs have not finished; all are named. 1: no result counts.",
+        " another one of the same run), images are missing, or runs have not finished; all are named. 1: no result"
+        " counts. Columns, marks and filters: docs/leaderboard.md.",
     )
     parser.add_argument("results", nargs="*", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")

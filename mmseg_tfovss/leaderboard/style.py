@@ -54,7 +54,7 @@ output { color: var(--faint); }
 .more input { width: 22px; height: 22px; margin: 0; flex: none; }
 .sortable thead button { all: unset; cursor: pointer; font-weight: 600; display: block; padding: .5rem; }
 .sortable thead button { width: 100%; box-sizing: border-box; overflow-wrap: normal; }
-.many thead button { padding: .5rem .35rem; }
+.many thead button { padding: .5rem .25rem; }
 .sortable thead button:focus-visible { outline: 2px solid var(--accent); outline-offset: -3px; }
 th[aria-sort] button::after { content: " \\25B2"; content: " \\25B2" / ""; font-size: .7em; color: var(--accent); }
 th[aria-sort="descending"] button::after { content: " \\25BC"; content: " \\25BC" / ""; }
@@ -77,8 +77,9 @@ tbody th, thead th:first-child { position: sticky; left: 0; z-index: 1; }
 .sortable tbody tr:hover > * { background: var(--stripe); }
 .text { overflow-wrap: anywhere; min-width: 5.5rem; max-width: 15rem; }
 .protocol .text { width: max-content; }
-.many th, .many td { padding-inline: .35rem; }
-.many .text { max-width: 12rem; }
+.many th, .many td { padding-inline: .25rem; }
+.many .text { max-width: 10rem; }
+tbody th .text { overflow-wrap: break-word; }
 .short { white-space: nowrap; }
 .under { display: none; font-weight: 400; color: var(--faint); }
 .number { text-align: right; white-space: nowrap; }
@@ -100,13 +101,17 @@ tbody th, thead th:first-child { position: sticky; left: 0; z-index: 1; }
 """
 
 _SIZES = """
-@media (min-width: 1000px) { .filters[open] { position: sticky; top: 0; } }
+@media (min-width: 1000px) {
+  html { scroll-padding-top: 7rem; }
+  .filters[open] { position: sticky; top: 0; }
+}
 @media screen and (max-width: 999px) {
   .more { display: flex; }
   section:not(:has(.more input:checked)) .secondary { display: none; }
   section:not(:has(.more input:checked)) .under { display: block; }
   .text { width: max-content; }
-  .text, .many .text { max-width: min(15rem, 34vw); }
+  .text { max-width: min(15rem, 34vw); }
+  .many .text { max-width: min(10rem, 34vw); }
   .files a { min-width: 40px; line-height: 40px; }
 }
 @media screen and (max-width: 1799px) {

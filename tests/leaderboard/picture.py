@@ -1,6 +1,6 @@
 """A picture of a leaderboard's page, as docs/leaderboard.png is one of the bundled pocket benchmark.
 
-    python -m tests.leaderboard.picture work_dirs/leaderboard/leaderboard.html --out docs/leaderboard.png
+    make page-picture PAGE=work_dirs/leaderboard_50-of-200/leaderboard.html
 
 Needs Playwright and a Chromium (extra ``browser``). The picture shows the top of the page: its notes, which say what a
 pocket benchmark is, and the first table.
