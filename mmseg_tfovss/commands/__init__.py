@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "evaluate a config on its dataset",
     "demo": "segment one image with any words",
     "compare": "several methods on your images, side by side",
+    "app": "a page in the browser to play with",
     "benchmark": "time configs, stage by stage",
     "leaderboard": "collect results into tables and a page",
     "prepare": "make the benchmarks' validation sets from their archives",
