@@ -20,7 +20,7 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark benchmark-full test test-browser lint picture tables model-index unmoved clean $(TABLES)
+.PHONY: benchmark benchmark-full test test-browser lint picture page-picture tables model-index unmoved clean $(TABLES)
 
 # 50 of the 200 scenes, or all of them; every method. Cut off, they go on where they were.
 benchmark: $(STAMP)
@@ -65,6 +65,11 @@ model-index: $(STAMP)
 # After a change of shape: are labels and metrics still those of a commit? make unmoved SINCE=COMMIT
 unmoved: $(STAMP)
 	$(BIN)/python -m tests.unmoved $(SINCE) --pocket
+
+# The picture in README.md of the page that `make benchmark` writes; needs a Chromium and pip install -e '.[browser]'.
+PAGE ?= work_dirs/leaderboard/leaderboard.html
+page-picture: $(STAMP)
+	$(BIN)/python -m tests.leaderboard.picture $(PAGE) --out docs/leaderboard.png
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -108,6 +108,11 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
     return _finite(_read(_find_folder(pretrained, network), network), pretrained, network)
 
 
+def shown_name(pretrained: str, kind: type) -> str:
+    """The name of a network in results: what was loaded, with its kind where that does not tell it: DINO(pocket)."""
+    return f"{kind.__name__}(pocket)" if pretrained == "pocket" else pretrained
+
+
 def _finite(model: Any, pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
     """The network, unless a number of it is none: that would show in labels only, or nowhere."""
     for name, tensor in model.state_dict().items():

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen, shown_name
 from mmseg_tfovss.encoders.relative_attention import RelativeAttention, attend
 from mmseg_tfovss.encoders.segment_anything import SAM_LAYOUT
 from mmseg_tfovss.encoders.weight_files import hash_tensors
@@ -113,7 +113,7 @@ class SAM(Companion):
         check_option(f"{config_place(_SAM.place)}.multimask", multimask, (True, False))
         self.model: SamModel = load_frozen(pretrained, _SAM)
         _check_parts(pretrained, self.model.config)
-        self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
+        self.name, self.weights_hash = shown_name(pretrained, type(self)), hash_tensors(self.model.state_dict())
         self.prompt_batch, self.multimask = prompt_batch, multimask
         self.image_size: int = self.model.config.vision_config.image_size
         self.patch_size: int = self.model.config.vision_config.patch_size

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.hub import quiet
-from mmseg_tfovss.encoders.pretrained import Network, config_place, download_folder, no_progress_bar
+from mmseg_tfovss.encoders.pretrained import Network, config_place, download_folder, no_progress_bar, shown_name
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.ops.canvas import Size
@@ -133,7 +133,7 @@ class StableDiffusion(Companion):
             )
         networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
         _check_together(folder, networks)
-        self.name, self.weights_hash = pretrained, _hash_networks(networks)
+        self.name, self.weights_hash = shown_name(pretrained, type(self)), _hash_networks(networks)
         self.vae, self.unet = networks["vae"], networks["unet"]
         self._prediction: str = scheduler.config.prediction_type
         self.time_step, self.steps, self.short_side = time_step, steps, short_side
