@@ -59,7 +59,7 @@ def config_folder() -> Path:
 
 def method_names() -> list[str]:
     """Names of methods, with their settings (``lht_clip_naclip``: LHT-CLIP around NACLIP)."""
-    return sorted(_leaves(_PLAIN))
+    return sorted(configs_on(_PLAIN))
 
 
 def config_names() -> list[str]:
@@ -108,13 +108,13 @@ def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
     Raises:
         ValueError: no such method, or one without settings for the pocket CLIP.
     """
-    plain = {_squeezed(known): known for known in method_names()}
-    known = plain.get(_squeezed(name))
+    plain = {squeezed(known): known for known in method_names()}
+    known = plain.get(squeezed(name))
     if known is None:
         raise ValueError(_no_such(name))
-    leaves = _leaves(_PLAIN_POCKET if pocket else _PLAIN).get(known)
+    leaves = configs_on(_PLAIN_POCKET if pocket else _PLAIN).get(known)
     if leaves is None:
-        ready = ", ".join(sorted(_leaves(_PLAIN_POCKET)))
+        ready = ", ".join(sorted(configs_on(_PLAIN_POCKET)))
         raise ValueError(f"The method {known} has no settings for pretrained='pocket'. Those that have: {ready}.")
     return leaves.get(_tag(backbone)) or next(iter(leaves.values()))
 
@@ -122,8 +122,8 @@ def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
 def _no_such(name: str) -> str:
     """That something is neither a method nor a config."""
     methods, configs = method_names(), config_names()
-    plain = {_squeezed(known): known for known in [*configs, *methods]}
-    close = [plain[found] for found in difflib.get_close_matches(_squeezed(name), plain, n=3)]
+    plain = {squeezed(known): known for known in [*configs, *methods]}
+    close = [plain[found] for found in difflib.get_close_matches(squeezed(name), plain, n=3)]
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
         f"{name!r} is neither a method nor a config.{hint} Methods: {', '.join(methods)}. Configs: a path, or a name"
@@ -138,7 +138,7 @@ def _configs() -> dict[str, Path]:
 
 
 @cache
-def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
+def configs_on(dataset: str) -> dict[str, dict[str, Path]]:
     """Method -> backbone -> config for a dataset; the usual backbone comes first."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(config_folder().glob(f"*/*_{dataset}.py")):
@@ -151,7 +151,7 @@ def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
 
 @cache
 def _facts(name: str) -> MethodFacts:
-    path = _leaves(_PLAIN)[name][_tag(_BACKBONE)]
+    path = configs_on(_PLAIN)[name][_tag(_BACKBONE)]
     source = Path(__file__).parent / "methods" / f"{path.parent.name}.py"
     first = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     match = _FIRST_LINE.fullmatch(first)
@@ -179,8 +179,8 @@ def _words(*parts: object) -> Iterable[str]:
     return (str(part) for part in parts if part)
 
 
-def _squeezed(name: str) -> str:
-    """``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
+def squeezed(name: str) -> str:
+    """A name without signs and capitals: ``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
     return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 
