@@ -1,5 +1,6 @@
 """Which weights and files a config needs, read from its settings; nothing is loaded."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.config import Config
 
 from mmseg_tfovss.encoders.checkpoint import names_a_file
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
+from mmseg_tfovss.encoders.head_ranking import own_rankings
 from mmseg_tfovss.encoders.pretrained import Network
 from mmseg_tfovss.encoders.weights import POCKET_WEIGHTS
 from mmseg_tfovss.encoders.weights import names_a_file as names_a_clip_file
@@ -17,6 +19,11 @@ from mmseg_tfovss.registry import MODELS
 
 _ARCH, _TAG, _POCKET = "ViT-B-16", "openai", "pocket"  # defaults of CLIPImageEncoder, and the bundled networks
 _CLIP_FILES = (open_clip.pretrained.HF_SAFE_WEIGHTS_NAME, open_clip.pretrained.HF_WEIGHTS_NAME)
+
+_RANKING = (
+    "it is made once for each CLIP, from labelled training images; docs/lht_clip.md says how, and tfovss download --for"
+    " another method's config fetches that CLIP"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Need:
         patterns: files of the repository that are wanted; with ``first_only`` the first one that it has.
         required: groups of names; a complete copy has one of each.
         first_only: see ``patterns``.
+        remedy: what to do if ``path`` does not exist; empty: put it there, or name another one.
     """
 
     name: str
@@ -42,6 +50,7 @@ class Need:
     patterns: tuple[str, ...] = ()
     required: tuple[tuple[str, ...], ...] = ()
     first_only: bool = False
+    remedy: str = ""
 
 
 def needs_of(config: Config) -> list[Need]:
@@ -68,6 +77,8 @@ def _of_settings(model: Mapping[str, Any], place: str) -> Iterator[Need]:
     for option in ("masks", "ranking"):
         if isinstance(model.get(option), str):
             yield Need(option, "", f"{place}.{option}", path=Path(model[option]).expanduser())
+    if _ranks_heads(model):
+        yield Need("ranking of heads", "", f"{place}.ranking", path=own_rankings(), remedy=_RANKING)
     for option, settings in model.items():
         kind, where = _kind(settings), f"{place}.{option}"
         if kind is None:
@@ -79,6 +90,15 @@ def _of_settings(model: Mapping[str, Any], place: str) -> Iterator[Need]:
             yield _companion(settings.get("pretrained") or network.default, network, f"{where}.pretrained")
         else:
             yield from _of_settings(settings, where)
+
+
+def _ranks_heads(model: Mapping[str, Any]) -> bool:
+    """Whether a method takes the best heads of a CLIP by a ranking that does not come with the package."""
+    kind = _kind(model)
+    options = inspect.signature(kind.__init__).parameters if kind else {}  # type: ignore[misc]
+    if "ranking" not in options or model.get("ranking") or not model.get("k", options["k"].default):
+        return False
+    return bool(model.get("backbone", {}).get("pretrained", _TAG) != _POCKET)
 
 
 def _kind(settings: object) -> type | None:

@@ -81,10 +81,8 @@ def _weights(need: Need, *, ask: bool) -> Item:
 def _local(need: Need) -> Item:
     path = need.path or Path()
     if not path.exists():
-        remedy = (
-            f"{need.option}={path} does not exist; put it there (the method's page in docs says where it is from), or set"
-            f" {need.option} to where it is"
-        )
+        put = f"{need.option}={path} does not exist; put it there, or set {need.option} to where it is"
+        remedy = need.remedy or f"{put} (the method's page says where it is from)"
         return Item(need.name, "missing", path, remedy=remedy)
     return Item(need.name, "here", path, _size([path]) if path.is_file() else None)
 

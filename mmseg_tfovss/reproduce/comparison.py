@@ -79,7 +79,7 @@ def _unknowns(result: Result, number: Published) -> Iterator[str]:
         yield f"The source's number: {number.note}."
     for assumed in result["assumptions"]:
         yield f"Assumed: {assumed}."
-    yield f"Precision: {result['precision']} here; most authors run float16 on a GPU, and do not say so beside a number."
+    yield f"Precision: {result['precision']} here; most authors run float16, and do not say so beside a number."
     yield f"Words: {result['vocabulary']}, version {result['vocabulary_version'] or 'none'}."
     yield f"Weights: {result['backbone']}, sha256 of the tensors {result['weights_hash']}; the source names no hash."
     yield f"Dataset: sha256 of images and annotations {result['dataset_hash']}; the source names no hash."

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mmseg_tfovss.leaderboard.published import JOIN, Published, is_of, published
 
 # In a source: others than the authors of the method have printed or run it.
 _SECOND_HAND = re.compile(r"\bas (quoted|listed)\b|\brepeats? it\b|\blists it\b|\bits run of\b")
+_ANY_WORDS = "voc20"  # every method has a config for it
 _OF_OTHERS = "as "  # begins the setting of a number that another paper quotes or has run
 
 
@@ -102,18 +103,27 @@ def _of_other_papers(config: Config, numbers: Collection[Published]) -> list[Pub
 
 
 def _instead(name: str) -> str:
-    """For which datasets and backbones there is a number."""
+    """For which datasets and backbones there is a number: of this method, or else of it in other settings."""
     numbers = published_numbers(set(FACTS))
+    own = _with_numbers(name, numbers)
+    if own:
+        return f". There are numbers for {own}."
+    others = {other: _with_numbers(other, numbers) for other in _other_settings(name)}
+    told = [f"{other} ({found})" for other, found in others.items() if found]
+    return f", nor for another dataset or backbone{'; there are numbers of ' if told else ''}{', '.join(told)}."
+
+
+def _with_numbers(name: str, numbers: Collection[Published]) -> str:
+    """Backbones and datasets of a method for which there is a number; empty: none."""
     found: dict[str, list[str]] = {}
     for dataset in PREPARED:
         for backbone, path in configs_on(dataset).get(name, {}).items():
             if _of_config(load_config(path), numbers):
                 found.setdefault(backbone, []).append(dataset)
-    if not found:
-        return f", and none of {name} in any of its settings here."
-    return f". There are numbers for {_listed(found)}."
+    return "; ".join(f"{backbone} on {', '.join(datasets)}" for backbone, datasets in found.items())
 
 
-def _listed(found: dict[str, list[str]]) -> str:
-    lists: Sequence[str] = [f"{backbone} on {', '.join(datasets)}" for backbone, datasets in found.items()]
-    return "; ".join(lists)
+def _other_settings(name: str) -> list[str]:
+    """Names of the same method in other settings: their configs lie in the same folder."""
+    folders = {other: {path.parent for path in paths.values()} for other, paths in configs_on(_ANY_WORDS).items()}
+    return [other for other in folders if other != name and folders[other] & folders[name]]

@@ -53,7 +53,7 @@ def server(monkeypatch, tmp_path):
 
 
 def parts():
-    return [path for path in Path(constants.HF_HUB_CACHE).rglob("*.incomplete")]
+    return list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
 
 
 def gets(server):
