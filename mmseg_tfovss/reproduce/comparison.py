@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmseg_tfovss.evaluation.result import Result
-from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.published import Published, is_of
 
 TOLERANCE = 0.3  # points of mIoU
@@ -69,8 +68,6 @@ def _strays(result: Result, number: Published) -> Iterator[str]:
     names = (result["dataset"], result["method"], result["setting"], result["backbone"])
     if not is_of(number, *names):
         yield f"Networks: {result['backbone']} here, {number.backbone} in the source."
-    if found := strays_by(result):
-        yield f"Settings: the run {found}."
 
 
 def _unknowns(result: Result, number: Published) -> Iterator[str]:
