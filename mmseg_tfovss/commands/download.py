@@ -82,6 +82,7 @@ def _text(config: "Config", *, dry_run: bool) -> str:
     if dry_run:
         return f"Text features of {config.run_name}: would be computed into {text_folder(config)}"
     done = cache_text_features(config)
-    new = f"{done.new} new files, {decimal(done.size)}" if done.new else "already there"
+    files = "1 file" if done.new == 1 else f"{done.new} files"
+    new = f"{files}, {decimal(done.size)}" if done.new else "already there"
     words = f"{done.queries} words in {done.templates} templates"
     return f"Text features of {config.run_name}: {words}: {new} in {done.folder}"

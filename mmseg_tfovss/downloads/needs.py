@@ -65,11 +65,11 @@ def needs_of(config: Config) -> list[Need]:
 
 def text_towers(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Settings of the CLIPs whose text towers a method asks for features, those of the method that it is around too."""
-    for settings in model.values():
+    for option, settings in model.items():
         kind = _kind(settings)
         if kind is not None and issubclass(kind, CLIPImageEncoder):
             yield settings
-        elif kind is not None and not isinstance(getattr(kind, "network", None), Network) and "base" in model:
+        elif kind is not None and option == "base":
             yield from text_towers(settings)
 
 
