@@ -115,7 +115,7 @@ def _announce(target: "Target") -> None:
 
     facts = FACTS[target.number.dataset]
     say(
-        f"{target.number.method} on {facts.title} ({facts.images} images), config {target.path}",
+        f"{target.number.method} on {facts.title} ({facts.images} images), config {target.path.stem}",
         f"Published:  {number_line(target.number)}",
         *(f"Also:       {number_line(other)}" for other in target.others),
     )
@@ -127,7 +127,7 @@ def _command(target: "Target", arguments: argparse.Namespace, data: Path | None 
     if data is not None:
         options = [option for option in options if not option.startswith(f"{_DATA_ROOT}=")] + [f"{_DATA_ROOT}={data}"]
     return [
-        str(target.path),
+        target.path.stem,
         *(["--work-dir", str(arguments.work_dir)] if arguments.work_dir else []),
         *(["--resume"] if arguments.resume else []),
         *(["--cfg-options", *options] if options else []),

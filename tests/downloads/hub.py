@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ class Hub(ThreadingHTTPServer):
         self.repositories, self.files = repositories, files or {}
         self.requests = []
         self.cut = None  # bytes after which the connection ends
+        self.stall = None  # bytes after which nothing comes
         self.swapped = {}  # what comes in place of a file, by name
 
     @property
@@ -88,7 +90,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             with suppress(ConnectionError):
-                self.wfile.write(content if kind == "application/json" else content[: self.server.cut])
+                self.send(content if kind == "application/json" else content[: self.server.cut], kind)
+
+    def send(self, content, kind):
+        if self.server.stall is None or kind == "application/json":
+            self.wfile.write(content)
+            return
+        self.wfile.write(content[: self.server.stall])
+        while self.server.stall is not None:
+            time.sleep(0.01)
 
 
 def _sha256(content):

@@ -39,13 +39,16 @@ def tiny_hub(state, folder):
 def use(monkeypatch, server, home):
     """Let this process take its weights and VOC's archive from the server, in the place of the real ones."""
     hub.use(monkeypatch, server.url, home)
+    replace_originals(monkeypatch, f"{server.url}{ARCHIVE}", md5(server.files[ARCHIVE]))
+
+
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+def replace_originals(monkeypatch, url, checksum):
+    """Let ViT-B-16 be the tiny CLIP, and VOC's archive be the one at this address."""
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-16", CONFIG)
-    content = server.files[ARCHIVE]
-    archive = replace(
-        recipes.VOC2012,
-        url=f"{server.url}{ARCHIVE}",
-        size=len(content),
-        checksum=f"md5:{hashlib.md5(content).hexdigest()}",
-    )
+    archive = replace(recipes.VOC2012, url=url, size=None, checksum=f"md5:{checksum}")
     monkeypatch.setattr(recipes, "VOC2012", archive)
     monkeypatch.setitem(recipes.RECIPES, "voc21", replace(recipes.RECIPES["voc21"], archives=(archive,)))
