@@ -127,7 +127,7 @@ def _cannot(need: Need, why: str) -> str:
     return (
         f"{need.name} cannot be fetched from {page(need)} ({why}): on a machine with network access, download {what}"
         f" from https://huggingface.co/{need.repository}{into}, bring it here and set {need.option} to {where}; or run"
-        " tfovss download there with this cache."
+        " tfovss download there, and copy its caches here."
     )
 
 

@@ -141,9 +141,7 @@ def _repository(arch: str, tag: str, option: str) -> tuple[str, tuple[str, ...]]
 def _companion(pretrained: str, network: Network, option: str) -> Need:
     name, path = f"{network.name} {pretrained}", Path(pretrained).expanduser()
     if pretrained == _POCKET:
-        return Need(
-            f"{network.name} of the pocket benchmark", pretrained, option, path=network.pocket or POCKET_WEIGHTS
-        )
+        return Need(f"{network.name} of the pocket benchmark", pretrained, option, path=network.pocket or path)
     if path.is_dir() or (network.layout and names_a_file(pretrained)):
         return Need(name, pretrained, option, path=path)
     return Need(name, pretrained, option, pretrained, None, network.patterns, network.required)

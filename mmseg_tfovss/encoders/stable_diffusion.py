@@ -56,6 +56,7 @@ _SD2 = Network(
     contents="the folders vae, unet, text_encoder, tokenizer and scheduler",
     patterns=(*_FILES, "tokenizer/*.json"),
     required=tuple((name,) for name in _FILES),
+    pocket=POCKET_FOLDER,
 )
 _PARTS = {"vae": "AutoencoderKL", "unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel"}
 _COLOURS = 3

@@ -100,7 +100,7 @@ def test_datasets_on_request(server, told, tmp_path):
 
 
 def test_what_needs_local_files_alone_is_said_to(server, told):
-    code, out, _ = told("download", "--for", "sclip_vit-pocket_pocket_all", "--data")
+    code, out, _ = told("download", "--for", "sclip_vit-pocket_pocket_all", "--data", *FEW)
     assert code == 0
     assert "No weights have to be fetched: all of them are files of this machine.\n" in out
     assert "here   pocket_all: its images are drawn when they are needed\n" in out
@@ -132,6 +132,6 @@ def test_mistakes_are_one_sentence(server, told):
 def test_a_cache_that_is_a_file_is_an_error(server, told, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "file/cache"))
-    code, _, err = told("download", "--for", CONFIG, *FEW)
+    code, _, err = told("download", "--for", "sclip_vit-pocket_pocket_thing", *FEW)
     assert code == 1
     assert err.endswith(f"written to {tmp_path / 'file/cache'}: set MMSEG_TFOVSS_CACHE to another folder.\n")

@@ -1,6 +1,7 @@
 """``tfovss reproduce`` from end to end: a stand-in of the hub on this machine, a tiny CLIP and two images."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -192,6 +193,17 @@ def test_options_that_make_it_another_run_are_refused(server, told):
     assert err.startswith("error: --cfg-options model.decode_head.logit_scale: with it, this is not the run ")
     code, _, err = told("reproduce", "sclip", "voc21", "--cfg-options", "protocol=unified", "--dry-run")
     assert (code, err[:36]) == (1, "error: --cfg-options protocol: with ")
+
+
+def test_the_device_is_chosen_before_torch_is_imported(server, told, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert told("reproduce", "sclip", "voc21", "--dry-run")[0] == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    assert told("reproduce", "sclip", "voc21", "--dry-run", "--device", "cpu")[0] == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, err = told("reproduce", "sclip", "voc21", "--yes", "--device", "cuda")
+    assert (code, err[:44]) == (1, "error: --device cuda: no GPU is visible. Lea")
 
 
 def test_what_cannot_be_fetched_is_said_first(server, told):

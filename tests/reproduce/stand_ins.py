@@ -13,7 +13,7 @@ from tests.prepare import official
 
 REPOSITORY = "timm/vit_base_patch16_clip_224.openai"
 STEMS = official.STEMS_2012
-SIZE = (48, 64)
+SIZE = (48, 48)
 ARCHIVE = "/VOCtrainval_11-May-2012.tar"
 
 
