@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     _agree(plan, yes=arguments.yes)
     fetch_weights(plan, say)
     folders = make_datasets(plan, os.cpu_count() or 1, say)
-    return _test(target, config, _command(target, arguments, folders.get(config.run_name)))
+    folder = folders.get(config.run_name)
+    is_elsewhere = folder != Path(config.test_dataloader.dataset.data_root)
+    return _test(target, config, _command(target, arguments, folder if is_elsewhere else None))
 
 
 def _with_options(target: "Target", arguments: argparse.Namespace) -> "Config":

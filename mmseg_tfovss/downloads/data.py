@@ -29,9 +29,14 @@ def plan_data(config: Config, archives: Path, *, ask: bool) -> list[Item]:
 
     Returns:
         Nothing for data that draw themselves.
+
+    Raises:
+        ValueError: the config has no dataset.
     """
-    key, folder = _key(config), Path(config.test_dataloader.dataset.data_root)
-    if key not in RECIPES:
+    if "dataset" not in config or "test_dataloader" not in config:
+        raise ValueError(f"The config {config.run_name} has no dataset: leave --data out.")
+    key, folder = _key(config), Path(config.test_dataloader.dataset.get("data_root") or "")
+    if draws_itself(config):
         return []
     root = root_of(config)
     if root is None:  # data of the user's own, or in another layout
@@ -47,9 +52,16 @@ def plan_data(config: Config, archives: Path, *, ask: bool) -> list[Item]:
     return [*items, Item(key, "make", folder, terms.disk, exact=False, terms=terms.terms)]
 
 
+def draws_itself(config: Config) -> bool:
+    """Whether the images are made when they are needed."""
+    return _key(config).startswith("pocket_")
+
+
 def root_of(config: Config) -> Path | None:
-    """The folder of all datasets that a config's dataset is below; None if it is laid out in another way."""
-    folder = Path(config.test_dataloader.dataset.data_root)
+    """The folder of all datasets that a config's dataset is below; None if ``tfovss prepare`` does not make it so."""
+    if _key(config) not in RECIPES:
+        return None
+    folder = Path(config.test_dataloader.dataset.get("data_root") or "")
     below = Path(LAYOUTS[_key(config)].folder).parts
     return Path(*folder.parts[: -len(below)]) if folder.parts[-len(below) :] == below else None
 
@@ -64,11 +76,10 @@ def make_data(config: Config, archives: Path, workers: int) -> Path | None:
         OSError: no connection, no space.
         ValueError: what was fetched is not the official file.
     """
-    key = _key(config)
-    root = root_of(config) if key in RECIPES else None
+    root = root_of(config)
     if root is None:
         return None
-    return prepare(key, root, archives, fetch=True, workers=workers).folder
+    return prepare(_key(config), root, archives, fetch=True, workers=workers).folder
 
 
 def _key(config: Config) -> str:

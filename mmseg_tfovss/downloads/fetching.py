@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from rich.filesize import decimal
 
-from mmseg_tfovss.downloads.data import make_data, plan_data
+from mmseg_tfovss.downloads.data import draws_itself, make_data, plan_data
 from mmseg_tfovss.downloads.hub import fetch
 from mmseg_tfovss.downloads.needs import Need, needs_of
 from mmseg_tfovss.downloads.plan import Item, plan_weights, total_lines
@@ -48,7 +48,7 @@ class Plan:
         """For a terminal or a log."""
         yield from (f"  {item.line}" for item in self.items)
         for config in self.configs if self.data is not None else ():
-            if "pocket" in config.dataset:
+            if draws_itself(config):
                 yield f"  here   {config.dataset}: its images are drawn when they are needed"
         if all(not need.repository for need in self.needs):
             yield "No weights have to be fetched: all of them are files of this machine."

@@ -22,6 +22,7 @@ from mmseg_tfovss.encoders.hub import hub_reachable, quiet
 
 _SECONDS = 10.0  # that the hub may take to say what it has
 _STALE = 3600.0  # seconds without a byte after which a half download belongs to no process
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 
@@ -110,8 +111,9 @@ def fetch(need: Need) -> list[Path]:
             with quiet(), _bars_on_terminals_only():
                 huggingface_hub.snapshot_download(need.repository, allow_patterns=list(offered.sizes))
         except Exception as error:  # as above
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise OSError(errno.ENOSPC, "the disk is full", constants.HF_HUB_CACHE) from error
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                place = error.filename or constants.HF_HUB_CACHE
+                raise OSError(error.errno, f"{error.strerror} (HF_HOME names another folder)", place) from error
             raise ConnectionError(_cannot(need, _reason(error))) from error
     paths = stored(need)
     if not paths:

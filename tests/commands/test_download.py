@@ -1,6 +1,7 @@
 """``tfovss download --for``: what a machine without network needs, from a stand-in of the hub on this machine."""
 
 import re
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -13,6 +14,7 @@ from tests.downloads import hub
 from tests.prepare import official
 from tests.reproduce import stand_ins
 
+ROOT = Path(__file__).parents[2]
 CONFIG = "sclip_vit-b16_voc21"
 # Seven prompts for each word in place of eighty.
 FEW = ("--cfg-options", "model.decode_head.templates=imagenet7")
@@ -115,6 +117,17 @@ def test_what_cannot_be_fetched_does_not_keep_the_rest_from_it(server, told, tmp
     assert err.startswith("error: Not everything can be fetched. masks: model.masks=masks does not exist; put it there")
     assert "CLIP ViT-B-16/openai: fetched" in out
     assert list((tmp_path / "cache").glob("*.safetensors"))
+
+
+def test_data_of_ones_own_are_looked_for_where_the_config_says(server, told, tmp_path):
+    text = f"_base_ = {str(ROOT / 'configs/sclip/sclip_vit-pocket_pocket_all.py')!r}\ndataset = 'mine'\n"
+    data = "test_dataloader = dict(dataset=dict(_delete_=True, type='BaseSegDataset', data_root='photos'))\n"
+    (tmp_path / "here/mine.py").write_text(text + data)
+    code, out, _ = told("download", "--for", "mine.py", "--data", "--dry-run")
+    assert code == 0
+    assert "absent mine: test_dataloader.dataset.data_root=photos does not exist; set it to the folder" in out
+    (tmp_path / "here/photos").mkdir()
+    assert "here   mine: photos\n" in told("download", "--for", "mine.py", "--data", "--dry-run")[1]
 
 
 def test_mistakes_are_one_sentence(server, told):

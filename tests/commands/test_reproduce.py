@@ -18,6 +18,7 @@ from tests.downloads import hub
 from tests.prepare import official
 from tests.reproduce import stand_ins
 
+ROOT = Path(__file__).parents[2]
 CONFIG = "sclip_vit-b16_voc21"
 # Images are read in this process.
 HERE = ("--cfg-options", "test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False")
@@ -74,6 +75,15 @@ def test_a_dry_run_touches_neither_network_nor_disk(server, told, tmp_path):
     assert "fetch  VOCtrainval_11-May-2012.tar from" in out
     assert "terms: the photographs come from Flickr and are subject to its terms" in out
     assert "run    tfovss test " in out
+
+
+def test_the_documented_plan_is_what_is_printed(told, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    hub.use(monkeypatch, "https://huggingface.co", tmp_path / "home")
+    code, out, _ = told("reproduce", "sclip", "voc21", "--dry-run")
+    text = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    assert code == 0
+    assert out.replace(str(tmp_path / "home"), "/home/you/.cache/huggingface") in text
 
 
 def test_nobody_to_ask_is_one_sentence(server, told, tmp_path):

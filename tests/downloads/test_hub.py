@@ -193,7 +193,16 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(server, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("huggingface_hub.file_download.http_get", fill)
-    with pytest.raises(OSError, match="the disk is full") as caught:
+    with pytest.raises(OSError, match="No space left on device") as caught:
         fetch(CLIP)
-    assert sentence(caught.value) == f"{constants.HF_HUB_CACHE}: the disk is full."
+    assert sentence(caught.value) == (
+        f"{constants.HF_HUB_CACHE}: No space left on device (HF_HOME names another folder)."
+    )
     assert parts() == stored(CLIP) == []
+
+
+def test_a_cache_that_cannot_be_made_is_one_sentence(server, tmp_path):
+    (tmp_path / "home").touch()
+    with pytest.raises(OSError, match="HF_HOME names another folder") as caught:
+        fetch(CLIP)
+    assert str(tmp_path / "home") in sentence(caught.value)
