@@ -8,9 +8,9 @@ from mmengine.config import Config
 from rich.filesize import decimal
 
 from mmseg_tfovss.downloads.data import draws_itself, make_data, plan_data
-from mmseg_tfovss.downloads.hub import fetch
+from mmseg_tfovss.downloads.hub import fetch, has_checksum
 from mmseg_tfovss.downloads.needs import Need, needs_of
-from mmseg_tfovss.downloads.plan import Item, plan_weights, total_lines
+from mmseg_tfovss.downloads.plan import Item, place_of, plan_weights, total_lines
 
 Tell = Callable[[str], None]
 
@@ -97,7 +97,8 @@ def fetch_weights(plan: Plan, tell: Tell) -> None:
             paths = fetch(need)
             size = decimal(sum(path.stat().st_size for path in paths))
             done = "fetched" if item.state == "fetch" else "already here"
-            tell(f"{need.name}: {done}, {size}, checksum compared: {', '.join(map(str, paths[:1]))}{_more(paths)}")
+            checked = "checksum compared" if all(map(has_checksum, paths)) else "no checksum is known"
+            tell(f"{need.name}: {done}, {size}, {checked}: {place_of(paths)}")
 
 
 def make_datasets(plan: Plan, workers: int, tell: Tell) -> dict[str, Path]:
@@ -122,7 +123,3 @@ def make_datasets(plan: Plan, workers: int, tell: Tell) -> dict[str, Path]:
             tell(f"{config.dataset}: prepared in {folder}")
             folders[config.run_name] = folder
     return folders
-
-
-def _more(paths: Sequence[Path]) -> str:
-    return f" and {len(paths) - 1} more" if len(paths) > 1 else ""

@@ -123,6 +123,12 @@ def fetch(need: Need) -> list[Path]:
     return paths
 
 
+def has_checksum(path: Path) -> bool:
+    """Whether a file's checksum is its name in the hub's cache, which it is where the file system has links."""
+    name = path.resolve().name
+    return bool(_SHA256.fullmatch(name) or _SHA1.fullmatch(name))
+
+
 def _cannot(need: Need, why: str) -> str:
     what, where = (need.patterns[0], "it") if need.first_only else ("its files", "the folder")
     into = "" if need.first_only else " into one folder"
@@ -169,16 +175,16 @@ def _remove_leftovers(need: Need) -> None:
 
 
 def _check(path: Path, need: Need) -> None:
-    """Compare a file with the checksum that is its name in the hub's cache, where the file system has links."""
+    """Compare a file with its checksum, where that is known."""
     blob = path.resolve()
+    if not has_checksum(path):
+        return
     if _SHA256.fullmatch(blob.name):
         with blob.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    elif _SHA1.fullmatch(blob.name):  # of small files: git's
+    else:  # of small files: git's
         content = blob.read_bytes()
         found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    else:
-        return
     if found != blob.name:
         path.unlink()
         blob.unlink()

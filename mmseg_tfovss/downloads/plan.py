@@ -72,7 +72,7 @@ def _weights(need: Need, *, ask: bool) -> Item:
 
     paths = stored(need)
     if paths:
-        return Item(need.name, "here", paths[0].parent if len(paths) == 1 else _folder(paths), _size(paths))
+        return Item(need.name, "here", place_of(paths), _size(paths))
     offered = offer(need) if ask else Offer({"": None}, "")
     terms = f"licence: {offered.licence}" if offered.licence else "licence: see that page"
     return Item(need.name, "fetch", Path(constants.HF_HUB_CACHE), offered.size, source=page(need), terms=terms)
@@ -87,8 +87,10 @@ def _local(need: Need) -> Item:
     return Item(need.name, "here", path, _size([path]) if path.is_file() else None)
 
 
-def _folder(paths: Sequence[Path]) -> Path:
-    """The folder of a repository's files, some of which may lie in folders of it."""
+def place_of(paths: Sequence[Path]) -> Path:
+    """A file, or the folder of several, some of which may lie in folders of it."""
+    if len(paths) == 1:
+        return paths[0]
     return min((path.parent for path in paths), key=lambda folder: len(folder.parts))
 
 
