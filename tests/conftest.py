@@ -2,9 +2,14 @@
 
 import copy
 import gc
+import importlib.metadata
 import json
 import os
+import shutil
 import signal
+import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +24,8 @@ import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
 import mmseg_tfovss.methods  # noqa: F401
 from mmseg_tfovss.encoders import clip, stable_diffusion
+from mmseg_tfovss.pocket import scenes
+from mmseg_tfovss.pocket.scenes import NUM_VALIDATION
 from mmseg_tfovss.registry import MODELS
 from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
@@ -44,6 +51,7 @@ def one_thread_and_own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=int))
         # A runner writes its config four times; to lay it out nicely takes half a second, which nobody looks at here.
+        patch.setattr("importlib.metadata.version", cache(importlib.metadata.version))
         patch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **_: (text, True))
         patch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -64,6 +72,37 @@ def read_own_configs_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Config, "fromfile", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def draw_scenes_once(tmp_path_factory):
+    """To draw the pocket benchmark takes seconds, and half a one to read it back; many tests want a folder of it."""
+    base = tmp_path_factory.getbasetemp()
+    kept = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pocket_scenes"
+    write, digests, known = scenes._write_scenes, scenes.compute_digests, {}
+
+    def copy_scenes(root):
+        if scenes.NUM_VALIDATION != NUM_VALIDATION:
+            write(root)
+            return
+        if not kept.exists():
+            drawn = Path(tempfile.mkdtemp(dir=kept.parent)) / "drawn"
+            write(drawn)
+            with suppress(OSError):  # another worker has been faster
+                drawn.rename(kept)
+        shutil.copytree(kept, root, dirs_exist_ok=True)
+
+    def digests_once(root):
+        files = sorted(Path(root).rglob("*.png"))
+        state = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        if (scenes.NUM_VALIDATION, state) not in known:
+            known[scenes.NUM_VALIDATION, state] = digests(root)
+        return known[scenes.NUM_VALIDATION, state]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "_write_scenes", copy_scenes)
+        patch.setattr(scenes, "compute_digests", digests_once)
         yield
 
 

@@ -12,6 +12,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 
 from mmseg_tfovss.engine.contents import read_contents
 from mmseg_tfovss.engine.provenance import RECORDED
@@ -23,6 +24,7 @@ _START = PACKAGE / "engine" / "run.py"
 _DATA = ("pocket", "encoders/rankings")  # what no import shows; vocabularies have a hash of their own
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _PACKAGES = frozenset({"site-packages", "dist-packages"})  # also those of the user or the system
+_REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS)
 Component = type | FunctionType
 
 
@@ -70,9 +72,23 @@ def _components(settings: object) -> Iterator[Component]:
 def _find(kind: object) -> Component | None:
     """A class or function by its name, as building would find it, or as it is."""
     if isinstance(kind, str):
-        found = (registry.get(kind) for registry in (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS))
-        kind = next(filter(None, found), None)
+        registry = _registry_of(kind, tuple(map(_size, _REGISTRIES)))
+        kind = None if registry is None else registry.get(kind)
     return kind if isinstance(kind, type | FunctionType) else None
+
+
+@cache
+def _registry_of(name: str, sizes: tuple[int, ...]) -> Registry | None:
+    """Where a name is registered; the sizes are there so that it is looked for again when something was registered.
+
+    A registry that does not have a name looks for a module of that name on the disk, which takes a millisecond.
+    """
+    return next((registry for registry in _REGISTRIES if registry.get(name)), None)
+
+
+def _size(registry: Registry | None) -> int:
+    """How many names a registry and those that it inherits from have."""
+    return 0 if registry is None else len(registry.module_dict) + _size(registry.parent)
 
 
 def _imported(settings: Mapping[str, Any]) -> list[Path]:
@@ -101,8 +117,12 @@ def _is_own(path: Path) -> bool:
 
 def _is_code(path: Path) -> bool:
     """Whether a file that a config names is code whose version no result records: a user's, installed or not."""
-    if path.suffix != ".py" or not path.is_file():
-        return False
+    return path.suffix == ".py" and path.is_file() and _has_no_version(path)
+
+
+@cache
+def _has_no_version(path: Path) -> bool:
+    """Whether a file belongs neither to Python nor to a package whose version results record."""
     installed = _PACKAGES.intersection(path.parts)
     pythons = path.is_relative_to(sysconfig.get_path("stdlib")) and not installed
     recorded = installed and RECORDED.intersection(path.parts)

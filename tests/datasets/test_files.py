@@ -231,7 +231,7 @@ def turned(orientation):
 
 
 def test_a_tiff_photograph_that_is_to_be_turned_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.tif is a TIFF file that is to be turned: save it upright"):
+    with pytest.raises(ValueError, match=r"a\.tif has an orientation tag \(TIFF\): save it upright"):
         read_image(save(colours(), tmp_path / "a.tif", exif=turn(3)))
 
 
@@ -271,7 +271,7 @@ def test_labels_that_lost_something_are_refused_by_what_is_inside(kind, how, nam
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(colours(64, 64, channels=0)).save(path, kind, **how)
     with pytest.raises(
-        ValueError, match=rf"The annotation .*a\.{suffix} is in the format {named}, whatever .* make it anew"
+        ValueError, match=rf"The annotation .*a\.{suffix} is in the format {named}, whatever .* make it again"
     ):
         read_labels(path)
 
@@ -330,6 +330,8 @@ def test_a_tiff_in_which_0_is_white_is_refused_as_labels(tmp_path):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "LA", "1", "YCbCr", "LAB"])
 def test_colours_are_no_labels(mode, tmp_path):
     Image.fromarray(colours()).convert("L" if mode == "LA" else "RGB").convert(mode).save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as saved:  # older versions of Pillow read YCbCr as RGB
+        mode = saved.mode
     with pytest.raises(ValueError, match=rf"a\.tif has the colour mode {mode}; expected one channel"):
         read_labels(tmp_path / "a.tif")
 

@@ -48,6 +48,7 @@ def test_label_255_is_a_class_where_another_label_is_ignored():
     assert confusion[255, 255] == 4
 
 
+@pytest.mark.slow
 def test_counts_are_exact_beyond_float32():
     big = torch.tensor([[2**24 + 1, 0], [0, 2**24 + 1]])
     assert compute_scores(big + big).pAcc == 100.0

@@ -134,7 +134,7 @@ def test_batch_of_two_equals_two_singles(method, mode, build_variant):
     assert not torch.equal(both[0].dense[:, :30, :35], both[1].dense)
 
 
-@pytest.mark.parametrize("mode", ["whole", "slide"])
+@pytest.mark.parametrize("mode", [pytest.param("whole", marks=pytest.mark.slow), "slide"])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_images_of_different_sizes_share_a_batch(method, mode, build_variant):
     model = build_variant(method, test_cfg=MODES[mode])

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import PIL
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,9 @@ def test_there_are_official_outputs():
     assert len(CASES) >= 4
 
 
+@pytest.mark.skipif(
+    int(PIL.__version__.split(".")[0]) < 13, reason="recorded with Pillow 13: older ones round resized values otherwise"
+)
 @pytest.mark.parametrize("name", SQUARES)
 def test_equals_official_code_on_squares(name, tiny_clip, tmp_path):
     settings, official = load_case("gem", name)

@@ -212,6 +212,7 @@ def tiny(monkeypatch):
     return train
 
 
+@pytest.mark.slow
 def test_command_trains_and_records(tiny, tmp_path, capsys):
     before = torch.random.get_rng_state()
     first, weights = tiny(tmp_path / "new" / "a.safetensors", 1, 3, 2, 3)

@@ -76,6 +76,7 @@ def kill_until_done(start, fate, draw):
             fate.left = None
 
 
+@pytest.mark.slow
 def test_pocket_killed_at_random_moments(runner, config, whole, monkeypatch, tmp_path):
     fate, draw, kills = Fate(monkeypatch), random.Random(0), 0
     while kills < 10:

@@ -14,6 +14,7 @@ from tests.tools.test_command_lines import ROOT, SCLIP
 POCKET = ROOT / "configs/clip/clip_vit-pocket_pocket_all.py"
 
 
+@pytest.mark.slow
 def test_from_images_to_a_ranking(analyze, small, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(gc, "collect", lambda: 0)  # MMEngine's datasets call it
     monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "cache"))
