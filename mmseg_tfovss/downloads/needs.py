@@ -21,8 +21,8 @@ _ARCH, _TAG, _POCKET = "ViT-B-16", "openai", "pocket"  # defaults of CLIPImageEn
 _CLIP_FILES = (open_clip.pretrained.HF_SAFE_WEIGHTS_NAME, open_clip.pretrained.HF_WEIGHTS_NAME)
 
 _RANKING = (
-    "it is made once for each CLIP, from labelled training images; docs/lht_clip.md says how, and tfovss download --for"
-    " another method's config fetches that CLIP"
+    "it is made once for each CLIP, from labelled training images; docs/methods/lht_clip.md says how, and tfovss"
+    " download --for another method's config fetches that CLIP"
 )
 
 
