@@ -145,7 +145,7 @@ def _agree(plan: "Plan", *, yes: bool) -> None:
     if yes or not plan.fetches:
         return
     if not sys.stdin.isatty():
-        raise ValueError("There is no terminal to ask on whether to fetch this: add --yes.")
+        raise ValueError("There is no terminal to ask on: add --yes to fetch this without a question.")
     if input("Fetch this, on these terms, and run? [y/N] ").strip().lower() not in ("y", "yes"):
         raise ValueError("Nothing was fetched.")
 

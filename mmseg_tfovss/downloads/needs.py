@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip.pretrained
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from mmengine.config import Config
 
 from mmseg_tfovss.encoders.checkpoint import names_a_file
@@ -142,6 +143,14 @@ def _companion(pretrained: str, network: Network, option: str) -> Need:
     name, path = f"{network.name} {pretrained}", Path(pretrained).expanduser()
     if pretrained == _POCKET:
         return Need(f"{network.name} of the pocket benchmark", pretrained, option, path=network.pocket or path)
-    if path.is_dir() or (network.layout and names_a_file(pretrained)):
+    if path.is_dir() or (network.layout and names_a_file(pretrained)) or not _is_hub_id(pretrained):
         return Need(name, pretrained, option, path=path)
     return Need(name, pretrained, option, pretrained, None, network.patterns, network.required)
+
+
+def _is_hub_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True

@@ -104,12 +104,13 @@ def total_lines(items: Iterable[Item]) -> list[str]:
     made = [item for item in items if item.state == "make"]
     if not fetched and not made:
         return ["Everything is here: nothing has to be fetched."]
-    return [f"To fetch: {_sum(fetched)}. Disk: {_sum([*fetched, *made])}, of which archives may be deleted afterwards."]
+    spare = " The archives can be deleted afterwards." if made else ""
+    return [f"To fetch: {_sum(fetched)}. On disk: {_sum([*fetched, *made])}.{spare}"]
 
 
 def _sum(items: Sequence[Item]) -> str:
     known = [item.size for item in items if item.size is not None]
     exact = all(item.exact and item.size is not None for item in items)
     unknown = len(items) - len(known)
-    more = f" and {unknown} of unknown size" if unknown else ""
+    more = f", plus {unknown} {'item' if unknown == 1 else 'items'} of unknown size" if unknown else ""
     return f"{'' if exact or unknown else 'about '}{decimal(sum(known))}{more}"

@@ -88,7 +88,7 @@ def test_the_documented_plan_is_what_is_printed(told, monkeypatch, tmp_path):
 
 def test_nobody_to_ask_is_one_sentence(server, told, tmp_path):
     code, out, err = told("reproduce", "sclip", "voc21")
-    assert (code, err) == (1, "error: There is no terminal to ask on whether to fetch this: add --yes.\n")
+    assert (code, err) == (1, "error: There is no terminal to ask on: add --yes to fetch this without a question.\n")
     assert "licence: mit" in out  # the hub has been asked
     assert everything_in(tmp_path) == ["here"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.downloads.needs import needs_of, text_towers
-from mmseg_tfovss.downloads.plan import plan_weights, total_lines
+from mmseg_tfovss.downloads.plan import Item, plan_weights, total_lines
 
 
 def networks(name, options=None):
@@ -40,10 +40,11 @@ def test_pocket_configs_need_nothing_from_elsewhere():
         assert {item.state for item in plan_weights(needs, ask=True)} == {"here"}
 
 
-def test_local_files_and_their_absence():
-    options = {"model.backbone.pretrained": "/nowhere/clip.pt", "model.vfm.pretrained": "/nowhere/dino.pth"}
+@pytest.mark.parametrize("dino", ["/nowhere/dino.pth", "/nowhere/a folder", "nowhere/in/here"])
+def test_local_files_and_their_absence(dino):
+    options = {"model.backbone.pretrained": "/nowhere/clip.pt", "model.vfm.pretrained": dino}
     needs = needs_of(load_config("proxyclip_vit-b16_voc21", options))
-    assert [need.path for need in needs] == [Path("/nowhere/clip.pt"), Path("/nowhere/dino.pth")]
+    assert [need.path for need in needs] == [Path("/nowhere/clip.pt"), Path(dino)]
     for item in plan_weights(needs, ask=False):
         assert (item.state, item.remedy.partition("=")[0][-10:]) == ("missing", "pretrained")
 
@@ -84,3 +85,10 @@ def test_random_weights_are_no_need():
 def test_totals_say_what_is_not_known():
     needs = needs_of(load_config("sclip_vit-b16_voc21", {"model.backbone.pretrained": None}))
     assert total_lines(plan_weights(needs, ask=False)) == ["Everything is here: nothing has to be fetched."]
+    place = Path("x")
+    items = [Item("a", "fetch", place, 2_000_000), Item("b", "fetch", place), Item("c", "here", place, 5)]
+    (line,) = total_lines(items)
+    assert line == "To fetch: 2.0 MB, plus 1 item of unknown size. On disk: 2.0 MB, plus 1 item of unknown size."
+    made = [Item("a", "fetch", place, 2_000_000), Item("d", "make", place, 1_000_000, exact=False)]
+    (line,) = total_lines(made)
+    assert line == "To fetch: 2.0 MB. On disk: about 3.0 MB. The archives can be deleted afterwards."
