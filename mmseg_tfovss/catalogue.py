@@ -59,7 +59,7 @@ def config_folder() -> Path:
 
 def method_names() -> list[str]:
     """Names of methods, with their settings (``lht_clip_naclip``: LHT-CLIP around NACLIP)."""
-    return sorted({*_leaves(_PLAIN), *_leaves(_PLAIN_POCKET)})
+    return sorted({*configs_on(_PLAIN), *configs_on(_PLAIN_POCKET)})
 
 
 def config_names() -> list[str]:
@@ -138,11 +138,11 @@ def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
     Raises:
         ValueError: no such method, or one without settings for the pocket CLIP, or with settings for that only.
     """
-    plain = {_squeezed(known): known for known in method_names()}
-    known = plain.get(_squeezed(name))
+    plain = {squeezed(known): known for known in method_names()}
+    known = plain.get(squeezed(name))
     if known is None:
         raise ValueError(_no_such(name))
-    ready = _leaves(_PLAIN_POCKET if pocket else _PLAIN)
+    ready = configs_on(_PLAIN_POCKET if pocket else _PLAIN)
     if known not in ready:
         kind = "the pocket CLIP (pretrained=pocket)" if pocket else "any but the pocket CLIP: set pretrained=pocket"
         others = f" Those that have: {', '.join(sorted(ready))}." if pocket else ""
@@ -154,8 +154,8 @@ def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
 def _no_such(name: str) -> str:
     """That something is neither a method nor a config."""
     methods, configs = method_names(), config_names()
-    plain = {_squeezed(known): known for known in [*configs, *methods]}
-    close = [plain[found] for found in difflib.get_close_matches(_squeezed(name), plain, n=3)]
+    plain = {squeezed(known): known for known in [*configs, *methods]}
+    close = [plain[found] for found in difflib.get_close_matches(squeezed(name), plain, n=3)]
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
         f"{name!r} is neither a method nor a config.{hint} Methods: {', '.join(methods)}. Configs: a path, or a name"
@@ -164,7 +164,7 @@ def _no_such(name: str) -> str:
 
 
 @cache
-def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
+def configs_on(dataset: str) -> dict[str, dict[str, Path]]:
     """Method -> backbone -> config for a dataset; the usual backbone comes first."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(config_folder().glob(f"*/*_{dataset}.py")):
@@ -177,7 +177,7 @@ def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
 
 def _usual(name: str) -> Path:
     """The config that a method's facts are read from."""
-    leaves = _leaves(_PLAIN).get(name) or _leaves(_PLAIN_POCKET)[name]
+    leaves = configs_on(_PLAIN).get(name) or configs_on(_PLAIN_POCKET)[name]
     return leaves.get(_tag(_BACKBONE)) or next(iter(leaves.values()))
 
 
@@ -214,8 +214,8 @@ def _words(*parts: object) -> Iterable[str]:
     return (str(part) for part in parts if part)
 
 
-def _squeezed(name: str) -> str:
-    """``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
+def squeezed(name: str) -> str:
+    """A name without signs and capitals: ``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
     return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 

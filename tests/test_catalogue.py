@@ -123,7 +123,7 @@ def test_configs_are_found_by_name_and_by_path():
 def test_no_name_is_of_two_configs_or_methods():
     files = [path.stem for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts]
     assert sorted(files) == config_names()
-    squeezed = [catalogue._squeezed(name) for name in method_names()]
+    squeezed = [catalogue.squeezed(name) for name in method_names()]
     assert len(set(squeezed)) == len(squeezed)
 
 

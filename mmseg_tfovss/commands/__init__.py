@@ -23,6 +23,8 @@ COMMANDS = {
     "leaderboard": "collect results into tables and a page",
     "prepare": "make the benchmarks' validation sets from their archives",
     "dataset": "make configs for a dataset of your own",
+    "download": "fetch what configs need on a machine without network",
+    "reproduce": "repeat a published number: fetch, run, compare",
     "sweep": "evaluate every combination of some options' values",
     "analyze": "pictures and tables of what methods do",
     "array": "evaluate many configs, on slurm or on this machine",

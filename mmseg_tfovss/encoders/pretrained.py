@@ -38,6 +38,7 @@ class Network:
         options: of its constructor.
         contents: what its folder must hold, for messages.
         patterns: the files that are downloaded.
+        required: groups of names; a complete folder has one of each.
         layout: of the authors' own file, where one can be read.
         pocket: a small network in that layout, which comes with the package under the name ``pocket``.
     """
@@ -50,6 +51,7 @@ class Network:
     options: Mapping[str, Any] = field(default_factory=dict)
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
+    required: tuple[tuple[str, ...], ...] = (("config.json",), _WEIGHTS)
     layout: Layout | None = None
     pocket: Path | None = None
 

@@ -10,7 +10,7 @@ facebookresearch/segment-anything.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -105,6 +105,8 @@ class SAM(Companion):
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
         ValueError: the folder or file holds something else than a SAM, or an option is out of range.
     """
+
+    network: ClassVar[Network] = _SAM
 
     def __init__(self, pretrained: str = _SAM.default, prompt_batch: int = 16, multimask: bool = True) -> None:
         super().__init__()

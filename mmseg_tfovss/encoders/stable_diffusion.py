@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,8 @@ _SD2 = Network(
     "StableDiffusionPipeline",
     contents="the folders vae, unet, text_encoder, tokenizer and scheduler",
     patterns=(*_FILES, "tokenizer/*.json"),
+    required=tuple((name,) for name in _FILES),
+    pocket=POCKET_FOLDER,
 )
 _PARTS = {"vae": "AutoencoderKL", "unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel"}
 _COLOURS = 3
@@ -110,6 +112,8 @@ class StableDiffusion(Companion):
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
         ValueError: the folder holds something else, or an option is out of range.
     """
+
+    network: ClassVar[Network] = _SD2
 
     def __init__(
         self,

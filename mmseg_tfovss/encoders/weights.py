@@ -95,7 +95,7 @@ def load_clip(
         ValueError: unknown architecture or tag, weights that do not fit, or an option that would not act.
         FileNotFoundError: weights that are not on this machine.
     """
-    is_file = pretrained not in (None, "pocket") and _names_a_file(arch, str(pretrained))
+    is_file = pretrained not in (None, "pocket") and names_a_file(arch, str(pretrained))
     _check_options(arch, quick_gelu, head_width, is_file=is_file)
     if pretrained is None:
         filled, label = _Filled(_random_clip(arch, quick_gelu)), "random"
@@ -121,7 +121,7 @@ def load_clip(
     )
 
 
-def _names_a_file(arch: str, pretrained: str) -> bool:
+def names_a_file(arch: str, pretrained: str) -> bool:
     """Whether a name is a path, rather than a tag; a folder does not hide a tag of the same name."""
     path = Path(pretrained).expanduser()
     if path.suffix in _WEIGHT_SUFFIXES or path.is_file() or pretrained.endswith(".json"):

@@ -126,14 +126,16 @@ def counterpart(result: Result, published: Collection[Published]) -> Published |
     """
     if result["protocol"] != "paper" or result["overrides"]:
         return None
-    wanted = (result["dataset"], result["method"], result["setting"])
-    networks = [_as_printed(name) for name in result["backbone"].split(JOIN)]
-    for number in published:
-        same = (number.dataset, number.method, number.setting) == wanted
-        rest = iter(networks)
-        if same and networks[0] == number.networks[0] and all(name in rest for name in number.networks):
-            return number
-    return None
+    names = (result["dataset"], result["method"], result["setting"], result["backbone"])
+    return next((number for number in published if is_of(number, *names)), None)
+
+
+def is_of(number: Published, dataset: str, method: str, setting: str, backbone: str) -> bool:
+    """Whether a printed number is, by its names, of a run: see :func:`counterpart`."""
+    networks = [_as_printed(name) for name in backbone.split(JOIN)]
+    same = (number.dataset, number.method, number.setting) == (dataset, method, setting)
+    rest = iter(networks)
+    return same and networks[0] == number.networks[0] and all(name in rest for name in number.networks)
 
 
 def counterpart_of(run: Run, published: Collection[Published]) -> Published | None:
