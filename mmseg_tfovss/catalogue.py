@@ -123,7 +123,7 @@ def find_config(name: str | Path) -> Path | None:
     text, path = os.fspath(name), Path(name).expanduser()
     if os.sep in text or path.suffix in _FILE_ENDINGS or path.is_file():
         return path
-    is_method = _squeezed(text) in map(_squeezed, method_names())
+    is_method = squeezed(text) in map(squeezed, method_names())
     return config_files().get(text, path if path.is_dir() and not is_method else None)
 
 

@@ -157,7 +157,7 @@ def test_later_words_are_as_if_they_were_the_first():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", sorted(catalogue._leaves("pocket_all")))
+@pytest.mark.parametrize("method", sorted(catalogue.configs_on("pocket_all")))
 def test_later_words_of_every_method(method):
     check_later_words(method)
 

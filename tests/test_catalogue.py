@@ -54,7 +54,7 @@ def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
 
 def test_a_new_method_need_not_have_settings_for_every_clip(monkeypatch):
     leaves = {"voc20": {"real": {"vit-b16": Path("r.py")}}, "pocket_all": {"own": {"vit-pocket": Path("o.py")}}}
-    monkeypatch.setattr(catalogue, "_leaves", leaves.get)
+    monkeypatch.setattr(catalogue, "configs_on", leaves.get)
     assert method_names() == ["own", "real"]
     assert (resolve("own", POCKET)[0], resolve("real")[0]) == (Path("o.py"), Path("r.py"))
     with pytest.raises(ValueError, match=r"real has no settings for the pocket CLIP .*\. Those that have: own\."):

@@ -10,10 +10,6 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 INDEX = DOCS / "index.md"
-# Pages that are announced, and not written yet.
-AWAITED: set[str] = set()
-AWAITED_COMMANDS: set[str] = set()
-AWAITED_TARGETS: set[str] = set()
 
 _FENCE = re.compile(r"^(?P<fence>```+|~~~+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<path>[^()\s#]*)(?:#(?P<anchor>[^()\s]+))?\)")
