@@ -19,6 +19,7 @@ from mmseg_tfovss.encoders.checkpoint import Layout, find_network, names_a_file
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
 from mmseg_tfovss.encoders.weight_files import read_weights
+from mmseg_tfovss.extras import import_extra
 
 POCKET = Path(__file__).parents[1] / "pocket"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -88,8 +89,9 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
 
     Raises:
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
-        ValueError: the folder or file holds something else, or an option would not act.
+        ValueError: transformers is not installed, the folder or file holds something else, or an option would not act.
     """
+    import_extra("transformers", network.name)  # before anything is downloaded
     if pretrained == "pocket":
         if not network.pocket:
             raise ValueError(
@@ -192,8 +194,7 @@ def download_folder(hub_id: str, network: Network) -> Path:
 
 
 def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
-    import transformers
-
+    transformers = import_extra("transformers", network.name)
     try:
         if not list(folder.glob("model*.safetensors*")):
             for path in folder.glob("pytorch_model*.bin"):
@@ -224,8 +225,7 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
 
 
 def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str, object]) -> Any:  # noqa: ANN401
-    import transformers
-
+    transformers = import_extra("transformers", network.name)
     if not path.is_file():
         raise FileNotFoundError(
             f"{network.name} file {path} not found: set {network.option} to an existing file in the key layout of"

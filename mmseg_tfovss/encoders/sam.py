@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
 from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.companion import Companion
@@ -250,6 +249,8 @@ class SAM(Companion):
 
     def embed(self, image: Tensor) -> Tensor:
         """Image embedding (1, C, S / 16, S / 16) of an image (3, h, w), RGB, in grey levels 0 .. 255."""
+        from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped] # slow, and for SAM only
+
         pixels = image if image.dtype == torch.uint8 else image.round().clamp(0, 255).to(torch.uint8)
         height, width = self.resized_size((image.shape[-2], image.shape[-1]))
         resized = resize(pixels, [height, width], antialias=True).to(self.mean.dtype)
