@@ -126,4 +126,4 @@ def _with_numbers(name: str, numbers: Collection[Published]) -> str:
 def _other_settings(name: str) -> list[str]:
     """Names of the same method in other settings: their configs lie in the same folder."""
     folders = {other: {path.parent for path in paths.values()} for other, paths in configs_on(_ANY_WORDS).items()}
-    return [other for other in folders if other != name and folders[other] & folders[name]]
+    return [other for other in folders if other != name and folders[other] & folders.get(name, set())]
