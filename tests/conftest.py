@@ -62,6 +62,16 @@ def one_thread_and_own_cache(tmp_path_factory):
 def read_own_configs_once():
     """The repository's configs do not change while tests run, and are read thousands of times."""
     read, kept = Config.fromfile, {}
+    parse, parsed = Config._file2dict, {}
+
+    def parse_once(filename, *args, **kwargs):
+        """Files of ``_base_`` are parsed for every config that names them."""
+        if "_base_" not in Path(filename).parts or not Path(filename).is_relative_to(CONFIGS):
+            return parse(filename, *args, **kwargs)
+        key = repr((filename, args, sorted(kwargs.items())))
+        if key not in parsed:
+            parsed[key] = parse(filename, *args, **kwargs)
+        return copy.deepcopy(parsed[key])
 
     def read_once(filename, *args, **kwargs):
         path = Path(filename).absolute()
@@ -73,6 +83,7 @@ def read_own_configs_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Config, "fromfile", read_once)
+        patch.setattr(Config, "_file2dict", staticmethod(parse_once))
         yield
 
 

@@ -115,6 +115,7 @@ def test_camvid_of_segnet(told, camvid, tmp_path):
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_camvids_own_layout(told, tmp_path):
     """Colours, by a table; Void is ignored by its name. MMEngine's Runner gives the same score."""
     root = official(tmp_path / "full")

@@ -281,6 +281,7 @@ def test_shipped_weights_have_openai_layout(shipped):
     assert shipped["text_projection"].shape == (64, 64)
 
 
+@pytest.mark.slow
 def test_shipped_clip_finds_the_captions_of_new_scenes(shipped):
     model = build_model(train_clip.PARTS_SIZE)
     model.load_state_dict(shipped)

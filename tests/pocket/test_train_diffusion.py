@@ -180,6 +180,7 @@ def test_shipped_weights_are_the_recorded_ones():
     }
 
 
+@pytest.mark.slow
 def test_shipped_graph_joins_patches_of_one_class():
     """It is recorded to; fewer scenes are measured here, from another seed."""
     scenes = draw_measured_scenes(6, 123)

@@ -22,7 +22,7 @@ from tests.prepare import official
 
 pytestmark = pytest.mark.usefixtures("one_process")
 
-BOTH = pytest.mark.parametrize("workers", [1, 2])
+BOTH = pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 KEYS = pytest.mark.parametrize("key", PREPARED)
 
 VOC = ("VOCdevkit/VOC2012", "JPEGImages/{}.jpg", "SegmentationClass/{}.png", "ImageSets/Segmentation/val.txt")

@@ -29,7 +29,9 @@ def options_without(options):
 
 
 @pytest.mark.parametrize("log_domain", [False, True])
-@pytest.mark.parametrize(("dtype", "near"), [(torch.float64, 1e-9), (torch.float32, 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float64, 1e-9), pytest.param(torch.float32, 1e-6, marks=pytest.mark.slow)]
+)
 def test_paths_and_plans_equal_pot(log_domain, dtype, near):
     mass, cost = random_mass(40, 5), cost_of(40)
     options = {"epsilon": EPSILON, "iterations": 1000, "tolerance": 0, "log_domain": log_domain}

@@ -178,7 +178,7 @@ def test_every_character_is_a_word_or_refused():
         assert f"U+{code:04X}" in message if word is None else harmless(word)
 
 
-@pytest.mark.parametrize("separator", [",", "\n"])
+@pytest.mark.parametrize("separator", [pytest.param(",", marks=pytest.mark.slow), "\n"])
 def test_more_words_than_anyone_has_are_refused_before_they_are_read(separator, tmp_path):
     content = separator.join(f"{number:x}" for number in range(150_000)).encode()
     assert len(content) < 1 << 20

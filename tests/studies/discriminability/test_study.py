@@ -338,7 +338,7 @@ def test_configs_without_a_dataset(config, tmp_path):
 
 
 @pytest.mark.usefixtures("built_once")
-@pytest.mark.parametrize("tau", [0.5, 0.2])
+@pytest.mark.parametrize("tau", [0.5, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_pictures_with_and_without_abnormal_tokens(config, tmp_path, tau):
     result = analyse(config, tmp_path / "out", "cpu", Options(tau=tau, include_last=True))
     assert (result["similarity"]["abnormal"]["tokens"] > 0) == (tau == 0.2)

@@ -157,6 +157,7 @@ def test_the_diffusion_model_sees_the_scenes(tmp_path, monkeypatch):
     assert torch.equal(seen[0], torch.from_numpy(scene.image).permute(2, 0, 1)[None].float())
 
 
+@pytest.mark.slow
 def test_upsampled_scores_tell_first_steps_apart(result, tmp_path):
     """At theta 0.5 one class at most has mass at a patch, so that hardly another can converge there in step 1."""
     upsampled = analyse(tmp_path, replace(SMALL, scenes=2, aucs=(0.96,), upsampling="bilinear"))
