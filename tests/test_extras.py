@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib.metadata
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import mmseg_tfovss as tf
 from mmseg_tfovss.encoders.facts_beside import facts_beside
@@ -97,6 +100,35 @@ def test_a_package_that_is_there_but_broken_is_no_user_mistake(monkeypatch, tmp_
     monkeypatch.delitem(sys.modules, "ot", raising=False)
     with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
         import_extra("ot", "A test")
+
+
+def test_the_constraints_let_every_extra_of_the_readme_be_installed():
+    """What the packages of ``all`` and ``test`` ask of one another, as far as they are installed here."""
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    named = [
+        line for name in extras if name != "app" for line in extras[name].splitlines() if "mmseg_tfovss" not in line
+    ]
+    asked = [*setup["options"]["install_requires"].splitlines(), *named]
+    waiting, seen = [Requirement(line) for line in asked if line], set()
+    while waiting:
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
+        assert name not in pins or wanted.specifier.contains(pins[name], prereleases=True), wanted
+        if (name, frozenset(wanted.extras)) in seen:
+            continue
+        seen.add((name, frozenset(wanted.extras)))
+        try:
+            asked = map(Requirement, importlib.metadata.requires(wanted.name) or ())
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for one in asked:
+            if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in (*wanted.extras, "")):
+                waiting.append(one)
+    assert len(seen) > 50
 
 
 def test_the_extras_are_those_of_the_package():

@@ -48,4 +48,4 @@ def test_the_extras_are_those_of_setup_cfg():
     for name, packages in rows:
         if name != "all":
             assert packages.split(", ") == [re.sub(r"\W.*", "", package) for package in extras[name]]
-    assert extras["all"] == ["mmseg_tfovss[companions,diffusion,pot,app]"]
+    assert extras["all"] == ["mmseg_tfovss[companions,diffusion,pot]"]
