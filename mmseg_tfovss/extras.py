@@ -1,6 +1,7 @@
 """Packages that only some methods need: imported where they are used, and named in one sentence when absent."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 # Package to import -> extra of setup.cfg that installs it.
@@ -35,3 +36,11 @@ def import_extra(package: str, purpose: str, extra: str | None = None) -> Any:  
             f"{purpose} needs the package {PROJECTS.get(package, package)}, which is not installed:"
             f" pip install 'mmseg_tfovss[{extra or EXTRAS[package]}]'."
         ) from error
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # its import has been switched off
+        return False

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,6 +137,42 @@ def show(folders: Sequence[Path], out: Path) -> None:
     say(POCKET_NOTE, f"Page: {(out / _PAGE).absolute()}")
 
 
+def able(methods: Mapping[str, list[Path]], *, asked: bool) -> dict[str, list[Path]]:
+    """The methods whose packages are installed.
+
+    Raises:
+        ValueError: others were asked for.
+    """
+    from mmseg_tfovss.cli import say
+    from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.encoders.packages import missing_packages
+
+    lacking = {name: missing_packages(load_config(paths[0]).model) for name, paths in methods.items()}
+    without = [name for name, packages in lacking.items() if packages]
+    if not without:
+        return dict(methods)
+    packages = ", ".join(sorted(set().union(*lacking.values())))
+    remedy = f"pip install 'mmseg_tfovss[all]' installs {packages}."
+    if asked:
+        raise ValueError(f"{', '.join(without)}: packages are missing; {remedy}")
+    say(f"Left out, because packages are missing: {', '.join(without)}; {remedy}")
+    return {name: paths for name, paths in methods.items() if name not in without}
+
+
+def check_writable(out: Path) -> None:
+    """Refuse a folder that cannot be written, before anything runs.
+
+    Raises:
+        ValueError: it cannot be made, or nothing can be written into it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be written ({error.strerror}): name another folder.") from error
+
+
 def run(arguments: argparse.Namespace) -> bool:
     """Run the benchmark; whether everything has succeeded."""
     from mmseg_tfovss.cli import say
@@ -146,7 +183,8 @@ def run(arguments: argparse.Namespace) -> bool:
     from mmseg_tfovss.pocket.scenes import ensure_scenes
     from mmseg_tfovss.pocket.subset import scenes_of_subset
 
-    methods = choose_methods(arguments.methods)
+    methods = able(choose_methods(arguments.methods), asked=bool(arguments.methods))
+    check_writable(arguments.out)
     scenes = scenes_folder()
     ensure_scenes(scenes)
     if not arguments.full:

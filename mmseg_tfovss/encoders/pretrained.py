@@ -41,6 +41,7 @@ class Network:
         required: groups of names; a complete folder has one of each.
         layout: of the authors' own file, where one can be read.
         pocket: a small network in that layout, which comes with the package under the name ``pocket``.
+        packages: those of ``EXTRAS`` that read and run it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Network:
     required: tuple[tuple[str, ...], ...] = (("config.json",), _WEIGHTS)
     layout: Layout | None = None
     pocket: Path | None = None
+    packages: tuple[str, ...] = ("transformers",)
 
     @property
     def option(self) -> str:

@@ -58,6 +58,7 @@ _SD2 = Network(
     patterns=(*_FILES, "tokenizer/*.json"),
     required=tuple((name,) for name in _FILES),
     pocket=POCKET_FOLDER,
+    packages=("diffusers", "transformers"),
 )
 _PARTS = {"vae": "AutoencoderKL", "unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel"}
 _COLOURS = 3
@@ -127,7 +128,7 @@ class StableDiffusion(Companion):
     ) -> None:
         super().__init__()
         _check_options(time_step, steps, short_side, precision)
-        for package in ("diffusers", "transformers"):  # before anything is downloaded
+        for package in _SD2.packages:  # before anything is downloaded
             import_extra(package, _SD2.name, "diffusion")
         folder = _find_folder(pretrained)
         scheduler = _load_scheduler(folder)

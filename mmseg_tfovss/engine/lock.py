@@ -34,8 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise ValueError(
-                    f"The folder {folder} is in use by {holder}: wait for that run, end it, or choose another"
-                    " --work-dir."
+                    f"The folder {folder} is in use by {holder}: wait for that run, end it, or choose another folder."
                 ) from error
             _logger.warning(
                 "warning: the file system of %s has no locks (%s): start one run at a time there.",

@@ -127,3 +127,23 @@ def test_full_and_part_are_apart(tmp_path):
     assert part == ["test_dataloader.dataset.subset=50", *full]
     assert pocket.cores() >= 1
     assert os.environ.get("OMP_NUM_THREADS", "1")
+
+
+def test_methods_whose_packages_are_missing_are_left_out_or_refused_first(monkeypatch, capsys):
+    monkeypatch.setattr("mmseg_tfovss.encoders.packages.is_installed", lambda name: name != "diffusers")
+    methods = {name: choose_methods([name])[name] for name in ("sclip", "dslo", "proxyclip")}
+    assert list(pocket.able(methods, asked=False)) == ["sclip", "proxyclip"]
+    said = capsys.readouterr().out
+    assert "Left out, because packages are missing: dslo; pip install 'mmseg_tfovss[all]' installs diffusers." in said
+    with pytest.raises(ValueError, match=r"dslo: packages are missing; pip install 'mmseg_tfovss\[all\]' installs"):
+        pocket.able(methods, asked=True)
+    monkeypatch.setattr("mmseg_tfovss.encoders.packages.is_installed", lambda _: True)
+    assert pocket.able(methods, asked=True) == methods
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"--out .*file/x cannot be written \(Not a directory\): name another folder"):
+        pocket.check_writable(tmp_path / "file" / "x")
+    pocket.check_writable(tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
