@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
 # Methods in the README's picture of the pocket scenes, and those in docs/methods.png, which docs/methods/index.md shows.
-PICTURED := clip maskclip sclip clearclip naclip cliptrase clip_surgery rf_clip proxyclip cass
+PICTURED := clip sclip clearclip naclip cliptrase cass
 ALL_PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip proxyclip cass \
 	lposs lavg trident
 

@@ -83,7 +83,8 @@ def check_run(config: Config) -> None:
     dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
     check_ignored(config, dataset)
-    if config.test_dataloader.dataset.get("subset") is None:  # then the settings say so, and the result with them
+    chosen = (config.test_dataloader.dataset.get(option) for option in ("subset", "indices"))
+    if all(part is None for part in chosen):  # else the settings say so, and the result with them
         _warn_of_another_count(len(dataset), config.dataset)
     check_words(config, dataset, vocabulary, config.model.decode_head)
 
