@@ -10,7 +10,7 @@ POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vi
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
-# Methods in the README's picture of the pocket scenes, and those that are in docs/methods.md only.
+# Methods in the README's picture of the pocket scenes, and those in docs/methods.png, which docs/methods/index.md shows.
 PICTURED := clip maskclip sclip clearclip naclip cliptrase clip_surgery rf_clip proxyclip cass
 ALL_PICTURED := clip maskclip sclip clearclip naclip cliptrase gem clip_surgery resclip sc_clip rf_clip proxyclip cass \
 	lposs lavg trident
@@ -62,6 +62,16 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site of docs/, in docs/_build/html. A warning fails the build.
+.PHONY: docs
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	@touch $@
+
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: Python 3.11 or newer is needed; name it with: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -71,4 +81,4 @@ $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf docs/_build $(VENV) .pytest_cache .mypy_cache .ruff_cache

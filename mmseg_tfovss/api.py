@@ -168,7 +168,7 @@ class Segmenter:
             ValueError: an image or a word that cannot be used, or a threshold out of range.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number from 1 on, but got {batch_size!r}.")
+            raise ValueError(f"batch_size must be a whole number, at least 1, but got {batch_size!r}.")
         several = isinstance(image, list | tuple)
         images: Sequence[Picture] = image if isinstance(image, list | tuple) else [image]
         self._use_words(

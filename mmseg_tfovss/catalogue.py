@@ -52,7 +52,7 @@ def config_folder() -> Path:
     folder = configs_folder()
     if folder is None:
         raise FileNotFoundError(
-            "This package lies beside no configs: install it as a wheel, or work in the repository."
+            "The configs of this package are missing: install it as a wheel, or work in a clone of the repository."
         )
     return folder
 

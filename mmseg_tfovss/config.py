@@ -155,7 +155,7 @@ def _adopt_size(config: Config, path: Path) -> None:
     own = re.search(r"^short_side\s*=", text, re.MULTILINE)
     if not own or len(re.findall(r"\bshort_side\b", text)) > 1:  # in a base, or twice
         raise ValueError(
-            f"short_side is set twice in config {path} and its bases, for it is short for model.short_side: write"
+            f"short_side is set twice in config {path} and its bases, because it is short for model.short_side: write"
             " model = dict(short_side=...) in each of them."
         )
     side = config.pop("short_side")
@@ -321,7 +321,7 @@ def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
         raise ValueError(f"The options {', '.join(options)} do not fit {path}: {error}") from error
     for key in options:
         if _has_mixed_keys(config.to_dict(), key.split(".")):
-            raise ValueError(f"Option {key!r} would not act, for what it is in has numbers as names: give that whole.")
+            raise ValueError(f"Option {key!r} cannot be set alone, because the keys around it are numbers: give all.")
     dataset = config.get("test_dataloader", {}).get("dataset")
     if "test_pipeline" in config and isinstance(dataset, Mapping) and "pipeline" in dataset:
         config.test_pipeline = dataset["pipeline"]

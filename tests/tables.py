@@ -1,13 +1,13 @@
 """Make the tables of the documentation again, by the commands that stand above them.
 
-    python -m tests.tables [docs/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
+    python -m tests.tables [docs/methods/dslo.md ...] [--only TITLE] [--jobs N] [--check]     (or: make tables)
 
-A paragraph with a command in backticks, and a table behind it, is what is looked for. ``tools/sweep.py ...`` is run,
-some sweeps at a time, and its last table takes the place of the one in the file. What is cut off is continued by the
-same command: finished rows stay in ``work_dirs/tables``. ``make benchmark`` is not run here: the cells of its table
-are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is, and the exit code is 1. At the
-end each changed cell is told, and where the text around the tables still has its old value. ``--check`` runs nothing:
-it tells which tables have other rows or columns than their commands would give.
+In README.md and docs/, a table belongs to the command in backticks in the paragraph above it. ``tfovss sweep ...`` (or
+``tools/sweep.py ...``) is run, some sweeps at a time, and its last table replaces the one in the file. If this is
+interrupted, the same command continues: finished rows stay in ``work_dirs/tables``. ``make benchmark-full`` is not run
+here: the scores in its tables are those of ``work_dirs/leaderboard``. A command that fails leaves its table as it is,
+and the exit code is 1. In the end, each changed cell is printed, and each place where the text around the tables still
+has its old value. ``--check`` runs nothing: it prints the tables whose rows or columns are not those of their commands.
 """
 
 import argparse
@@ -34,11 +34,12 @@ from mmseg_tfovss.sweeps.values import option_label, parse_swept, split_argument
 from mmseg_tfovss.whole_file import whole_file
 
 ROOT = Path(__file__).parents[1]
-FILES = [Path("README.md"), Path("docs/dslo.md"), Path("docs/lht_clip.md"), Path("docs/cliptrase.md")]
 OUT = Path("work_dirs/tables")
 LEADERBOARD = Path("work_dirs/leaderboard/leaderboard.csv")
-BENCHMARK = "make benchmark"
-COMMAND = re.compile(r"`(tools/sweep\.py [^`]+|make benchmark)`")
+BENCHMARK = "make benchmark-full"
+NO_SCORE = "–"  # of a method that has no pocket config
+SWEEP = r"(?:tools/sweep\.py|tfovss sweep) "
+COMMAND = re.compile(rf"`({SWEEP}[^`]+|{BENCHMARK})`")
 TITLE = re.compile(r"\*\*(.+?)\.?\*\*")
 # Lines that are no table's, then lines of one; headings and code are paragraphs of their own.
 BLOCK = re.compile(r"(?P<text>(?:^[^\n|].*\n)+)\n*(?P<table>(?:^\|.*(?:\n|\Z)){2,})", re.MULTILINE)
@@ -89,6 +90,12 @@ def find_tasks(text: str, file: Path) -> list[Task]:
         title = TITLE.match(block["text"])
         tasks += [Task(file, title[1] if title else one, one, read_table(block["table"])) for one in commands]
     return tasks
+
+
+def files_with_tables() -> list[Path]:
+    """README and the pages that have such tables, from the root of the repository."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [path.relative_to(ROOT) for path in paths if find_tasks(path.read_text(encoding="utf-8"), path)]
 
 
 def read_table(markdown: str) -> Table:
@@ -145,8 +152,8 @@ def quoted_elsewhere(text: str, task: Task, table: Table) -> Iterator[str]:
 
 
 def expand(command: str) -> list[str]:
-    """The arguments behind the first word, as bash reads them: quotes, braces, names of files."""
-    words = command.partition(" ")[2]
+    """The arguments of a sweep, as bash reads them: quotes, braces, names of files."""
+    words = re.sub(f"^{SWEEP}", "", command)
     environment = {**os.environ, "LC_ALL": "C"}
     bash = ["bash", "-c", f"printf '%s\\0' {words}"]
     done = subprocess.run(bash, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -189,20 +196,26 @@ def expected_table(command: str) -> Table:
 def board_table(old: Table, path: Path = LEADERBOARD) -> Table:
     """The same rows and columns with the leaderboard's numbers.
 
-    A row is found by method and setting, as in "DSLO, maximum velocity (whole images)", a column by its first word.
+    A row is found by method and setting, as in "DSLO, maximum velocity (whole images)", a column by its first word, if
+    that is a pocket dataset. All other cells stay.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: run `{BENCHMARK}` first.")
     with path.open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["Protocol"] == "unified"]
     rows = []
-    for label, *_ in old.rows:
+    scored = {number: title.split()[0] for number, title in enumerate(old.header) if title.startswith("pocket_")}
+    for cells in old.rows:
+        if all(cells[number] == NO_SCORE for number in scored):
+            rows.append(cells)
+            continue
+        label = cells[0]
         plain = re.sub(r"\(.*?\)|[][, -]", "", label)  # "CLIP Surgery" is CLIPSurgery
         found = [line for line in lines if f"{line['Method']}{line['Setting']}".replace(" ", "") == plain]
-        values = [found[0].get(title.split()[0]) for title in old.header[1:]] if len(found) == 1 else []
-        if not values or not all(NUMBER.fullmatch(value or "") for value in values):
+        values = {number: found[0].get(key) or "" for number, key in scored.items()} if len(found) == 1 else {}
+        if not values or not all(map(NUMBER.fullmatch, values.values())):
             raise ValueError(f"{path} has no single complete row for {label!r}.")
-        rows.append([label, *map(str, values)])
+        rows.append([values.get(number, cell) for number, cell in enumerate(cells)])
     return Table(old.header, rows)
 
 
@@ -289,7 +302,9 @@ def choose_tasks(files: Sequence[Path], only: Sequence[str]) -> list[Task]:
 def main() -> int:
     """Make or check tables; 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, default=FILES, help="default: all that have such tables")
+    parser.add_argument(
+        "files", nargs="*", type=Path, default=files_with_tables(), help="default: all that have such tables"
+    )
     parser.add_argument(
         "--only", action="append", default=[], metavar="TITLE", help="tables whose title has this in it"
     )

@@ -276,7 +276,7 @@ def test_words_that_are_none_are_one_sentence(words, message, segment):
 def test_wrong_numbers_are_one_sentence(segment, tmp_path):
     with pytest.raises(ValueError, match=r"prob_threshold must lie in \[0, 1\], but got 2"):
         segment(IMAGE, WORDS, threshold=2)
-    with pytest.raises(ValueError, match="batch_size must be a whole number from 1 on, but got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number, at least 1, but got 0"):
         segment([IMAGE], WORDS, batch_size=0)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         segment(tmp_path / "none.png", WORDS)

@@ -1,4 +1,4 @@
-"""The method outside of the repository, and README's own: they run as they are written, by every door."""
+"""The method outside of the repository, and that of docs/own_method.md: they run as they are written, by every door."""
 
 import json
 import re
@@ -76,23 +76,21 @@ def test_tools_run_it(outside, tmp_path):
     assert result["setting"].startswith("around LHTCLIP (around EdgeSmoothing (edges=SobelEdges)")
 
 
-def test_readmes_method_is_one(tmp_path):
-    """The file and the config of "Add a method", as they stand there."""
-    section = (ROOT / "README.md").read_text().split("## Add a method")[1]
+def test_method_of_the_documentation_is_one(tmp_path):
+    """The file and the config of docs/own_method.md, as they stand there."""
+    section = (ROOT / "docs/own_method.md").read_text()
     method, config = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)[:2]
-    method, config = (
-        text.replace("MyMethod", "MethodOfTheReadme") for text in (method, config)
-    )  # somebody may have it
+    method, config = (text.replace("MyMethod", "MethodOfTheDocs") for text in (method, config))  # somebody may have it
     for needed in ("arXiv:", "Official code: ", "Deviations"):
         assert needed in method
     module = ModuleType("mymethod")
     try:
         exec(compile(method, "mymethod.py", "exec"), module.__dict__)
-        kind = MODELS.get("MethodOfTheReadme")
+        kind = MODELS.get("MethodOfTheDocs")
         assert issubclass(kind, OpenVocabSegmentor)
         path = tmp_path / "mymethod_vit-pocket_pocket_all.py"
         path.write_text(config.replace('"../_base_/', f'"{ROOT}/configs/_base_/'))
         _, found = label(load_config(path))
         assert found.pred.max() > 0
     finally:
-        MODELS.module_dict.pop("MethodOfTheReadme", None)
+        MODELS.module_dict.pop("MethodOfTheDocs", None)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_tfovss.catalogue import find_config
 from mmseg_tfovss.sweeps.table import to_markdown
 from tests import tables
-from tests.tables import BENCHMARK, FILES, ROOT, Table, Task
+from tests.tables import BENCHMARK, ROOT, Table, Task
 
 TOY = """# Title
 
@@ -36,7 +37,7 @@ tools/sweep.py a.py model.k=1,2
 | 1 | 5.00 |
 
 A few words
-about `make benchmark`:
+about `make benchmark-full`:
 
 | method | pocket_all (14 classes) |
 | --- | --- |
@@ -113,7 +114,7 @@ def test_other_rows_or_columns_are_said(toy, capsys):
 @pytest.mark.parametrize(
     ("board", "message"),
     [
-        (None, "run `make benchmark` first"),
+        (None, "run `make benchmark-full` first"),
         (BOARD.replace("51.61", ""), "no single complete row for '.LHT-CLIP.*"),
         (BOARD.replace("optimal path", "optimal path theta=0.3"), "no single complete row for 'DSLO"),
         (BOARD + BOARD.splitlines()[-1] + "\n", "no single complete row for 'DSLO"),
@@ -197,21 +198,21 @@ def test_text_around_tables_stays_whatever_it_is():
 
 
 def documented():
-    return [task for file in FILES for task in tables.find_tasks((ROOT / file).read_text(), file)]
+    return [task for file in tables.files_with_tables() for task in tables.find_tasks((ROOT / file).read_text(), file)]
 
 
 def commands():
     """Those in running text, and those in blocks of code."""
     found = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        found += re.findall(r"`(tools/sweep\.py [^`]*configs/[^`]*)`", path.read_text())
-        found += re.findall(r"^\S*python (tools/sweep\.py (?:.*\\\n)*.*)$", path.read_text(), re.MULTILINE)
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        found += re.findall(rf"`({tables.SWEEP}[^`]*configs/[^`]*)`", path.read_text())
+        found += re.findall(rf"^(?:\S*python )?({tables.SWEEP}(?:.*\\\n)*.*)$", path.read_text(), re.MULTILINE)
     return found
 
 
 def test_every_table_of_the_documentation_is_replaced_by_itself():
     assert len(documented()) > 15
-    for file in FILES:
+    for file in tables.files_with_tables():
         text = (ROOT / file).read_text()
         found = tables.find_tasks(text, file)
         assert found, file
@@ -225,7 +226,7 @@ def test_every_command_of_the_documentation_can_be_read(monkeypatch):
         assert "..." not in command
         paths, swept, _ = tables.parse_sweep(command)
         assert paths, command
-        assert all(path.is_file() for path in paths), command
+        assert all((find_config(str(path)) or path).is_file() for path in paths), command
         assert len(paths) > 1 or swept, command
 
 
@@ -236,9 +237,12 @@ def test_an_option_that_the_sweep_has_not_is_refused(capsys):
         tables.parse_sweep("tools/sweep.py a.py 'model.k=1")
 
 
-def test_the_benchmarks_rows_are_those_of_the_readme(toy):
+def test_rows_of_the_benchmark_are_found_in_the_leaderboard(toy):
     """Names of methods as the leaderboard writes them."""
-    [task] = [task for task in documented() if task.command == BENCHMARK]
+    page, readme = (
+        next(task for task in documented() if task.command == BENCHMARK and task.file == Path(file))
+        for file in ("docs/pocket.md", "README.md")
+    )
     names = ["CLIP,", "MaskCLIP,", "SCLIP,", "ClearCLIP,", "CLIPtrase,", "NACLIP,", "GEM,", "CLIPSurgery,"]
     names += [
         "ResCLIP,around NACLIP",
@@ -254,11 +258,15 @@ def test_the_benchmarks_rows_are_those_of_the_readme(toy):
         "DSLO,maximum velocity",
         "DSLO,optimal path",
     ]
+    assert [row[-1] for row in readme.table.rows if row[-1] != tables.NO_SCORE]
     lines = [f"unified,{name},{number}.5,1.25" for number, name in enumerate(names)]
     tables.LEADERBOARD.write_text("\n".join(["Protocol,Method,Setting,pocket_all,pocket_thing", *lines]))
-    assert [row[1:] for row in tables.board_table(task.table).rows] == [
+    assert [row[1:] for row in tables.board_table(page.table).rows] == [
         [f"{number}.5", "1.25"] for number in range(len(names))
     ]
+    told = tables.board_table(readme.table).rows
+    assert [row[:-1] for row in told] == [row[:-1] for row in readme.table.rows]
+    assert {row[-1] for row in told} == {tables.NO_SCORE, *(f"{number}.5" for number in range(len(names) - 1))}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Pictures and tables of what methods do (README: "Look at methods"). The same as: tfovss analyze."""
+"""Pictures and tables of what methods do (docs/commands.md). The same as: tfovss analyze."""
 
 from mmseg_tfovss.commands.analyze import main, parse_arguments
 

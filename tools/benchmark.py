@@ -1,4 +1,4 @@
-"""Time configs stage by stage on one image (README: "Speed"). The same as: tfovss benchmark."""
+"""Time configs stage by stage on one image (docs/speed.md). The same as: tfovss benchmark."""
 
 from mmseg_tfovss.commands.benchmark import main, parse_arguments
 

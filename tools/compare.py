@@ -1,4 +1,4 @@
-"""Segment images with several methods and put them side by side (README: "Compare methods on your images").
+"""Segment images with several methods and put them side by side (docs/commands.md).
 
 The same as: tfovss compare.
 """

@@ -1,4 +1,4 @@
-"""Segment one image with any words (README: "Try your own image"). The same as: tfovss demo."""
+"""Segment one image with any words (docs/commands.md). The same as: tfovss demo."""
 
 from mmseg_tfovss.commands.demo import main, parse_arguments
 

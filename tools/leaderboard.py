@@ -1,4 +1,4 @@
-"""Collect results into leaderboard.md, .csv, .tex and .html (README: "The leaderboard").
+"""Collect results into leaderboard.md, .csv, .tex and .html (docs/leaderboard.md).
 
 The same as: tfovss leaderboard.
 """

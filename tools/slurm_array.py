@@ -1,4 +1,4 @@
-"""Evaluate many configs as an array job, or here (README: "On a cluster"). The same as: tfovss array."""
+"""Evaluate many configs as an array job, or here (docs/clusters.md). The same as: tfovss array."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Evaluate configs for every combination of some options' values (README: "Sweeps"). The same as: tfovss sweep."""
+"""Evaluate configs for every combination of some options' values (docs/commands.md). The same as: tfovss sweep."""
 
 from mmseg_tfovss.commands.sweep import main, parse_arguments
 

@@ -1,4 +1,4 @@
-"""Evaluate a config and write result.json (README: "Run a benchmark"). The same as: tfovss test."""
+"""Evaluate a config and write result.json (docs/commands.md). The same as: tfovss test."""
 
 from mmseg_tfovss.commands.test import main, parse_arguments
 

@@ -97,7 +97,7 @@ class RunningList:
                     self._collect()
             finally:
                 if self._active:
-                    self._say(f"Stopping {len(self._active)} runs; each keeps what it has counted.")
+                    self._say(f"Stopping {len(self._active)} runs; each saves its state.")
                     _stop(list(self._active.values()))
         return self._failures
 

@@ -1,4 +1,4 @@
-"""Pictures and tables of what methods do (README: "Look at methods")."""
+"""Pictures and tables of what methods do (docs/commands.md)."""
 
 import argparse
 import shlex

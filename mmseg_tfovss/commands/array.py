@@ -1,4 +1,4 @@
-"""Evaluate many configs: as one slurm array job, or with some processes on this machine (README: "On a cluster")."""
+"""Evaluate many configs: as one slurm array job, or with some processes on this machine (docs/clusters.md)."""
 
 import argparse
 import shutil
@@ -27,12 +27,14 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Evaluate many configs, heavier datasets first. What has finished is left out, what was interrupted"
-        " goes on where it was: give the same command again. The exit code is 1 if a local run has failed.",
+        description="Evaluate many configs, heaviest datasets first. Finished runs are skipped and interrupted runs"
+        " continue, so you can give the same command again. The exit code is 1 if a local run has failed.",
     )
     parser.add_argument("configs", nargs="+", type=Path, metavar="config")
     parser.add_argument("--local", type=int, metavar="N", help="run here, N processes at a time; nothing is submitted")
-    parser.add_argument("--dry-run", action="store_true", help="show the job and its list, and do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show the job script and the list of runs, and submit nothing"
+    )
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
     parser.add_argument(
         "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
@@ -40,7 +42,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--restart-changed",
         action="store_true",
-        help="begin anew what had other settings, or was interrupted and had other code or data, instead of refusing",
+        help="start over where settings differ, or code or data of an interrupted run, instead of refusing",
     )
     parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
@@ -51,7 +53,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         "--grace",
         type=int,
         metavar="SECONDS",
-        help="this long before the end of its time a task saves its state and queues itself again; default: 120",
+        help="this long before its time limit, a task saves its state and requeues itself; default: 120",
     )
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Time configs stage by stage on one image (README: "Speed")."""
+"""Time configs stage by stage on one image (docs/speed.md)."""
 
 import argparse
 import tempfile

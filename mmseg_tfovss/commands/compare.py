@@ -1,4 +1,4 @@
-"""Segment images with several methods and put them side by side (README: "Compare methods on your images")."""
+"""Segment images with several methods and put them side by side (docs/commands.md)."""
 
 import argparse
 from collections.abc import Sequence
@@ -24,7 +24,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--classes", help='"cat; dog, puppy; grass" for all configs: classes by ";", synonyms by ","')
     words.add_argument("--classes-file", type=Path, help="one class a line, synonyms separated by commas")
-    parser.add_argument("--short-side", type=int, help="resize the images to it first; default: each config's")
+    parser.add_argument(
+        "--short-side", type=int, help="resize the images to this short side first; default: each config's"
+    )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--cell", type=int, default=480, help="long side of a picture in pixels (default 480)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Segment one image with any words (README: "Try your own image")."""
+"""Segment one image with any words (docs/commands.md)."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -17,7 +17,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--classes", help='"cat; dog, puppy; grass": classes by ";", synonyms by ","')
     words.add_argument("--classes-file", type=Path, help="one class a line, synonyms separated by commas")
-    parser.add_argument("--short-side", type=int, help="resize the image to it first; default: the config's")
+    parser.add_argument(
+        "--short-side", type=int, help="resize the image to this short side first; default: the config's"
+    )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--out-dir", type=Path, default=Path("work_dirs/demo"))
     parser.add_argument("--save-logits", action="store_true", help="write OUT_DIR/<stem>.npz")

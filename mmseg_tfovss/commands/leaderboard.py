@@ -1,4 +1,4 @@
-"""Collect results into leaderboard.md, .csv, .tex and .html (README: "The leaderboard")."""
+"""Collect results into leaderboard.md, .csv, .tex and .html (docs/leaderboard.md)."""
 
 import argparse
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
-        epilog="Exit code 0: every result counts. 3: written, but results are left out (damaged, stale, or older than"
-        " another one of the same run) or partial, or runs have not finished; all are named. 1: no result counts.",
+        epilog="Exit code 0: every result counts. 3: it is written, but some results are left out (damaged, out of"
+        " date, or older than another of the same run) or partial, or runs are unfinished; all are named. 1: no result"
+        " counts.",
     )
     parser.add_argument("results", nargs="*", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")
@@ -33,8 +34,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         nargs="?",
         const=10.0,
         metavar="SECONDS",
-        help="write again when results change, looking every so many seconds (default 10), until Ctrl-C; the page"
-        " loads itself again meanwhile",
+        help="update when results change, checking every SECONDS (default 10), until Ctrl-C; the page reloads itself",
     )
     arguments = parser.parse_args(argv)
     if not arguments.results and (arguments.watch or not arguments.published):

@@ -18,19 +18,19 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Make benchmarks' validation sets of their official archives; what is there is not made again.",
+        description="Make the validation sets of benchmarks from their official archives. Existing files are kept.",
     )
     parser.add_argument("dataset", nargs="+", help="voc21, context60, ... (docs/datasets.md), or all")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all datasets (default: data)")
     parser.add_argument(
-        "--archives", type=Path, help="folder of the archives, or of what they unpack to (default: ROOT/archives)"
+        "--archives", type=Path, help="folder of the archives, packed or unpacked (default: ROOT/archives)"
     )
     parser.add_argument(
-        "--download", action="store_true", help="fetch archives that are missing, resuming cut transfers"
+        "--download", action="store_true", help="fetch missing archives; interrupted downloads continue"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument(
-        "--check", action="store_true", help="only verify what is there; exit code 1 if anything is wrong"
+        "--check", action="store_true", help="only verify the prepared files; exit code 1 if anything is wrong"
     )
     return parser.parse_args(argv)
 
@@ -112,9 +112,9 @@ def _report(key: str, root: Path, workers: int) -> bool:
     for line in (*_first(report.missing), *_first(report.wrong)):
         say(f"{key}: {line}")
     if report.wrong:
-        say(f"{key}: delete what is wrong ({len(report.wrong)} files), so that it is made anew")
+        say(f"{key}: delete the wrong files ({len(report.wrong)}); they are then made again")
     if report.missing or report.wrong:
-        say(f"{key}: make what is missing with: {typed('prepare')} {key} --root {shlex.quote(str(root))}")
+        say(f"{key}: make missing files with: {typed('prepare')} {key} --root {shlex.quote(str(root))}")
         return False
     span = f"{report.labels[0]} .. {report.labels[-1]}"
     say(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")

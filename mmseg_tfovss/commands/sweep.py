@@ -1,4 +1,4 @@
-"""Evaluate configs for every combination of some options' values (README: "Sweeps")."""
+"""Evaluate configs for every combination of some options' values (docs/commands.md)."""
 
 import argparse
 import sys
@@ -10,8 +10,8 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Evaluate one or several configs for every combination of some options' values. What has finished"
-        " is kept when the command is cut off, and not evaluated again; the exit code is 1 if a combination failed.",
+        description="Evaluate configs for every combination of the given values. If the command is interrupted, repeat"
+        " it: finished combinations are kept. The exit code is 1 if a combination failed.",
     )
     parser.add_argument(
         "arguments",
@@ -23,7 +23,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument("--samples", type=int, metavar="N", help="evaluate the first N images; default: all")
     parser.add_argument("--out", type=Path, help="folder; default: work_dirs/analysis/<name of the first config>_sweep")
     parser.add_argument(
-        "--cache", type=float, default=4.0, metavar="GIB", help="memory for what combinations share; default: 4"
+        "--cache", type=float, default=4.0, metavar="GIB", help="memory for results that combinations share; default: 4"
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Evaluate a config and write result.json (README: "Run a benchmark")."""
+"""Evaluate a config and write result.json (docs/commands.md)."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
     parser.add_argument(
-        "--resume", action="store_true", help="go on where an interrupted run has stopped; show a finished one"
+        "--resume", action="store_true", help="continue an interrupted run, or show the result of a finished one"
     )
     parser.add_argument(
         "--restart-changed",
         action="store_true",
-        help="with --resume: begin anew if the folder's run had other settings, or was interrupted and had other code,"
-        " data or files, instead of refusing",
+        help="with --resume: instead of refusing, start over if the settings differ, or if code, data or files of an"
+        " interrupted run have changed",
     )
     parser.add_argument(
         "--force-vocabulary",
@@ -83,6 +83,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         if unwritten:
             raise unwritten
         if finished and arguments.overlays is not None:
-            say("No overlays were drawn, for the run had finished: start it without --resume for them.")
+            say("No overlays were drawn, because the run had finished: start it without --resume to draw them.")
         done = "Already finished" if finished else "Written"
         say(f"{done}: {folder / results.RESULT_NAME}{version_note(result)}")

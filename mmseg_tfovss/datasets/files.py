@@ -64,7 +64,7 @@ def load_image(path: str | Path) -> tuple[np.ndarray, int]:
         if kind != "MPO":  # a photograph with previews of itself
             _check_one_picture(picture, name)
         if kind in ("TIFF", "AVIF") and orientation != _UPRIGHT:  # OpenCV's versions differ in what they turn
-            raise ValueError(f"The {name} is a {kind} file that is to be turned: save it upright, without that tag.")
+            raise ValueError(f"The {name} has an orientation tag ({kind}): save it upright, without the tag.")
         if kind not in ("JPEG", "MPO") or not raw.rstrip(b"\x00").endswith(_JPEG_END):
             _check_complete(picture, raw, name, decode=kind != "PNG")  # whose checksums tell
     return _turned(_pixels(raw, mode, name), orientation), orientation
@@ -259,8 +259,8 @@ def _check_lossless(picture: Image.Image, raw: bytes, name: str) -> None:
     elif kind in _LABEL_FORMATS or (kind == "WEBP" and b"VP8L" in raw[:64]):  # WebP without losses: colours
         return
     raise ValueError(
-        f"The {name} is in the format {kind}, whatever its name ends in, which need not keep class ids as they are:"
-        " make it anew from its source, as PNG."
+        f"The {name} is in the format {kind}, whatever its suffix. That format may change class ids: make it again from"
+        " its source, as PNG."
     )
 
 

@@ -82,7 +82,7 @@ def check_shapes(tensors: Mapping[str, Tensor], expected: Shapes) -> None:
             raise ValueError(f"{name} is of shape {tuple(tensors[name].shape)}, but it must be {tuple(shape)}")
     for name in tensors:
         if name not in expected:
-            raise ValueError(f"it has {name}, which such a network has not")
+            raise ValueError(f"it has {name}, which such a network does not have")
 
 
 def count_blocks(tensors: Mapping[str, Tensor], start: str) -> int:

@@ -45,7 +45,7 @@ class Companion(nn.Module):
         self._lacks("graph of patches (B, N, N)", "graph")
 
     def masks(self, image: Tensor, points: Tensor, labels: Tensor, size: Size | None = None) -> Iterator[Tensor]:
-        """Mask logits (n, H, W), some prompts at a time; see :meth:`mmseg_tfovss.encoders.sam.SAM.masks`."""
+        """Mask logits (n, H, W), some prompts at a time; see ``SAM.masks`` in :mod:`mmseg_tfovss.encoders.sam`."""
         self._lacks("masks for prompts", "masks")
 
     def own_patches(self, images: Tensor) -> tuple[Tensor, Size]:

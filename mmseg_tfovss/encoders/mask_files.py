@@ -44,7 +44,7 @@ def recorded_masks(place: Path, image: str, size: Size) -> np.ndarray:
             f" image {image or '(no path)'} of {size[0]}x{size[1]} pixels (height x width)."
         )
     if not np.array_equal(masks[-1], ~masks[:-1].any(axis=0)):
-        raise ValueError(f"model.masks: the last mask of {path} must be of the pixels that lie in no other one.")
+        raise ValueError(f"model.masks: the last mask of {path} must hold the pixels that are in no other mask.")
     return masks
 
 

@@ -58,7 +58,7 @@ def check_settings_of(config: Config, folder: Path, *, restart_changed: bool) ->
     told = differences(result["settings"], settings_of(config)) if result["settings"] else ""
     raise ValueError(
         f"The finished run in {folder} is not this one: {told or 'its settings differ'}. Choose another --work-dir, or"
-        " begin anew with --restart-changed (the result is kept under another name)."
+        " start over with --restart-changed (the result is kept under another name)."
     )
 
 

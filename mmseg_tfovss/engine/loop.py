@@ -219,8 +219,8 @@ class ResumableTestLoop(TestLoop):
             signals.check()  # it went to the loading processes too, and torch reports their end as an error
             if str(error).startswith("DataLoader worker"):
                 raise ValueError(
-                    f"A process that loads images has ended ({error}), most often for lack of memory: set"
-                    " test_dataloader.num_workers=0, or give more memory; --resume goes on."
+                    f"A process that loads images has died ({error}), most often for lack of memory: set"
+                    " test_dataloader.num_workers=0, or give more memory, and continue with --resume."
                 ) from error
             raise
 
@@ -254,8 +254,8 @@ class ResumableTestLoop(TestLoop):
         changed = self.dataset.changed(image for image in images if image < self.batches.images)
         if changed:
             raise ChangedFilesError(
-                f"{told(changed)} changed while the run was under way, so what was counted since the last state is left"
-                " out: wait until nothing writes to the dataset, then go on with --resume."
+                f"{told(changed)} changed during the run, so the images since the last saved state do not count: wait"
+                " until nothing writes to the dataset, then continue with --resume."
             )
         self._checked = done
 

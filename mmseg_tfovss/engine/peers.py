@@ -98,7 +98,7 @@ class Peers:
         for number, other in enumerate(others, start=1):
             told = differences(first, other, "{name} is {one} in the one and {other} in the other")
             if told:
-                raise ValueError(f"The processes 0 and {number} of this run are not alike: {told}.")
+                raise ValueError(f"Processes 0 and {number} of this run differ: {told}.")
 
     def gather(self, value: Any) -> list[Any]:  # noqa: ANN401
         """Every process's value, by number."""

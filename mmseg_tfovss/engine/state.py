@@ -100,8 +100,8 @@ class StateFolder:
         changes = next(filter(None, (_changes(part, identity, files, num_classes) for part in found)), None)
         if changes and not restart_changed:
             raise ValueError(
-                f"The unfinished run in {self.path} cannot be resumed, for it is not this one: {changes}. Undo that, or"
-                " start anew with --restart-changed (what is there is kept under another name)."
+                f"The unfinished run in {self.path} cannot be resumed, because it is not this one: {changes}. Undo the"
+                " change, or start over with --restart-changed (the old state is kept under another name)."
             )
         if changes:
             self._set_aside(f"it was another one: {changes}")
@@ -188,7 +188,7 @@ def _read(path: Path) -> Part | None:
         _check(part)
     except Exception as error:  # damaged bytes fail in as many ways as there are formats in formats
         _logger.warning(
-            "warning: %s is damaged (%s): the state before it is used, or its images are counted anew.",
+            "warning: %s is damaged (%s): the previous state is used, or its images are counted again.",
             path,
             sentence(error),
         )

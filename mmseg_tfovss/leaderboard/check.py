@@ -101,8 +101,8 @@ def _check_class_list(result: Result) -> None:
     made_with, today = result["vocabulary_version"], _version_today(result["vocabulary"])
     if made_with and today and made_with != today:
         raise ValueError(
-            f"is stale: made with version {made_with} of the class list {result['vocabulary']}, which is now at version"
-            f" {today}: run the test again."
+            f"is out of date: made with version {made_with} of the class list {result['vocabulary']}, which is now at"
+            f" version {today}: run the test again."
         )
 
 

@@ -81,8 +81,8 @@ def _check_networks_declared(method: "OpenVocabSegmentor") -> None:
     for name, tensor in held:
         if id(tensor) not in owned:
             raise ValueError(
-                f"{type(method).__name__} holds the tensor {name!r}, which belongs to no declared network, so that no"
-                " result would tell of it: make its network an option, dict(type=...), and build it with"
+                f"{type(method).__name__} holds the tensor {name!r}, which belongs to no declared network, so no"
+                " result would record it: make its network an option, dict(type=...), and build it with"
                 " self.companion('<option>', settings)."
             )
 

@@ -324,7 +324,7 @@ def _check_settings(settings: dict[str, Any]) -> None:
     given = {name: value for name, value in settings.items() if value is not None}
     for name in given.keys() & {"vfm_side", "spectrum", "rank"}:
         if not is_number(given[name], whole=True) or given[name] < 1:
-            raise ValueError(f"model.{name} must be a whole number from 1 on, but got {given[name]!r}.")
+            raise ValueError(f"model.{name} must be a whole number, at least 1, but got {given[name]!r}.")
     for name in given.keys() & {"sigma", "energy"}:
         if not is_number(given[name]) or given[name] <= 0:
             raise ValueError(f"model.{name} must be positive, but got {given[name]!r}.")

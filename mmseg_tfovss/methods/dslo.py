@@ -11,11 +11,11 @@ Optimal path, Eqs. 3-8:     D_j = sum_i C_ij pi_ij,  pi = diag(mu) exp(-C / eps)
 Maximum velocity, 10-12:    D_i = 1 / l_i,  l_i >= 1: step at which f^c T^l has converged at patch i, T from A by IPF
 Label, Eq. 9:               argmax_c JBU(D^c)
 
-[open] and chosen, with the evidence in docs/dslo.md: confidence = class probability at logit scale ``nms_scale``;
-``mass_scale`` of the softmax over patches; ``cost`` = -log A in [0, ``cost_range``] without ``self_attention``, read by
-the patch that receives (``marginal``), for which the nearest class wins (argmin); ``criterion`` of convergence: share
-of the largest mass; fusion: mean of both maps, each scaled to [0, 1] over the patches of all kept classes, so that it
-alone depends on which are kept; JBU's widths.
+[open] and chosen, with the evidence in docs/methods/dslo.md: confidence = class probability at logit scale
+``nms_scale``; ``mass_scale`` of the softmax over patches; ``cost`` = -log A in [0, ``cost_range``] without
+``self_attention``, read by the patch that receives (``marginal``), for which the nearest class wins (argmin);
+``criterion`` of convergence: share of the largest mass; fusion: mean of both maps, each scaled to [0, 1] over the
+patches of all kept classes, so that it alone depends on which are kept; JBU's widths.
 Deviations: l_i is interpolated between steps; ``relative_mass`` tests f^c T^(l-1) at step l, so the mass itself at step
 1. Classes that tie there at D = 1 are decided by their confidence (``first_step``). Masses belong to queries, whose
 synonyms share their class's confidence. An image in which no patch is confident keeps all of them. JBU is guided by
@@ -193,7 +193,7 @@ class DSLO(AroundMethod):
         for depth, method in enumerate(from_outside_in(self.base), start=1):
             name = type(method).__name__
             if isinstance(method, DSLO):
-                raise ValueError("model.base must be another method than DSLO, whose scores are no cosines any more.")
+                raise ValueError("model.base must not be DSLO, because its scores are no longer cosines.")
             if type(method).label not in (OpenVocabSegmentor.label, AroundMethod.label):
                 raise ValueError(f"DSLO labels images itself: it cannot keep the labelling step of its base {name}.")
             if method.of_classes:

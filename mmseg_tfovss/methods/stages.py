@@ -35,7 +35,7 @@ class Scene:
         size: H and W of the original image, on whose pixels labels are wanted.
         path: of the image; empty if it has none.
         truth: labels + 1 (H', W') of the network's input, for oracles only; None for all honest methods.
-        seen: what :meth:`OpenVocabSegmentor.look` has found, by name.
+        seen: what :meth:`~mmseg_tfovss.methods.base.OpenVocabSegmentor.look` has found, by name.
         original: the image before resizing, (H, W, 3) uint8 RGB, for methods whose ``reads_original`` asks for it; None
             where only the network's input is known.
     """

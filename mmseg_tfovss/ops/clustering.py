@@ -20,7 +20,7 @@ def check_dbscan(eps: float, min_samples: int) -> None:
     numbers = is_number(eps) and is_number(min_samples, whole=True)
     if not numbers or not eps > 0 or min_samples < 1:
         raise ValueError(
-            "model.eps must be a positive number and model.min_samples an integer from 1 on, but got"
+            "model.eps must be a positive number and model.min_samples an integer, at least 1, but got"
             f" {eps!r} and {min_samples!r}."
         )
 

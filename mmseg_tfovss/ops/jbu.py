@@ -1,12 +1,14 @@
 """Joint bilateral upsampling: maps on a coarse grid follow the edges of a fine image. Kopf et al., SIGGRAPH 2007.
 
+The value at pixel p::
+
     out_p = 1/k_p sum over cells q near p of  D_q exp(-|p' - q|^2 / (2 s_d^2)) exp(-|I_p - I_q|^2 / (2 s_r^2))
 
 p' is pixel p in units of cells, I_q the image at the centre of cell q (bilinear: where a cell has an even number of
-pixels, its centre lies between them), k_p the sum of the weights. Along each axis q is near p if |p' - q| is at most
-radius + 1/2: no more than ``radius`` cells from the cell that p lies in. A pixel on the border between two cells lies
-in both, and sees one cell more. So mirroring or transposing both inputs does the same to the result. All pixels of a
-cell look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
+pixels, its centre lies between them), k_p the sum of the weights. Along each axis q is near p if ``|p' - q|`` is at
+most radius + 1/2: no more than ``radius`` cells from the cell that p lies in. A pixel on the border between two cells
+lies in both, and sees one cell more. So mirroring or transposing both inputs does the same to the result. All pixels
+of a cell look at the same cells, so a cell is one small matrix product: (pixels x neighbours) @ (neighbours x maps).
 """
 
 from collections.abc import Iterator
@@ -174,6 +176,6 @@ def check_jbu(sigma_space: float, sigma_range: float, radius: int) -> None:
     positive = all(is_number(sigma) and sigma > 0 for sigma in (sigma_space, sigma_range))
     if not positive or not is_number(radius, whole=True) or radius < 0:
         raise ValueError(
-            "sigma_space and sigma_range must be positive and radius an integer from 0 on, but got"
+            "sigma_space and sigma_range must be positive and radius an integer, at least 0, but got"
             f" {sigma_space!r}, {sigma_range!r} and {radius!r}."
         )

@@ -2,7 +2,7 @@
 
 Araslanov and Roth, CVPR 2020, arXiv:2005.08104; the form that SCLIP and NACLIP use on CLIP's logits.
 
-For image I (3, H, W), dilations D, the 8 neighbours delta of every dilation, replicated borders:
+For image I (3, H, W), dilations D, the 8 neighbours delta of every dilation, replicated borders::
 
     k(x, delta) = - mean over colours of |I(x) - I(x + delta)| / (1e-8 + 0.1 sigma(x)),
     sigma(x)    = standard deviation of I over the 9 |D| pixels around x (the centre counts once per dilation),

@@ -367,8 +367,8 @@ def ensure_scenes(root: Path) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
     if compute_digests(root) != VALIDATION_SHA256:
         raise ValueError(
-            f"{root} does not hold the pocket benchmark as it was recorded; delete this folder "
-            "and start again: it is made again in a few seconds"
+            f"{root} differs from the recorded pocket benchmark: delete this folder and start again. It is made again"
+            " in a few seconds."
         )
 
 

@@ -96,8 +96,9 @@ def convergence_steps(
 
             * ``relative_mass``: f_i / max_j f_j >= tau (M2N2's rule). f^(l-1) is tested at step l, so that the mass
               itself arrives in step 1;
-            * ``relative_change``: |f_i^(l) - f_i^(l-1)| / f_i^(l-1) <= tau, never while f_i^(l-1) = 0;
-            * ``absolute``: |f_i^(l) - f_i^(l-1)| <= tau (Eq. 12 to the letter: with masses that sum to 1, at step 1).
+            * ``relative_change``: ``|f_i^(l) - f_i^(l-1)| / f_i^(l-1) <= tau``, never while f_i^(l-1) = 0;
+            * ``absolute``: ``|f_i^(l) - f_i^(l-1)| <= tau`` (Eq. 12 to the letter: with masses that sum to 1, at step
+              1).
         max_steps: cap.
         first_step: what counts for patches that have converged by step 1: ``capped``: 1, as l >= 1 in Eq. 12;
             ``interpolated``: they are told apart as if the mass came to be between step 0 (no mass, all of it change)

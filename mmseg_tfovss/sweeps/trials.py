@@ -58,7 +58,7 @@ def make_trials(
     """
     twice = sorted(set(options) & set(swept))
     if twice:
-        raise ValueError(f"{', '.join(twice)}: swept and set at the same time.")
+        raise ValueError(f"{', '.join(twice)}: both swept and set. Leave one of the two out.")
     if not swept and len(paths) < 2:
         raise ValueError("There is nothing to sweep: name options and their values, KEY=VALUE,VALUE,..., or configs.")
     combinations = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]

@@ -231,7 +231,7 @@ def turned(orientation):
 
 
 def test_a_tiff_photograph_that_is_to_be_turned_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.tif is a TIFF file that is to be turned: save it upright"):
+    with pytest.raises(ValueError, match=r"a\.tif has an orientation tag \(TIFF\): save it upright"):
         read_image(save(colours(), tmp_path / "a.tif", exif=turn(3)))
 
 
@@ -271,7 +271,7 @@ def test_labels_that_lost_something_are_refused_by_what_is_inside(kind, how, nam
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(colours(64, 64, channels=0)).save(path, kind, **how)
     with pytest.raises(
-        ValueError, match=rf"The annotation .*a\.{suffix} is in the format {named}, whatever .* make it anew"
+        ValueError, match=rf"The annotation .*a\.{suffix} is in the format {named}, whatever .* make it again"
     ):
         read_labels(path)
 

@@ -80,7 +80,10 @@ def test_shapes_are_compared_both_ways():
     for tensors, reason in (
         ({"a": torch.zeros(2)}, "b is missing"),
         ({"a": torch.zeros(2), "b": torch.zeros(3)}, r"b is of shape \(3,\), but it must be \(1, 3\)"),
-        ({"a": torch.zeros(2), "b": torch.zeros(1, 3), "c": torch.zeros(1)}, "it has c, which such a network has not"),
+        (
+            {"a": torch.zeros(2), "b": torch.zeros(1, 3), "c": torch.zeros(1)},
+            "it has c, which such a network does not have",
+        ),
     ):
         with pytest.raises(ValueError, match=reason):
             check_shapes(tensors, expected)

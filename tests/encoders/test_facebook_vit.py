@@ -140,7 +140,7 @@ def of_grey_images(state):
         (lacking_a_tensor, r"blocks\.1\.norm2\.bias is missing"),
         (lacking_the_blocks, r"blocks\.0\..* is missing"),
         (of_another_width, r"blocks\.2\.attn\.proj\.weight is of shape \(64, 32\), but it must be \(64, 64\)"),
-        (with_an_adapter, r"it has blocks\.2\.adapter, which such a network has not"),
+        (with_an_adapter, r"it has blocks\.2\.adapter, which such a network does not have"),
         (on_no_square, r"pos_embed is of shape \(1, 16, 64\), but it must be \(1, 10, 64\)"),
         (of_grey_images, r"patch_embed\.proj\.weight is of shape \(64, 1, 8, 8\), but it must be \(64, 3, 8, 8\)"),
         (dict.clear, r"patch_embed\.proj\.weight is missing; its first keys are none"),
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(damage, reason, kind, tmp_pat
         ("DINOv2", "DINO", r"it has (mask_token|blocks\.0\.ls1\.gamma), which"),
         ("DINO", "DINOv2", r"blocks\.0\.ls1\.gamma is missing"),
         ("DINOv2", "DINOv2Registers", r"register_tokens are missing"),
-        ("DINOv2Registers", "DINOv2", r"it has register_tokens, which such a network has not"),
+        ("DINOv2Registers", "DINOv2", r"it has register_tokens, which such a network does not have"),
     ],
 )
 def test_another_architecture_is_named_by_what_differs(found, kind, reason, tmp_path):

@@ -69,7 +69,7 @@ def test_what_is_no_masks_of_the_image_is_refused(spoil, masks, tmp_path):
 
 def test_the_last_mask_must_be_the_rest(masks, tmp_path):
     np.save(tmp_path / "a.npy", masks[:2])
-    with pytest.raises(ValueError, match=r"the last mask of .*a\.npy must be of the pixels that lie in no other one"):
+    with pytest.raises(ValueError, match=r"the last mask of .*a\.npy must hold the pixels that are in no other mask"):
         recorded_masks(tmp_path / "a.npy", "", SIZE)
     np.save(tmp_path / "a.npy", np.ones((1, *SIZE)))
     assert recorded_masks(tmp_path / "a.npy", "", SIZE).all()

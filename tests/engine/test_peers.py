@@ -77,7 +77,7 @@ def test_a_single_process_leaves_no_notes(tmp_path):
 
 def test_processes_must_be_alike(peers, monkeypatch):
     monkeypatch.setattr(peers, "gather", lambda one: [one, one, {**one, "the weights": "def"}])
-    with pytest.raises(ValueError, match="0 and 2 of this run are not alike: the weights is abc in the one and def in"):
+    with pytest.raises(ValueError, match="0 and 2 of this run differ: the weights is abc in the one and def in"):
         peers.agree({"the weights": "abc"})
     monkeypatch.setattr(peers, "gather", lambda one: [one, one])
     peers.agree({"the weights": "abc"})

@@ -156,7 +156,7 @@ def test_image_without_annotation_is_refused_before_the_run(config, voc):
 def test_labels_that_are_jpeg_inside_are_refused_whatever_their_name(config, voc):
     with Image.open(voc / "SegmentationClass/1.png") as labels:
         labels.copy().save(voc / "SegmentationClass/1.png", "JPEG")
-    with pytest.raises(ValueError, match=r"1\.png is in the format JPEG, whatever its name ends in"):
+    with pytest.raises(ValueError, match=r"1\.png is in the format JPEG, whatever its suffix"):
         run_test(config)
     assert not (Path(config.work_dir) / "result.json").exists()
 

@@ -70,7 +70,10 @@ def test_what_makes_another_run(runs, changes):
         ),
         (json.dumps(make_result(per_class={"cat": 3})), "has an IoU of the class 'cat' that is no percentage"),
         (json.dumps(make_result(protocol="mine")), "has the protocol 'mine'; valid: paper, unified"),
-        (json.dumps(make_result(vocabulary_version="0")), "is stale: made with version 0 of the class list voc21"),
+        (
+            json.dumps(make_result(vocabulary_version="0")),
+            "is out of date: made with version 0 of the class list voc21",
+        ),
     ],
 )
 def test_files_that_cannot_be_shown_are_left_out_with_a_reason(runs, content, reason):

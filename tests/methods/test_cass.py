@@ -410,7 +410,7 @@ def test_configs_have_the_authors_settings(key):
         ({"seed": 1}, r"model\.seed has no effect with model\.svd='exact'"),
         ({"svd": "lowrank"}, r"model\.svd must be one of \['exact', 'randomised'\]"),
         ({"official_quirks": False, "energy": 1.5}, r"model\.energy must be at most 1, but got 1\.5"),
-        ({"rank": 0}, r"model\.rank must be a whole number from 1 on, but got 0"),
+        ({"rank": 0}, r"model\.rank must be a whole number, at least 1, but got 0"),
         ({"spectrum": 2.5}, r"model\.spectrum must be a whole number"),
         ({"match_margin": -1}, r"model\.match_margin must be a number of at least 0"),
         ({"strategy": "sequential", "match_margin": 0}, r"model\.match_margin has no effect with model\.strategy"),

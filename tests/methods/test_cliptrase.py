@@ -444,10 +444,10 @@ def test_windows_of_noise_keep_their_logits(build_method):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eps": 0}, r"model\.eps must be a positive number and .* an integer from 1 on, but got 0 and 7"),
+        ({"eps": 0}, r"model\.eps must be a positive number and .* an integer, at least 1, but got 0 and 7"),
         ({"eps": "abc"}, r"model\.eps must be a positive number .* but got 'abc' and 7"),
-        ({"min_samples": 0}, r"min_samples an integer from 1 on, but got 1\.1 and 0"),
-        ({"min_samples": 2.5}, r"min_samples an integer from 1 on, but got 1\.1 and 2\.5"),
+        ({"min_samples": 0}, r"min_samples an integer, at least 1, but got 1\.1 and 0"),
+        ({"min_samples": 2.5}, r"min_samples an integer, at least 1, but got 1\.1 and 2\.5"),
         ({"recovery": "four"}, r"model\.recovery must be one of \['three_softmax', .*\], but got 'four'"),
         ({"similarity": "dice"}, r"model\.similarity must be one of \['cosine', 'inner'\]"),
         ({"denoising": "dice"}, r"model\.denoising must be one of \['cls_subtraction', 'self_weight', 'none'\]"),

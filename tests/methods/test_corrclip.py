@@ -359,7 +359,7 @@ def test_defaults_are_those_of_the_code(build_own):
     ("options", "message"),
     [
         ({"eps": 0}, r"model\.eps must be a positive number"),
-        ({"min_samples": 0}, r"model\.min_samples an integer from 1 on"),
+        ({"min_samples": 0}, r"model\.min_samples an integer, at least 1"),
         ({"tau": 0}, r"model\.tau must be positive"),
         ({"alpha": -1}, r"model\.alpha must lie in \[0, inf\]"),
         ({"beta": "x"}, r"model\.beta must lie in \[0, inf\], but got 'x'"),

@@ -393,7 +393,7 @@ class Halves(RegionVoting):
             r"its base CLIPtrase lets the pixels of a region vote .*: set model\.base\.voting='mean_logits', or",
         ),
         ({"base": {"type": Halves}}, "its base Halves lets the pixels of a region vote with their classes"),
-        ({"base": {"type": "DSLO", "mode": "kl"}}, r"model\.base must be another method than DSLO"),
+        ({"base": {"type": "DSLO", "mode": "kl"}}, r"model\.base must not be DSLO"),
         ({"base": {"type": "SCLIP"}, "attention": "key"}, r"model\.attention has no effect beside model\.base"),
         ({"base": {"type": OwnLabels}}, "it cannot keep the labelling step of its base OwnLabels"),
         (

@@ -124,7 +124,7 @@ def test_options_of_one_choice_have_its_defaults_or_are_refused():
         ("SCLIP", {"test_cfg": {"mode": "slide", "crop_size": 32, "stride": True}}, r"stride must be .* but got True"),
         ("NACLIP", {"sigma": True}, r"model\.sigma must be positive or None, but got True"),
         ("NACLIP", {"sigma": "5"}, r"model\.sigma must be positive or None, but got '5'"),
-        ("CLIPtrase", {"min_samples": True}, r"model\.min_samples an integer from 1 on, but got 1\.1 and True"),
+        ("CLIPtrase", {"min_samples": True}, r"model\.min_samples an integer, at least 1, but got 1\.1 and True"),
         (
             "LHTCLIP",
             {"base": {"type": "SCLIP"}, "sigma": True},

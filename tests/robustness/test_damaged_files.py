@@ -158,7 +158,7 @@ def test_a_part_of_other_classes_is_another_run(tmp_path):
     state = StateFolder(tmp_path)
     state.begin(IDENTITY, FILES, 2, resume=True)
     state.write(part(0, 0, [0]))
-    with pytest.raises(ValueError, match="cannot be resumed, for it is not this one: it has 2 classes"):
+    with pytest.raises(ValueError, match="cannot be resumed, because it is not this one: it has 2 classes"):
         state.begin(IDENTITY, FILES, 3, resume=True)
 
 

@@ -228,7 +228,7 @@ def test_what_has_finished_before_an_interruption_is_kept(base, tmp_path, tested
         ({"modle.eps": [1]}, r"Option 'modle\.eps': unknown config key 'modle'"),
         ({"model.eps": [0, -1]}, r"^model\.eps=0: model\.eps must be a positive number"),
         ({"model.eps": ["x"]}, r"^model\.eps=x: "),
-        ({"model.min_samples": [1], "short_side": [32]}, r"^short_side: swept and set at the same time"),
+        ({"model.min_samples": [1], "short_side": [32]}, r"^short_side: both swept and set"),
         ({}, r"^There is nothing to sweep: name options and their values"),
         ({"model.decode_head.vocabulary": ["voc20"]}, r"^model.decode_head.vocabulary=voc20: The vocabulary voc20"),
     ],

@@ -143,7 +143,7 @@ def test_local_runs_go_on_after_a_failure_and_tell_of_it(start):
 def test_a_stopped_local_list_ends_with_the_signals_code(start):
     code, out, _ = start(POCKET, "--local", 1, test=["bash", "-c", "kill -TERM $PPID; sleep 5"])
     assert code == 143
-    assert "Stopping 1 runs; each keeps what it has counted." in out
+    assert "Stopping 1 runs; each saves its state." in out
 
 
 def test_slurm_test_needs_a_config_and_slurm(no_slurm):

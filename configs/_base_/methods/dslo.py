@@ -1,5 +1,5 @@
 # Maximum velocity over Stable Diffusion 2's attention, on whole images; the paper names neither image size nor words
-# [open], see docs/dslo.md.
+# [open], see docs/methods/dslo.md.
 # Leaves take the windows out of their dataset's `unified` too: there it concerns words, image size and threshold.
 _base_ = ["../encoders/vit-b16.py", "../runtime.py"]
 protocol = "paper"

@@ -1,0 +1,110 @@
+"""The site: every link and anchor resolves, every page is in the table of contents, commands exist."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from fnmatch import fnmatch
+
+import pytest
+
+from mmseg_tfovss import commands
+from mmseg_tfovss.commands import COMMANDS
+from tests.docs import site
+from tests.docs.site import AWAITED, AWAITED_COMMANDS, AWAITED_TARGETS, DOCS, INDEX, ROOT
+
+PAGES = site.pages()
+MODULES = getattr(commands, "MODULES", {})  # of commands that are not called as their modules
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | {
+    "versatility",
+    "graphs",
+    "plugins",
+}
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    awaited = {DOCS / name for name in AWAITED}
+    for link in site.links(page):
+        if link.target in awaited:
+            continue
+        assert link.target.exists(), link
+        assert not link.anchor or link.anchor in site.anchors(link.target), link
+
+
+def test_what_is_awaited_is_not_there():
+    """Names of pages, commands and make targets leave these lists as soon as they exist."""
+    assert not [name for name in AWAITED if (DOCS / name).exists()]
+    assert not AWAITED_COMMANDS & set(COMMANDS)
+    assert not AWAITED_TARGETS & TARGETS
+
+
+def test_every_page_is_in_the_table_of_contents():
+    entries = site.contents()
+    names = {page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES if DOCS in page.parents}
+    assert names - {"index"} == {
+        name for name in names for entry in entries if fnmatch(name, entry) and name.count("/") == entry.count("/")
+    }
+
+
+def test_the_table_of_contents_names_pages():
+    awaited = {name.rpartition(".")[0] for name in AWAITED}
+    for entry in set(site.contents()) - awaited:
+        assert "*" in entry or list(DOCS.glob(f"{entry}.*")), entry
+    assert len(set(site.contents())) == len(site.contents())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_take_the_options_that_a_page_gives_them(page):
+    for line in site.shell_lines(site.text_of(page)):
+        program, *words = site.words_of(line) or [""]
+        if program == "tfovss" and words[0] not in AWAITED_COMMANDS:
+            assert words[0] in COMMANDS, line
+            command = importlib.import_module(f"mmseg_tfovss.commands.{MODULES.get(words[0], words[0])}")
+            try:
+                command.parse_arguments(words[1:])
+            except SystemExit:
+                pytest.fail(f"{name_of(page)}: {line}")
+        elif program == "make":
+            assert words[0] in TARGETS | AWAITED_TARGETS, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_running_text_exist(page):
+    text = site.prose(site.text_of(page))
+    assert set(re.findall(r"`tfovss ([a-z][\w-]*)", text)) <= set(COMMANDS) | AWAITED_COMMANDS
+    assert set(re.findall(r"`make ([a-z][\w-]*)", text)) <= TARGETS | AWAITED_TARGETS
+
+
+def test_links_and_anchors_that_lead_nowhere_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One `two`: three\n\n[a](page.md#one-two-three) [b](gone.md#x)\n\n```text\n[c](code.md)\n```\n")
+    assert site.anchors(page) == {"one-two-three"}
+    assert [(link.path, link.anchor) for link in site.links(page)] == [("page.md", "one-two-three"), ("gone.md", "x")]
+    assert not list(site.links(page))[1].target.exists()
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings(tmp_path):
+    pytest.importorskip("sphinx", reason="needs the extra docs")
+    options = ["--nitpicky", "--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        *options,
+        "-d",
+        str(tmp_path / "trees"),
+        str(DOCS),
+        str(tmp_path / "html"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert "Segmenter" in (tmp_path / "html/api/python.html").read_text()
+    assert INDEX.is_file()
