@@ -2,7 +2,7 @@
 
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
@@ -23,8 +23,7 @@ def on_device(device: torch.device) -> Iterator[None]:
     On a GPU nothing changes.
     """
     with ExitStack() as stack:
-        for name, module in _absent_modules().items():
-            stack.enter_context(patch.dict(sys.modules, {name: module}))
+        stack.enter_context(_stand_ins())
         if device.type != "cuda":
             for owner in (torch.Tensor, nn.Module):
                 stack.enter_context(patch.object(owner, "half", _itself))
@@ -53,8 +52,22 @@ def _moved(to: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
     return call
 
 
-def _absent_modules() -> Mapping[str, types.ModuleType]:
-    """Stand-ins for what ``clip/clip.py`` imports of old setuptools, and for packages imported but not used."""
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Stand-ins for ``packaging`` in old setuptools, which ``clip/clip.py`` imports, and for packages that are not used.
+
+    Other modules that are imported meanwhile stay.
+    """
     resources = types.ModuleType("pkg_resources")
     resources.packaging = packaging  # type: ignore[attr-defined]
-    return {"pkg_resources": resources, **{name: types.ModuleType(name) for name in _UNUSED}}
+    given = {"pkg_resources": resources, **{name: types.ModuleType(name) for name in _UNUSED}}
+    before = {name: sys.modules.get(name) for name in given}
+    sys.modules.update(given)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
