@@ -3,9 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Every method with a pocket config takes part, DSLO with both of its solvers and LPOSS with both of its steps.
-POCKET := $(sort $(wildcard configs/*/*_vit-pocket_pocket_*.py configs/dslo/*_vit-pocket-op_pocket_*.py \
-	configs/lposs/*_vit-pocket-plus_pocket_*.py))
 
 # Small runs share the machine better than they share its cores: one thread each, a few at a time.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
@@ -23,17 +20,25 @@ LEAVES_plugins = configs/lht_clip/*.py $(foreach m,sclip clearclip naclip cliptr
 TABLES := versatility graphs plugins
 chosen = $(foreach path,$(sort $(wildcard $(LEAVES_$@))),$(if $(SETS),$(if $(findstring _$(SETS)_,$(path)),$(path)),$(path)))
 
-.PHONY: benchmark test lint picture tables unmoved clean $(TABLES)
+.PHONY: benchmark benchmark-full test test-browser lint picture page-picture tables model-index unmoved clean $(TABLES)
 
+# 50 of the 200 scenes, or all of them; every method. Cut off, they go on where they were.
 benchmark: $(STAMP)
-	@echo "Leaderboard, when all is done: $(CURDIR)/work_dirs/leaderboard/leaderboard.html"
-	@OMP_NUM_THREADS=1 $(BIN)/python tools/slurm_array.py $(POCKET) --local $(JOBS) --overlays 4 --restart-changed; ran=$$?; \
-		$(BIN)/python tools/leaderboard.py $(addprefix work_dirs/,$(basename $(notdir $(POCKET)))) --out work_dirs/leaderboard \
-		&& exit $$ran
+	@$(BIN)/tfovss benchmark-pocket --jobs $(JOBS)
+
+benchmark-full: $(STAMP)
+	@$(BIN)/tfovss benchmark-pocket --full --jobs $(JOBS)
 
 # Where Python may not keep what it compiles, every process would compile everything anew.
 test: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal
+
+# Pages in a real Chromium. Gradio needs an older Pillow than the one the official outputs were recorded with: with it,
+# three of the tests of `make test` are skipped.
+test-browser: $(STAMP)
+	@grep -v '^pillow==' constraints.txt > $(VENV)/constraints-app.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,app,browser]' -c $(VENV)/constraints-app.txt
+	$(BIN)/python -m pytest -m browser -rs
 
 picture: $(STAMP)
 	$(BIN)/python tools/analyze.py methods $(foreach m,$(PICTURED),configs/$(m)/$(m)_vit-pocket_pocket_all.py) \
@@ -50,12 +55,21 @@ $(TABLES): $(STAMP)
 		&& exit $$ran
 
 # After a change of numbers: make the tables of README.md and docs/ again, by the commands above them.
-tables: benchmark
+tables: benchmark-full
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.tables --jobs $(JOBS)
+
+# After a change of configs or published numbers: make what MMSegmentation's tooling reads again.
+model-index: $(STAMP)
+	$(BIN)/python -m mmseg_tfovss.leaderboard.model_index
 
 # After a change of shape: are labels and metrics still those of a commit? make unmoved SINCE=COMMIT
 unmoved: $(STAMP)
 	$(BIN)/python -m tests.unmoved $(SINCE) --pocket
+
+# The picture in README.md of the page that `make benchmark` writes; needs a Chromium and pip install -e '.[browser]'.
+PAGE ?= work_dirs/leaderboard/leaderboard.html
+page-picture: $(STAMP)
+	$(BIN)/python -m tests.leaderboard.picture $(PAGE) --out docs/leaderboard.png
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmseg_tfovss._version import __version__
 from mmseg_tfovss.before_import import call_before_import
+from mmseg_tfovss.collector import delay_first_collection
 
 if TYPE_CHECKING:
     from mmseg_tfovss.api import Segmented, Segmenter, list_methods, list_vocabularies, load
@@ -23,6 +24,7 @@ def _guard_torchvision() -> None:
     declare_missing_operators()
 
 
+call_before_import("torch", delay_first_collection)
 call_before_import("torchvision", _guard_torchvision)
 # Nothing here uses mmcv's compiled operators; mmcv warns of their absence on every import.
 warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")

@@ -28,7 +28,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from PIL import Image
 
-from mmseg_tfovss.catalogue import POCKET, MethodFacts, find_config, find_method, list_methods
+from mmseg_tfovss.catalogue import ARCH, POCKET, PRETRAINED, MethodFacts, list_methods
 from mmseg_tfovss.config import build, load_config
 from mmseg_tfovss.datasets.given import Picture, pixels_of
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
@@ -43,7 +43,7 @@ from mmseg_tfovss.vocabulary import available_vocabularies
 __all__ = ["MethodFacts", "Segmented", "Segmenter", "list_methods", "list_vocabularies", "load"]
 
 Words = Sequence[str] | str
-_BACKBONE, _PRETRAINED = "ViT-B-16", "openai"  # of methods; a config says its own
+_BACKBONE = "ViT-B-16"  # of methods; a config says its own
 _HEAD = "model.decode_head"
 _TOP = ("protocol",)  # options that are none of the model
 _MOST_LISTS = 32  # of words, whose text features are kept
@@ -61,7 +61,7 @@ class Segmented:
         queries: all words, class after class.
         scores: (Q, H, W) float32, with ``scores=True``: cosine of every pixel and query, before logit scale and
             softmax; -inf for a query that the method rejects. (C, H, W) where a method merges the queries of a class
-            before. These are the ``seg_logits`` of ``tools/demo.py --save-logits``.
+            before. These are the ``seg_logits`` of ``tfovss demo --save-logits``.
     """
 
     image: np.ndarray
@@ -187,7 +187,7 @@ class Segmenter:
             yield from map(_result, segment_images(self.model, pixels, names[part], keep_logits=scores))
 
     def _use_words(self, words: Words | None, background: Words | None, threshold: float | None) -> None:
-        """Give the model the head for these words, as tools/demo.py makes it."""
+        """Give the model the head for these words, as tfovss demo makes it."""
         if words is not None and not isinstance(words, str):
             words = check_classes(words, "words")
         key = repr((words, background))
@@ -240,9 +240,10 @@ def load(
             protocol: short side 336, windows of 224 pixels every 112 where the method has windows, logit scale 40, no
             background; or a config, by its path or its name (``"sclip_vit-b16_voc21"``), as it stands.
         backbone: CLIP's architecture by open_clip's name, or ``auto`` for a local file whose tensors tell it. ``None``:
-            ViT-B-16 for a method, and the config's for a config.
-        pretrained: an open_clip tag, a local file, or ``pocket``: the small CLIP of this package. ``None``: ``openai``
-            for a method, and the config's for a config.
+            ViT-B-16 for a method, and the config's for a config; a local file of another architecture needs ``auto``
+            or its name.
+        pretrained: an open_clip tag, a local file, or ``pocket``: the small CLIP of this package. ``None``: the
+            config's, which is ``openai`` for nearly all.
         device: ``None``: the GPU if there is one.
         background: for calls that give none; see :meth:`Segmenter.__call__`.
         threshold: likewise.
@@ -267,16 +268,8 @@ def load(
         ValueError: 'slcip' is neither a method nor a config. Did you mean sclip? Methods: ...
     """
     weights = None if pretrained is None else os.fspath(pretrained)
-    dotted: dict[str, Any] = {}
-    path = find_config(Path(method_or_config) if isinstance(method_or_config, os.PathLike) else method_or_config)
-    if path is None:
-        pocket = weights == POCKET
-        path = find_method(str(method_or_config), backbone or _BACKBONE, pocket=pocket)
-        dotted["protocol"] = "unified"
-        if not pocket:
-            backbone, weights = backbone or _BACKBONE, weights or _PRETRAINED
-    dotted |= _weights(backbone, weights) | _dotted(options)
-    config = load_config(path, dotted)
+    dotted = _weights(backbone, weights) | _dotted(options)
+    config = load_config(os.fspath(method_or_config), dotted)
     return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
 
 
@@ -297,7 +290,7 @@ def _weights(backbone: str | None, pretrained: str | None) -> dict[str, Any]:
         if backbone not in (None, "auto", _BACKBONE):
             raise ValueError(f"backbone={backbone!r} does not fit pretrained='pocket': leave it out.")
         backbone = "auto"
-    found = {"model.backbone.arch": backbone, "model.backbone.pretrained": pretrained}
+    found = {ARCH: backbone, PRETRAINED: pretrained}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Methods and configs by name: what ``mmseg_tfovss.load`` takes, and what is said of each method."""
+"""Methods and configs by name: what the commands and ``mmseg_tfovss.load`` take, and what is said of each method."""
 
 import ast
 import difflib
@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
-
 from mmseg_tfovss.own_configs import config_files, configs_folder
 
 POCKET = "pocket"
+PRETRAINED, ARCH = "model.backbone.pretrained", "model.backbone.arch"
 _BACKBONE = "ViT-B-16"
+_FILE_ENDINGS = (".py", ".json", ".yaml", ".yml")  # of what MMEngine reads
 # Leaves of a method that stand for it, whatever the words are: neither has a background.
 _PLAIN, _PLAIN_POCKET = "voc20", "pocket_all"
 _LEAF = re.compile(r"(?P<folder>.+)_(?P<backbone>vit-[a-z0-9]+)(?:-(?P<setting>[a-z0-9-]+))?_(?P<dataset>.+)")
@@ -59,12 +59,12 @@ def config_folder() -> Path:
 
 def method_names() -> list[str]:
     """Names of methods, with their settings (``lht_clip_naclip``: LHT-CLIP around NACLIP)."""
-    return sorted(_leaves(_PLAIN))
+    return sorted({*configs_on(_PLAIN), *configs_on(_PLAIN_POCKET)})
 
 
 def config_names() -> list[str]:
     """Names of all configs: of their files, without ``.py``."""
-    return sorted(_configs())
+    return sorted(config_files())
 
 
 def list_methods() -> dict[str, MethodFacts]:
@@ -83,18 +83,48 @@ def list_methods() -> dict[str, MethodFacts]:
         >>> facts.companions
         ('DINO',)
     """
-    return {name: _facts(name) for name in method_names()}
+    return {name: facts_of(name) for name in method_names()}
+
+
+def resolve(name: str | Path, options: Mapping[str, Any] | None = None) -> tuple[Path, dict[str, Any]]:
+    """What a name means: a file, else a config of this package, else a method of it.
+
+    A method's name means its settings for any words under the unified protocol: those for the CLIP that the options
+    name (``model.backbone.arch``), by default ViT-B/16, or those for the pocket CLIP.
+
+    Args:
+        name: a path, a config's name (``sclip_vit-b16_voc21``), or a method's in any spelling (``sclip``,
+            ``LHT-CLIP``).
+        options: dotted names and their values.
+
+    Returns:
+        The file, which need not exist if ``name`` is a path, and the options with those that the name implies.
+
+    Raises:
+        ValueError: the name is none of these, or the method has no settings for the CLIP.
+    """
+    given = dict(options or {})
+    if given.get(PRETRAINED) == POCKET:
+        given.setdefault(ARCH, "auto")  # its file tells
+    path = find_config(name)
+    if path is not None:
+        return path, given
+    backbone = str(given.get(ARCH) or _BACKBONE)
+    leaf = find_method(os.fspath(name), backbone, pocket=given.get(PRETRAINED) == POCKET)
+    return leaf, {"protocol": "unified", **given}
 
 
 def find_config(name: str | Path) -> Path | None:
     """The file of a config that is named by its path or by its name; None: it is neither.
 
-    A path is taken as it stands, whether there is such a file or not.
+    What looks like a path is taken as it stands, whether there is such a file or not. A file in the current folder
+    comes before a name; a folder does not.
     """
-    text = os.fspath(name)
-    if isinstance(name, Path) or text.endswith(".py") or os.sep in text:
-        return Path(name).expanduser()
-    return _configs().get(text)
+    text, path = os.fspath(name), Path(name).expanduser()
+    if os.sep in text or path.suffix in _FILE_ENDINGS or path.is_file():
+        return path
+    is_method = squeezed(text) in map(squeezed, method_names())
+    return config_files().get(text, path if path.is_dir() and not is_method else None)
 
 
 def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
@@ -106,24 +136,26 @@ def find_method(name: str, backbone: str, *, pocket: bool = False) -> Path:
         pocket: the settings for the pocket CLIP.
 
     Raises:
-        ValueError: no such method, or one without settings for the pocket CLIP.
+        ValueError: no such method, or one without settings for the pocket CLIP, or with settings for that only.
     """
-    plain = {_squeezed(known): known for known in method_names()}
-    known = plain.get(_squeezed(name))
+    plain = {squeezed(known): known for known in method_names()}
+    known = plain.get(squeezed(name))
     if known is None:
         raise ValueError(_no_such(name))
-    leaves = _leaves(_PLAIN_POCKET if pocket else _PLAIN).get(known)
-    if leaves is None:
-        ready = ", ".join(sorted(_leaves(_PLAIN_POCKET)))
-        raise ValueError(f"The method {known} has no settings for pretrained='pocket'. Those that have: {ready}.")
+    ready = configs_on(_PLAIN_POCKET if pocket else _PLAIN)
+    if known not in ready:
+        kind = "the pocket CLIP (pretrained=pocket)" if pocket else "any but the pocket CLIP: set pretrained=pocket"
+        others = f" Those that have: {', '.join(sorted(ready))}." if pocket else ""
+        raise ValueError(f"The method {known} has no settings for {kind}.{others}")
+    leaves = ready[known]
     return leaves.get(_tag(backbone)) or next(iter(leaves.values()))
 
 
 def _no_such(name: str) -> str:
     """That something is neither a method nor a config."""
     methods, configs = method_names(), config_names()
-    plain = {_squeezed(known): known for known in [*configs, *methods]}
-    close = [plain[found] for found in difflib.get_close_matches(_squeezed(name), plain, n=3)]
+    plain = {squeezed(known): known for known in [*configs, *methods]}
+    close = [plain[found] for found in difflib.get_close_matches(squeezed(name), plain, n=3)]
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
         f"{name!r} is neither a method nor a config.{hint} Methods: {', '.join(methods)}. Configs: a path, or a name"
@@ -131,14 +163,8 @@ def _no_such(name: str) -> str:
     )
 
 
-def _configs() -> dict[str, Path]:
-    """Config files by name."""
-    config_folder()
-    return config_files()
-
-
 @cache
-def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
+def configs_on(dataset: str) -> dict[str, dict[str, Path]]:
     """Method -> backbone -> config for a dataset; the usual backbone comes first."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(config_folder().glob(f"*/*_{dataset}.py")):
@@ -149,9 +175,18 @@ def _leaves(dataset: str) -> dict[str, dict[str, Path]]:
     return found
 
 
+def _usual(name: str) -> Path:
+    """The config that a method's facts are read from."""
+    leaves = configs_on(_PLAIN).get(name) or configs_on(_PLAIN_POCKET)[name]
+    return leaves.get(_tag(_BACKBONE)) or next(iter(leaves.values()))
+
+
 @cache
-def _facts(name: str) -> MethodFacts:
-    path = _leaves(_PLAIN)[name][_tag(_BACKBONE)]
+def facts_of(name: str) -> MethodFacts:
+    """What :func:`list_methods` says of one method."""
+    from mmengine.config import Config  # names are looked up where seconds count
+
+    path = _usual(name)
     source = Path(__file__).parent / "methods" / f"{path.parent.name}.py"
     first = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     match = _FIRST_LINE.fullmatch(first)
@@ -179,8 +214,8 @@ def _words(*parts: object) -> Iterable[str]:
     return (str(part) for part in parts if part)
 
 
-def _squeezed(name: str) -> str:
-    """``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
+def squeezed(name: str) -> str:
+    """A name without signs and capitals: ``LHT-CLIP`` and ``lht_clip`` -> ``lhtclip``; ``LPOSS+`` -> ``lpossplus``."""
     return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 

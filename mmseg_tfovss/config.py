@@ -16,8 +16,9 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from mmseg_tfovss.acting import check_acting
+from mmseg_tfovss.catalogue import resolve
+from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.evaluation.result import PROTOCOLS
-from mmseg_tfovss.own_configs import config_files, find_config, method_names
 from mmseg_tfovss.registry import TRANSFORMS
 
 RUNNER_FOLDER = "work_dirs/runner"  # where MMEngine's Runner writes by itself: configs/_base_/runtime.py
@@ -53,7 +54,7 @@ _SETTABLE = (
     "custom_hooks",
 )
 _SET_ELSEWHERE = {
-    "launcher": "use --launcher of tools/test.py",
+    "launcher": "use --launcher of tfovss test",
     "dataset": "it only names the benchmark in results: take a config of the other one",
     "setting": "it only says which of the authors' settings a config has: take the config with the other one",
     "unified": "options come after the protocol: set model.... itself, with protocol=unified",
@@ -62,8 +63,8 @@ _SET_ELSEWHERE = {
     "run_name": "choose the folder with --work-dir",
     "load_from": "the weights are model.backbone.pretrained",
     "resume": "use --resume",
-    "test_cfg.resume": "use --resume of tools/test.py",
-    "test_cfg.restart_changed": "use --restart-changed of tools/test.py",
+    "test_cfg.resume": "use --resume of tfovss test",
+    "test_cfg.restart_changed": "use --restart-changed of tfovss test",
 }
 _NO_EFFECT_IN_FILES = {
     "paper": "write its settings into the file itself: they are what it says",
@@ -86,6 +87,7 @@ _NO_OVERRIDE = (
     "test_dataloader.persistent_workers",
     "test_dataloader.batch_size",
     "test_dataloader.dataset.data_root",
+    "test_dataloader.dataset.subset",
     "model.backbone.pretrained",
     "model.backbone.arch",
     "model.precision",
@@ -110,18 +112,19 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Args:
         path: a config file; or the name of one of this package's configs or methods, as
-            :func:`~mmseg_tfovss.own_configs.find_config` has it.
+            :func:`~mmseg_tfovss.catalogue.resolve` has it.
         options: dotted names and their values (``{'model.precision': 'bf16'}``).
 
     Returns:
-        The resolved config; its ``run_name`` is the file's name, with the protocol appended if that was switched.
+        The resolved config; its ``run_name`` is the file's name, with the protocol appended if that was switched, and
+        ``_50-of-200`` for a subset of a dataset's images.
 
     Raises:
         FileNotFoundError: no such file (near matches are offered).
-        ValueError: the file cannot be read as a config, an override names something that does not exist, or the file
-            has no settings for the protocol.
+        ValueError: the name means nothing here, the file cannot be read as a config, an override names something that
+            does not exist, or the file has no settings for the protocol.
     """
-    path, options = find_config(path, options or {})
+    path, options = resolve(path, options)
     if not path.is_file():
         problem = (
             "is a folder: name its files, as in a shell's *.py."
@@ -142,6 +145,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     _check_parts(config, path)
     _check_acting(config, options, before)
     config.overrides = {**_deviations(config, unified, options), **config.overrides}
+    config.run_name += _subset_of(config)
     if config.work_dir == RUNNER_FOLDER:
         config.work_dir = f"work_dirs/{config.run_name}"
     return config
@@ -301,6 +305,13 @@ def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str
     (one, other) = (dict(_leaves(deciding_settings(each), "")) for each in (config, wanted))
     names = [name for name in {**one, **other} if one.get(name) != other.get(name) and not _is_below(name, options)]
     return {name: str(one.get(name, "default")) for name in names}
+
+
+def _subset_of(config: Config) -> str:
+    """``_50-of-200`` where the dataset has settings for a subset of its images: results of both have their places."""
+    dataset, facts = config.get("test_dataloader", {}).get("dataset") or {}, FACTS.get(config.get("dataset", ""))
+    subset = dataset.get("subset")
+    return "" if subset is None else f"_{subset}-of-{facts.images if facts else 'all'}"
 
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, Any]]:
@@ -466,8 +477,6 @@ def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
 
 
 def _near_configs(path: Path) -> str:
-    if path.suffix != ".py" and path == Path(path.name):
-        return _near_names(path.name)
     folder = next((parent for parent in path.parents if parent.is_dir() and parent != Path()), None)
     if folder is None:
         return " Give the path of a file such as configs/sclip/sclip_vit-pocket_pocket_all.py."
@@ -475,9 +484,3 @@ def _near_configs(path: Path) -> str:
     names = {file.name: file for file in files}
     close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(str(names[name]) for name in close)}?" if close else ""
-
-
-def _near_names(name: str) -> str:
-    close = difflib.get_close_matches(name, [*method_names(), *config_files()], n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"{hint} Give a path, a config's name such as sclip_vit-b16_voc21, or a method: {', '.join(method_names())}."

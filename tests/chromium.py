@@ -21,7 +21,7 @@ def open_page(width: int = 1400, height: int = 900, *, dark: bool = False) -> It
     try:
         from playwright.sync_api import Error, sync_playwright
     except ModuleNotFoundError:
-        pytest.fail("Tests in a browser need Playwright: pip install -e '.[test,app,browser]' -c constraints.txt")
+        pytest.fail("Tests in a browser need Playwright: run them by `make test-browser`.")
     with sync_playwright() as playwright:
         path = next(filter(None, map(shutil.which, NAMES)), None)
         try:

@@ -24,6 +24,7 @@ import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
 import mmseg_tfovss.methods  # noqa: F401
 from mmseg_tfovss.encoders import clip, stable_diffusion
+from mmseg_tfovss.encoders import pretrained as companions
 from mmseg_tfovss.pocket import scenes
 from mmseg_tfovss.pocket.scenes import NUM_VALIDATION
 from mmseg_tfovss.registry import MODELS
@@ -139,6 +140,28 @@ def read_bundled_diffusion_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stable_diffusion, "_load", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_shared_companions_once():
+    """Likewise DINO, SAM and their kind, of the package or tiny."""
+    kept, own = {}, Path(companions.__file__).parents[1]
+
+    def once(read):
+        def call(path, network, *more):
+            if not path.is_relative_to(own) and str(path) not in READ_ONCE:
+                return read(path, network, *more)
+            key = repr((read.__name__, path, network.name, more))
+            if key not in kept:
+                kept[key] = read(path, network, *more)
+            return copy.deepcopy(kept[key])
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_read", "_read_file"):
+            patch.setattr(companions, name, once(getattr(companions, name)))
         yield
 
 

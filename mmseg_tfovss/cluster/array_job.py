@@ -101,8 +101,8 @@ def script_text(
         tasks: lines of the list.
         folder: of this job, absolute; it holds the list.
         directory: where the runs are started, absolute.
-        command: Python and tools/test.py, absolute.
-        arguments: further arguments of tools/test.py.
+        command: Python and tfovss test, absolute.
+        arguments: further arguments of tfovss test.
         resources: what is asked of slurm.
 
     Returns:
@@ -216,7 +216,7 @@ def _directive(name: str, value: str) -> str:
 
 _SCRIPT = """\
 #!/bin/bash
-# Made by tools/slurm_array.py. Each task tests one config, whose log is in the run's own folder.
+# Made by tfovss array. Each task tests one config, whose log is in the run's own folder.
 {header}
 
 cd {directory} || exit 1

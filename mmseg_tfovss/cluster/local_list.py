@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from mmseg_tfovss.cluster.launch import Launch, Process, new_process
 from mmseg_tfovss.cluster.run_list import PlannedRun
 from mmseg_tfovss.engine.signals import StopSignals
 
@@ -38,10 +39,30 @@ class Failure:
     log: Path
 
 
+class Ended(NamedTuple):
+    """A run that has ended, and how far the list is.
+
+    Attributes:
+        run: which one.
+        seconds: that it took.
+        reason: why it has failed; None: it has not.
+        done: runs that have ended.
+        total: runs of the list.
+        left: seconds until all have ended, as far as can be told.
+    """
+
+    run: PlannedRun
+    seconds: float
+    reason: str | None
+    done: int
+    total: int
+    left: float | None
+
+
 @dataclass(frozen=True)
 class _Child:
     run: PlannedRun
-    process: "subprocess.Popen[bytes]"
+    process: Process
     started: float
     offset: int  # of its lines in the log
 
@@ -59,6 +80,8 @@ class RunningList:
         processes: at a time.
         say: gets the lines that tell of progress.
         gpus: each of the processes at a time gets one, in turn; empty: the machine has none.
+        launch: starts a command in a session of its own; default: as a new process.
+        lines: what is said when a run has ended; default: a line per run.
     """
 
     def __init__(
@@ -68,10 +91,13 @@ class RunningList:
         processes: int,
         say: Callable[[str], None],
         gpus: Sequence[str] = (),
+        launch: Launch | None = None,
+        lines: Callable[[Ended], Sequence[str]] | None = None,
     ) -> None:
         if processes < 1:
             raise ValueError(f"--local must be at least 1, but got {processes}.")
         self._runs, self._command, self._say = list(runs), command, say
+        self._launch, self._lines = launch or new_process, lines or run_line
         self._environments = [_environment(slot, processes, gpus) for slot in range(processes)]
         self._waiting = deque(runs)
         self._active: dict[int, _Child] = {}  # by slot
@@ -107,7 +133,7 @@ class RunningList:
                 continue
             run = self._waiting.popleft()
             try:
-                self._active[slot] = _start(run, self._command(run), environment)
+                self._active[slot] = _start(run, self._command(run), environment, self._launch)
             except OSError as error:
                 self._note(run, 0.0, f"{error.filename}: {error.strerror}")
 
@@ -122,11 +148,9 @@ class RunningList:
         self._busy[run.name] = seconds
         if reason is not None:
             self._failures.append(Failure(run.name, reason, run.folder / LOG_NAME))
-        width, total = len(str(len(self._runs))), len(self._runs)
-        outcome = "finished in" if reason is None else "FAILED after"
-        left = self._seconds_left()
-        rest = f"; {clock(left)} left" if left is not None else ""
-        self._say(f"[{len(self._busy):{width}}/{total}] {run.name}: {outcome} {clock(seconds)}{rest}")
+        ended = Ended(run, seconds, reason, len(self._busy), len(self._runs), self._seconds_left())
+        for line in self._lines(ended):
+            self._say(line)
 
     def _seconds_left(self) -> float | None:
         """From the speed of the runs that have succeeded; None when there is nothing to go by, or nothing left."""
@@ -141,6 +165,22 @@ class RunningList:
         spent = sum(now - child.started for child in self._active.values())
         seconds = pending / work * sum(self._busy[run.name] for run in done) - spent
         return max(seconds, 0.0) / min(len(self._environments), len(ahead))
+
+
+def run_line(ended: Ended) -> list[str]:
+    """``[ 3/40] sclip_vit-pocket_pocket_all: finished in 0:00:12; 0:03:20 left``."""
+    outcome = "finished in" if ended.reason is None else "FAILED after"
+    return [f"{progress(ended.done, ended.total)} {ended.run.name}: {outcome} {clock(ended.seconds)}{rest(ended.left)}"]
+
+
+def progress(done: int, total: int) -> str:
+    """``[ 3/40]``."""
+    return f"[{done:{len(str(total))}}/{total}]"
+
+
+def rest(left: float | None) -> str:
+    """The end of a line: ``; 0:03:20 left``, or nothing."""
+    return f"; {clock(left)} left" if left is not None else ""
 
 
 def visible_gpus() -> list[str]:
@@ -164,19 +204,11 @@ def _environment(slot: int, processes: int, gpus: Sequence[str]) -> dict[str, st
     return {**environment, **({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {})}
 
 
-def _start(run: PlannedRun, command: Sequence[str], environment: Mapping[str, str]) -> _Child:
+def _start(run: PlannedRun, command: Sequence[str], environment: Mapping[str, str], launch: Launch) -> _Child:
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / LOG_NAME).open("ab") as log:
         offset = log.tell()
-        # A session of its own: Ctrl-C goes to this process only, which then tells the others in order.
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = launch(command, log, environment)
     return _Child(run, process, time.monotonic(), offset)
 
 

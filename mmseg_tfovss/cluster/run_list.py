@@ -46,11 +46,11 @@ def plan_runs(
     Args:
         paths: the config files.
         pairs: options for all of them, ``KEY=VALUE``.
-        work_dirs: the runs' folders are made in it; default: as tools/test.py does.
+        work_dirs: the runs' folders are made in it; default: as tfovss test does.
         restart_changed: a finished run of other settings may be in a run's folder.
 
     Returns:
-        The runs to do, the heaviest first (of equal ones the first named), and those that ``tools/test.py --resume``
+        The runs to do, the heaviest first (of equal ones the first named), and those that ``tfovss test --resume``
         would only show.
 
     Raises:
@@ -85,7 +85,7 @@ def run_cost(config: Config) -> float:
 
 def run_pixels(config: Config) -> float:
     """Pixels that go through the network, about: images x windows x window size; infinite if nobody knows."""
-    images = _count_images(config.dataset, config.test_dataloader.dataset.get("indices"))
+    images = _count_images(config.dataset, _chosen(config.test_dataloader.dataset))
     short = config.model.short_side
     if not isinstance(short, int):
         return math.inf
@@ -109,8 +109,14 @@ def _plan(path: Path, config: Config, work_dirs: Path | None) -> PlannedRun:
     return PlannedRun(path, config.run_name, folder, run_cost(config))
 
 
+def _chosen(dataset: Mapping[str, Any]) -> int | Sequence[int] | None:
+    """Which images, or how many of them, a dataset's settings choose; None: all."""
+    subset = dataset.get("subset")
+    return subset if isinstance(subset, int) else dataset.get("indices")
+
+
 def _count_images(dataset: str, indices: int | Sequence[int] | None) -> float:
-    """Images of a set, or of the part of it that MMEngine's ``indices`` choose."""
+    """Images of a set, or of the part of it that MMEngine's ``indices`` or a subset choose."""
     images = FACTS[dataset].images if dataset in FACTS else math.inf
     if isinstance(indices, int):
         return min(images, abs(indices))

@@ -17,13 +17,19 @@ COMMANDS = {
     "test": "evaluate a config on its dataset",
     "demo": "segment one image with any words",
     "compare": "several methods on your images, side by side",
+    "app": "a page in the browser to play with",
     "benchmark": "time configs, stage by stage",
+    "benchmark-pocket": "run every method on the bundled benchmark",
     "leaderboard": "collect results into tables and a page",
     "prepare": "make the benchmarks' validation sets from their archives",
+    "dataset": "make configs for a dataset of your own",
+    "download": "fetch what configs need on a machine without network",
+    "reproduce": "repeat a published number: fetch, run, compare",
     "sweep": "evaluate every combination of some options' values",
     "analyze": "pictures and tables of what methods do",
     "array": "evaluate many configs, on slurm or on this machine",
 }
+MODULES = {"benchmark-pocket": "pocket"}  # the others have their commands' names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             close = difflib.get_close_matches(name, COMMANDS, n=3)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ValueError(f"unknown command {name!r}.{hint} Valid: {', '.join(COMMANDS)}.")
-    command = importlib.import_module(f"{__name__}.{name}")
+    command = importlib.import_module(f"{__name__}.{MODULES.get(name, name)}")
     return command.main(rest, f"{NAME} {name}") or 0
 
 

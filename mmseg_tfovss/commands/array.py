@@ -30,7 +30,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         description="Evaluate many configs, heaviest datasets first. Finished runs are skipped and interrupted runs"
         " continue, so you can give the same command again. The exit code is 1 if a local run has failed.",
     )
-    parser.add_argument("configs", nargs="+", type=Path, metavar="config")
+    parser.add_argument("configs", nargs="+", type=Path, metavar="config", help="its file or its name")
     parser.add_argument("--local", type=int, metavar="N", help="run here, N processes at a time; nothing is submitted")
     parser.add_argument(
         "--dry-run", action="store_true", help="show the job script and the list of runs, and submit nothing"
@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         action="store_true",
         help="start over where settings differ, or code or data of an interrupted run, instead of refusing",
     )
-    parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tools/test.py draws them")
+    parser.add_argument("--overlays", type=int, metavar="N", help="of N images per run, as tfovss test draws them")
     slurm = parser.add_argument_group("of the array job", "as sbatch has them; what is not given is up to the cluster")
     for name, value in SBATCH_OPTIONS.items():
         slurm.add_argument(f"--{name}", metavar=value)

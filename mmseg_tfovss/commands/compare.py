@@ -49,9 +49,12 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
 
 def is_config(path: Path) -> bool:
     """Whether a path or a name is a config, and no image."""
-    from mmseg_tfovss.own_configs import find_config
+    from mmseg_tfovss.catalogue import resolve
 
-    return find_config(path, {})[0].suffix == ".py"
+    try:
+        return resolve(path)[0].suffix == ".py"
+    except ValueError:
+        return False
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

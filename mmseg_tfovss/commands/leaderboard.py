@@ -18,8 +18,8 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         prog=prog,
         description="Write leaderboard.md, .csv, .tex and .html from result.json files.",
         epilog="Exit code 0: every result counts. 3: it is written, but some results are left out (damaged, out of"
-        " date, or older than another of the same run) or partial, or runs are unfinished; all are named. 1: no result"
-        " counts.",
+        " date, or older than another of the same run), images are missing, or runs are unfinished; all are named. 1:"
+        " no result counts. Columns, marks and filters: docs/leaderboard.md.",
     )
     parser.add_argument("results", nargs="*", type=Path, help="result folders, or folders of result folders")
     parser.add_argument("--out", type=folder, required=True, help="folder of the leaderboard files")

@@ -20,7 +20,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         metavar="KEY=VALUE",
         help="e.g. model.precision=bf16 protocol=unified",
     )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm"],
+        default="none",
+        help="several processes; pytorch: torchrun --nproc-per-node N -m mmseg_tfovss test CONFIG --launcher pytorch;"
+        " slurm: srun python -m mmseg_tfovss test CONFIG --launcher slurm",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="continue an interrupted run, or show the result of a finished one"
     )

@@ -16,7 +16,7 @@ class COCOObjectDataset(BaseSegDataset):
 
     Args:
         img_suffix: ending of image files.
-        seg_map_suffix: ending of annotation files; ``tools/prepare_data.py coco_object`` makes them.
+        seg_map_suffix: ending of annotation files; ``tfovss prepare coco_object`` makes them.
         **kwargs: see MMSeg's ``BaseSegDataset``.
     """
 

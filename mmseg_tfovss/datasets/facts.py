@@ -51,5 +51,5 @@ _POCKET = {
 }
 FACTS = _USUAL | _TWENTY_SEVEN | _POCKET
 BENCHMARKS = tuple(_USUAL)
-# Those that tools/prepare_data.py makes; the pocket scenes draw themselves.
+# Those that tfovss prepare makes; the pocket scenes draw themselves.
 PREPARED = (*_USUAL, *_TWENTY_SEVEN)

@@ -21,6 +21,7 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
 _LOSSLESS_TIFF = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}  # none, fax, LZW, deflate, PackBits, LZMA, Zstandard
 _LABEL_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR_MODES = ("RGB", "RGBA", "RGBX", "P", "PA", "L", "LA", "1")
 _IMAGE_MODES = (*_LABEL_MODES, "F", "1", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _OTHER_NUMBERS = {"I": "integers of more than 8 bits", "F": "fractions"}
 _JPEG_END = b"\xff\xd9"
@@ -98,6 +99,31 @@ def read_labels(path: str | Path) -> np.ndarray:
 def load_labels(path: str | Path) -> tuple[np.ndarray, int]:
     """:func:`read_labels`, and the EXIF orientation (1..8, 1 = upright) that has been applied."""
     return _decode(_read_bytes(Path(path), "annotation"), f"annotation {path}")
+
+
+def load_colours(path: str | Path) -> tuple[np.ndarray, int]:
+    """The colours of a mask, a palette's too, and the EXIF orientation (1..8, 1 = upright) that has been applied.
+
+    Args:
+        path: image of 8 bits per channel whose compression keeps every number; an alpha channel is dropped.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and the orientation.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: see :func:`read_labels`; 16 bits are refused too.
+    """
+    raw, name = _read_bytes(Path(path), "annotation"), f"annotation {path}"
+    with _opened(raw, name) as picture:
+        _check_lossless(picture, raw, name)
+        _check_one_picture(picture, name)
+        if picture.mode not in _COLOUR_MODES:
+            raise ValueError(f"The {name} has the colour mode {picture.mode}; expected colours of 8 bits per channel.")
+        orientation, is_tiff = _orientation(picture, raw), picture.format == "TIFF"
+        _check_complete(picture, raw, name)
+        colours = np.array(picture.convert("RGB"))
+    return colours if is_tiff else _turned(colours, orientation), orientation
 
 
 def decode_labels(raw: bytes, name: str) -> np.ndarray:

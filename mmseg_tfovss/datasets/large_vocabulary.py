@@ -38,7 +38,7 @@ def _metainfo(name: str) -> dict[str, Any]:
 
 @DATASETS.register_module()
 class PascalContext459Dataset(_SixteenBitDataset):
-    """PASCAL Context's 459 classes on VOC2010's images; ``tools/prepare_data.py pc459`` makes the annotations.
+    """PASCAL Context's 459 classes on VOC2010's images; ``tfovss prepare pc459`` makes the annotations.
 
     Args:
         ann_file: list of image names, below ``data_root``.
@@ -51,7 +51,7 @@ class PascalContext459Dataset(_SixteenBitDataset):
 
 @DATASETS.register_module()
 class ADE20K847Dataset(_SixteenBitDataset):
-    """The 847 most frequent classes of the full ADE20K; ``tools/prepare_data.py ade847`` makes the annotations.
+    """The 847 most frequent classes of the full ADE20K; ``tfovss prepare ade847`` makes the annotations.
 
     Args:
         ann_file: list of image names, below ``data_root``.

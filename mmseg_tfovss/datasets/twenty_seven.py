@@ -79,7 +79,7 @@ class COCO27Dataset(BaseSegDataset):
     Args:
         ann_file: list of image names, below ``data_root``: the benchmark has 2175 of COCO's 5000.
         img_suffix: ending of image files.
-        seg_map_suffix: ending of annotation files; ``tools/prepare_data.py coco27`` makes them.
+        seg_map_suffix: ending of annotation files; ``tfovss prepare coco27`` makes them.
         **kwargs: see MMSeg's ``BaseSegDataset``.
     """
 
@@ -104,7 +104,7 @@ class Cityscapes27Dataset(BaseSegDataset):
 
     Args:
         img_suffix: ending of image files.
-        seg_map_suffix: ending of annotation files; ``tools/prepare_data.py cityscapes27`` makes them.
+        seg_map_suffix: ending of annotation files; ``tfovss prepare cityscapes27`` makes them.
         **kwargs: see MMSeg's ``BaseSegDataset``.
     """
 

@@ -18,7 +18,7 @@ from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.clip_graph import choose_layers
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.facebook_vit import DINO_LAYOUT, DINOV2_LAYOUT, MAE_LAYOUT, REGISTERS_LAYOUT
-from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen, shown_name
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
@@ -81,8 +81,9 @@ class FrozenViT(Companion):
             if value not in choices:
                 place = config_place(self.network.place)
                 raise ValueError(f"{place}.{option} must be one of {choices}, but got {value!r}.")
-        self.name = pretrained or self.network.default
-        self.model = load_frozen(self.name, self.network, heads=heads)
+        pretrained = pretrained or self.network.default
+        self.name = shown_name(pretrained, type(self))
+        self.model = load_frozen(pretrained, self.network, heads=heads)
         self.weights_hash = hash_tensors(self.model.state_dict())
         config = self.model.config
         for option, value in self.config_options.items():

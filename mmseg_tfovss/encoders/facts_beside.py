@@ -13,6 +13,7 @@ from typing import Any
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from mmseg_tfovss.encoders.head_width import Shapes
+from mmseg_tfovss.extras import import_extra
 
 Colour = tuple[float, float, float]
 """One number each for red, green and blue."""
@@ -117,10 +118,9 @@ def _of_open_clip(content: Mapping[str, Any], config: Path, path: Path, shapes: 
 
 
 def _of_transformers(content: dict[str, Any], config: Path, path: Path, shapes: Shapes, facts: Facts) -> Facts:
-    from transformers import CLIPConfig
-
+    transformers = import_extra("transformers", f"Reading {config}")
     try:
-        whole = CLIPConfig.from_dict(content)
+        whole = transformers.CLIPConfig.from_dict(content)
         vision, text = whole.vision_config, whole.text_config
         activations = {vision.hidden_act, text.hidden_act}
     except Exception as error:  # transformers' own checks raise whatever they stumble over

@@ -1,6 +1,6 @@
 """Which heads of a CLIP tell classes apart, best first: small files, one per checkpoint, made once with labels.
 
-``tools/analyze.py rank-heads`` writes them; the ones that come with the package lie in ``rankings``.
+``tfovss analyze rank-heads`` writes them; the ones that come with the package lie in ``rankings``.
 """
 
 import json
@@ -25,7 +25,7 @@ def load_ranking(ranking: str | None, weights_hash: str) -> tuple[Path, tuple[tu
     """Read the ranked heads of a CLIP.
 
     Args:
-        ranking: a file of ``tools/analyze.py rank-heads``; ``None``: the one for these weights that comes with the
+        ranking: a file of ``tfovss analyze rank-heads``; ``None``: the one for these weights that comes with the
             package, or that was made on this machine.
         weights_hash: of the CLIP whose heads are wanted.
 
@@ -109,9 +109,7 @@ def read_ranking(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a ranking of heads: it is not JSON.") from error
     if not isinstance(content, Mapping) or content.get("version") != VERSION:
-        raise ValueError(
-            f"{path} is not a ranking of heads of version {VERSION}, as tools/analyze.py rank-heads writes."
-        )
+        raise ValueError(f"{path} is not a ranking of heads of version {VERSION}, as tfovss analyze rank-heads writes.")
     problem = _find_problem(content)
     if problem:
         raise ValueError(f"{path} is not a usable ranking of heads: {problem}.")

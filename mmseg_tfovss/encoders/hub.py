@@ -16,7 +16,7 @@ _CONNECT_SECONDS = 5.0
 def offline_if_unreachable() -> Iterator[None]:
     """Let the hub client look into its cache only when the hub cannot be reached: it would retry for a minute."""
     before = huggingface_hub.constants.HF_HUB_OFFLINE
-    if not _hub_reachable():
+    if not hub_reachable():
         huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
         yield
@@ -24,7 +24,8 @@ def offline_if_unreachable() -> Iterator[None]:
         huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
-def _hub_reachable() -> bool:
+def hub_reachable() -> bool:
+    """Whether a connection to the hub, or to a proxy, can be tried with some hope."""
     endpoint = urlsplit(huggingface_hub.constants.ENDPOINT)
     if getproxies().get(endpoint.scheme):
         return True  # a direct connection says nothing about the proxy

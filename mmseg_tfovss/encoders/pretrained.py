@@ -19,6 +19,7 @@ from mmseg_tfovss.encoders.checkpoint import Layout, find_network, names_a_file
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
 from mmseg_tfovss.encoders.torch_archives import check_torch_file
 from mmseg_tfovss.encoders.weight_files import read_weights
+from mmseg_tfovss.extras import import_extra
 
 POCKET = Path(__file__).parents[1] / "pocket"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -37,6 +38,7 @@ class Network:
         options: of its constructor.
         contents: what its folder must hold, for messages.
         patterns: the files that are downloaded.
+        required: groups of names; a complete folder has one of each.
         layout: of the authors' own file, where one can be read.
         pocket: a small network in that layout, which comes with the package under the name ``pocket``.
     """
@@ -49,6 +51,7 @@ class Network:
     options: Mapping[str, Any] = field(default_factory=dict)
     contents: str = "config.json and model.safetensors"
     patterns: tuple[str, ...] = ("config.json", "model*.safetensors*")
+    required: tuple[tuple[str, ...], ...] = (("config.json",), _WEIGHTS)
     layout: Layout | None = None
     pocket: Path | None = None
 
@@ -86,8 +89,9 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
 
     Raises:
         FileNotFoundError: no such folder or file in it, or a hub id that is neither cached nor downloadable.
-        ValueError: the folder or file holds something else, or an option would not act.
+        ValueError: transformers is not installed, the folder or file holds something else, or an option would not act.
     """
+    import_extra("transformers", network.name)  # before anything is downloaded
     if pretrained == "pocket":
         if not network.pocket:
             raise ValueError(
@@ -104,6 +108,11 @@ def load_frozen(pretrained: str, network: Network, **unsaid: object) -> Any:  # 
                 f" of {pretrained} says it, so leave it out."
             )
     return _finite(_read(_find_folder(pretrained, network), network), pretrained, network)
+
+
+def shown_name(pretrained: str, kind: type) -> str:
+    """The name of a network in results: what was loaded, with its kind where that does not tell it: DINO(pocket)."""
+    return f"{kind.__name__}(pocket)" if pretrained == "pocket" else pretrained
 
 
 def _finite(model: Any, pretrained: str, network: Network) -> Any:  # noqa: ANN401 - a class of transformers'
@@ -190,8 +199,7 @@ def download_folder(hub_id: str, network: Network) -> Path:
 
 
 def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
-    import transformers
-
+    transformers = import_extra("transformers", network.name)
     try:
         if not list(folder.glob("model*.safetensors*")):
             for path in folder.glob("pytorch_model*.bin"):
@@ -222,8 +230,7 @@ def _read(folder: Path, network: Network) -> Any:  # noqa: ANN401
 
 
 def _read_file(path: Path, network: Network, layout: Layout, unsaid: Mapping[str, object]) -> Any:  # noqa: ANN401
-    import transformers
-
+    transformers = import_extra("transformers", network.name)
     if not path.is_file():
         raise FileNotFoundError(
             f"{network.name} file {path} not found: set {network.option} to an existing file in the key layout of"

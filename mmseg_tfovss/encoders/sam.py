@@ -10,18 +10,17 @@ facebookresearch/segment-anything.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped]
 
 from mmseg_tfovss.checks import check_option, is_number
 from mmseg_tfovss.encoders.companion import Companion
-from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen
+from mmseg_tfovss.encoders.pretrained import POCKET, Network, check_config, config_place, load_frozen, shown_name
 from mmseg_tfovss.encoders.relative_attention import RelativeAttention, attend
 from mmseg_tfovss.encoders.segment_anything import SAM_LAYOUT
 from mmseg_tfovss.encoders.weight_files import hash_tensors
@@ -107,6 +106,8 @@ class SAM(Companion):
         ValueError: the folder or file holds something else than a SAM, or an option is out of range.
     """
 
+    network: ClassVar[Network] = _SAM
+
     def __init__(self, pretrained: str = _SAM.default, prompt_batch: int = 16, multimask: bool = True) -> None:
         super().__init__()
         if not is_number(prompt_batch, whole=True) or prompt_batch < 1:
@@ -114,7 +115,7 @@ class SAM(Companion):
         check_option(f"{config_place(_SAM.place)}.multimask", multimask, (True, False))
         self.model: SamModel = load_frozen(pretrained, _SAM)
         _check_parts(pretrained, self.model.config)
-        self.name, self.weights_hash = pretrained, hash_tensors(self.model.state_dict())
+        self.name, self.weights_hash = shown_name(pretrained, type(self)), hash_tensors(self.model.state_dict())
         self.prompt_batch, self.multimask = prompt_batch, multimask
         self.image_size: int = self.model.config.vision_config.image_size
         self.patch_size: int = self.model.config.vision_config.patch_size
@@ -248,6 +249,8 @@ class SAM(Companion):
 
     def embed(self, image: Tensor) -> Tensor:
         """Image embedding (1, C, S / 16, S / 16) of an image (3, h, w), RGB, in grey levels 0 .. 255."""
+        from torchvision.transforms.v2.functional import resize  # type: ignore[import-untyped] # slow, and for SAM only
+
         pixels = image if image.dtype == torch.uint8 else image.round().clamp(0, 255).to(torch.uint8)
         height, width = self.resized_size((image.shape[-2], image.shape[-1]))
         resized = resize(pixels, [height, width], antialias=True).to(self.mean.dtype)

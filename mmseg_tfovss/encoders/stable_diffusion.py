@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from mmseg_tfovss.encoders.clip import PRECISIONS
 from mmseg_tfovss.encoders.companion import Companion
 from mmseg_tfovss.encoders.hub import quiet
-from mmseg_tfovss.encoders.pretrained import Network, config_place, download_folder, no_progress_bar
+from mmseg_tfovss.encoders.pretrained import Network, config_place, download_folder, no_progress_bar, shown_name
 from mmseg_tfovss.encoders.weight_files import hash_tensors
+from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.ops.canvas import Size
 from mmseg_tfovss.ops.graph import GraphMean, mean_attention
 from mmseg_tfovss.registry import MODELS
@@ -55,6 +56,8 @@ _SD2 = Network(
     "StableDiffusionPipeline",
     contents="the folders vae, unet, text_encoder, tokenizer and scheduler",
     patterns=(*_FILES, "tokenizer/*.json"),
+    required=tuple((name,) for name in _FILES),
+    pocket=POCKET_FOLDER,
 )
 _PARTS = {"vae": "AutoencoderKL", "unet": "UNet2DConditionModel", "text_encoder": "CLIPTextModel"}
 _COLOURS = 3
@@ -110,6 +113,8 @@ class StableDiffusion(Companion):
         ValueError: the folder holds something else, or an option is out of range.
     """
 
+    network: ClassVar[Network] = _SD2
+
     def __init__(
         self,
         pretrained: str = _SD2.default,
@@ -122,6 +127,8 @@ class StableDiffusion(Companion):
     ) -> None:
         super().__init__()
         _check_options(time_step, steps, short_side, precision)
+        for package in ("diffusers", "transformers"):  # before anything is downloaded
+            import_extra(package, _SD2.name, "diffusion")
         folder = _find_folder(pretrained)
         scheduler = _load_scheduler(folder)
         if time_step >= len(scheduler.alphas_cumprod):
@@ -130,7 +137,7 @@ class StableDiffusion(Companion):
             )
         networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
         _check_together(folder, networks)
-        self.name, self.weights_hash = pretrained, _hash_networks(networks)
+        self.name, self.weights_hash = shown_name(pretrained, type(self)), _hash_networks(networks)
         self.vae, self.unet = networks["vae"], networks["unet"]
         self._prediction: str = scheduler.config.prediction_type
         self.time_step, self.steps, self.short_side = time_step, steps, short_side
@@ -308,15 +315,13 @@ def _download(hub_id: str) -> Path:
 
 def _load(folder: Path, kind: str) -> Any:  # noqa: ANN401 - a class of diffusers' or transformers'
     """One network, float32, on the CPU."""
-    import diffusers
-    import transformers
-
+    diffusers = import_extra("diffusers", _SD2.name)
     options: dict[str, bool] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
     if hasattr(diffusers, kind):
         library: Any = diffusers
         options["low_cpu_mem_usage"] = False  # what it falls back to, with a warning, where accelerate is missing
     else:
-        library = transformers
+        library = import_extra("transformers", _SD2.name, "diffusion")
     try:
         with quiet(), no_progress_bar():
             network, report = getattr(library, kind).from_pretrained(folder, **options)
@@ -366,12 +371,11 @@ def _hash_networks(networks: dict[str, nn.Module]) -> str:
 
 def _load_scheduler(folder: Path) -> Any:  # noqa: ANN401 - diffusers' DDIMScheduler
     """Noise levels and what the UNet predicts; any scheduler's configuration says both."""
-    from diffusers import DDIMScheduler
-
+    scheduler_type = import_extra("diffusers", _SD2.name).DDIMScheduler
     path = folder / "scheduler" / "scheduler_config.json"
     try:
         with quiet():  # of settings that only other schedulers have
-            scheduler = DDIMScheduler.from_config(json.loads(path.read_text()))
+            scheduler = scheduler_type.from_config(json.loads(path.read_text()))
         if scheduler.config.prediction_type not in _PREDICTIONS:
             raise ValueError(f"its prediction_type is {scheduler.config.prediction_type}")
     except Exception as error:
@@ -382,11 +386,10 @@ def _load_scheduler(folder: Path) -> Any:  # noqa: ANN401 - diffusers' DDIMSched
 @torch.no_grad()
 def _embed_empty_prompt(encoder: Any, folder: Path) -> Tensor:  # noqa: ANN401 - transformers' CLIPTextModel
     """What the text encoder makes of "", (1, L, C), with the tokenizer in ``folder``."""
-    from transformers import CLIPTokenizer
-
+    tokenizer_type = import_extra("transformers", _SD2.name, "diffusion").CLIPTokenizer
     try:
         with quiet():
-            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = tokenizer_type.from_pretrained(folder, local_files_only=True)
         length = encoder.config.max_position_embeddings
         tokens = tokenizer("", padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
         return encoder(tokens).last_hidden_state

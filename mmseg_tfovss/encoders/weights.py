@@ -29,6 +29,10 @@ _SMALLEST_ORIGINAL = 100 * 2**20  # bytes: OpenAI's files have 338 MB and more; 
 _TEXT_KEYS = ("token_embedding.weight", "positional_embedding", "ln_final.weight", "text_projection")
 _VOCABULARY = 49408  # tokens of CLIP's tokenizer
 _SHA256 = re.compile(r"/([0-9a-f]{64})/")  # in the addresses of OpenAI's files
+_READ_IT = (
+    " Set model.backbone.arch=auto to read the architecture from the file (mmseg_tfovss.load: backbone='auto'), or name"
+    " the architecture that it has."
+)
 POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "pocket_clip.safetensors"
 _logger = logging.getLogger(__name__)
 _warned: set[Path] = set()
@@ -91,7 +95,7 @@ def load_clip(
         ValueError: unknown architecture or tag, weights that do not fit, or an option that would not act.
         FileNotFoundError: weights that are not on this machine.
     """
-    is_file = pretrained not in (None, "pocket") and _names_a_file(arch, str(pretrained))
+    is_file = pretrained not in (None, "pocket") and names_a_file(arch, str(pretrained))
     _check_options(arch, quick_gelu, head_width, is_file=is_file)
     if pretrained is None:
         filled, label = _Filled(_random_clip(arch, quick_gelu)), "random"
@@ -117,7 +121,7 @@ def load_clip(
     )
 
 
-def _names_a_file(arch: str, pretrained: str) -> bool:
+def names_a_file(arch: str, pretrained: str) -> bool:
     """Whether a name is a path, rather than a tag; a folder does not hide a tag of the same name."""
     path = Path(pretrained).expanduser()
     if path.suffix in _WEIGHT_SUFFIXES or path.is_file() or pretrained.endswith(".json"):
@@ -209,13 +213,14 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
         head_width = _choose_head_width(path, shapes, head_width or facts.head_width)
         facts = replace(facts, text_heads=facts.text_heads or _choose_text_heads(path, shapes))
     model = None if arch == "auto" else _new_clip(arch, quick_gelu)
-    with _fitting(path, arch):
+    hint = "" if arch == "auto" else _READ_IT
+    with _fitting(path, arch, hint):
         model = model or _auto_clip(state, shapes, head_width, facts.text_heads, quick_gelu)
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     if missing or unexpected:
         raise ValueError(
             f"The weights in {path} do not fit model.backbone.arch={arch!r}: {len(missing)} keys are missing"
-            f" ({', '.join(missing[:3])}), {len(unexpected)} are unknown ({', '.join(unexpected[:3])})."
+            f" ({', '.join(missing[:3])}), {len(unexpected)} are unknown ({', '.join(unexpected[:3])}).{hint}"
         )
     # Nearly every CLIP has OpenAI's mean and std, so these alone stand in the result without a warning.
     if is_activation_assumed:
@@ -225,7 +230,7 @@ def _clip_from_file(arch: str, path: Path, quick_gelu: bool | None, head_width: 
 
 
 @contextmanager
-def _fitting(path: Path, arch: str) -> Iterator[None]:
+def _fitting(path: Path, arch: str, hint: str = "") -> Iterator[None]:
     """Say in one sentence what shapes that fit no CLIP, or another one, lead to."""
     try:
         yield
@@ -234,7 +239,7 @@ def _fitting(path: Path, arch: str) -> Iterator[None]:
         detail = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         if isinstance(error, KeyError):
             detail += " is missing."
-        raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}") from error
+        raise ValueError(f"The weights in {path} do not fit model.backbone.arch={arch!r}: {detail}{hint}") from error
 
 
 def _facts_of_tag(arch: str, tag: str) -> Facts:

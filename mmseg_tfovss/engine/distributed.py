@@ -33,7 +33,8 @@ def join_processes(launcher: str, env_cfg: Mapping[str, Any]) -> None:
     wanted = {"none": (), "pytorch": ("RANK", "WORLD_SIZE"), "slurm": slurm}[launcher]
     missing = [name for name in wanted if name not in os.environ]
     if missing:
-        start = {"pytorch": "tools/dist_test.sh", "slurm": "srun"}[launcher]
+        torchrun = "torchrun --nproc-per-node N -m mmseg_tfovss test CONFIG --launcher pytorch"
+        start = {"pytorch": torchrun, "slurm": "srun"}[launcher]
         raise ValueError(f"--launcher {launcher} needs {', '.join(missing)} in the environment: start it with {start}.")
     if launcher == "slurm":
         job, step = (int(os.environ.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))

@@ -170,7 +170,7 @@ class ResumableTestLoop(TestLoop):
             StoppedError: by a signal; the state is kept.
             PeerError: another process has failed.
         """
-        by_itself = self._part is None  # by MMEngine's Runner, and not by tools/test.py: nobody asks for the state
+        by_itself = self._part is None  # by MMEngine's Runner, and not by tfovss test: nobody asks for the state
         if by_itself:
             self.begin()
         assert self._peers is not None

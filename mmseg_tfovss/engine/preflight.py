@@ -43,7 +43,7 @@ def check_config(config: Config) -> Vocabulary:
     """
     for key in ("dataset", "test_dataloader", "test_evaluator", "test_cfg"):
         if key not in config:
-            raise ValueError(f"The config has no {key!r}: tools/test.py needs a config with a dataset.")
+            raise ValueError(f"The config has no {key!r}: tfovss test needs a config with a dataset.")
     check_settings(config.model, MODELS, "model")
     check_settings(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     check_dataset_options(config.test_dataloader.dataset)
@@ -83,7 +83,8 @@ def check_run(config: Config) -> None:
     dataset = build_dataset(config)
     check_files(dataset, _prepared_by(config))
     check_ignored(config, dataset)
-    _warn_of_another_count(len(dataset), config.dataset)
+    if config.test_dataloader.dataset.get("subset") is None:  # then the settings say so, and the result with them
+        _warn_of_another_count(len(dataset), config.dataset)
     check_words(config, dataset, vocabulary, config.model.decode_head)
 
 
@@ -199,7 +200,7 @@ def _wrong_ending(dataset: BaseDataset, field: str) -> str:
 
 
 def _prepared_by(config: Config) -> str:
-    """The name under which tools/prepare_data.py makes a config's files."""
+    """The name under which tfovss prepare makes a config's files."""
     return str(config.get("prepared_by", config.dataset))
 
 

@@ -1,4 +1,4 @@
-"""Single images, any words: what tools/demo.py and ``mmseg_tfovss.load`` do."""
+"""Single images, any words: what tfovss demo and ``mmseg_tfovss.load`` do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

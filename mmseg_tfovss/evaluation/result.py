@@ -137,7 +137,7 @@ def read_result(path: Path) -> Result:
     if not path.is_file():
         if os.path.lexists(path):
             raise ValueError(f"{path} is no regular file: delete it and run the test again.")
-        raise FileNotFoundError(f"{path} does not exist: that run has not finished (tools/test.py writes it last).")
+        raise FileNotFoundError(f"{path} does not exist: that run has not finished (tfovss test writes it last).")
     try:
         result = _read_json(path)
     except ValueError as error:

@@ -1,11 +1,12 @@
 """Arrange results as the leaderboard's tables: averages, places, published numbers beside ours, and notes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from statistics import fmean
 
-from mmseg_tfovss.evaluation.result import PROTOCOLS
+from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
 from mmseg_tfovss.leaderboard.board import (
     MORE_NETWORKS,
     NOT_STATED,
@@ -17,20 +18,21 @@ from mmseg_tfovss.leaderboard.board import (
     Section,
     kind_of,
 )
-from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE, dataset_place
+from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE, column_place, dataset_of
 from mmseg_tfovss.leaderboard.labels import tell_apart
 from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.notes import notes_of
-from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart, full_source
+from mmseg_tfovss.leaderboard.parts import column_titles
+from mmseg_tfovss.leaderboard.published import JOIN, Published, counterpart_of, full_source
 from mmseg_tfovss.leaderboard.results import Collected
-from mmseg_tfovss.leaderboard.run import Run, changes, image_count, is_partial
+from mmseg_tfovss.leaderboard.run import Run, changes, image_count, is_partial, own_overrides
 
 _MARKS: tuple[Mark, ...] = ("best", "second")
 _DIGITS = 2  # of what is printed, and therefore of what is compared
 
 
 def make_board(collected: Collected, published: Sequence[Published] = ()) -> Board:
-    """Arrange results, and published numbers, as tables.
+    """Arrange results, and published numbers, as tables; results over a part of a benchmark have their own.
 
     Args:
         collected: of :func:`~mmseg_tfovss.leaderboard.results.collect_results`.
@@ -40,17 +42,27 @@ def make_board(collected: Collected, published: Sequence[Published] = ()) -> Boa
     Returns:
         The tables.
     """
-    labels = tell_apart(collected.results)
-    runs = tuple(replace(run, differences=label) for run, label in zip(collected.runs, labels, strict=True))
+    runs = _told_apart(collected.runs)
     sections = []
-    for protocol in PROTOCOLS:
-        of_protocol = [run for run in runs if run.result["protocol"] == protocol]
-        if of_protocol:
-            sections.append(_our_section(protocol, _our_lines(of_protocol, published)))
+    for protocol, is_part in product(PROTOCOLS, (False, True)):
+        wanted = (protocol, is_part)
+        chosen = [run for run in runs if (run.result["protocol"], is_partial(run.result)) == wanted]
+        if chosen:
+            sections.append(replace(_our_section(protocol, _our_lines(chosen, published)), is_part=is_part))
     if published:
         sections.append(_published_section(_published_lines(published)))
     board = Board(tuple(sections), runs, collected.left_out, (), tuple(published))
     return replace(board, notes=tuple(notes_of(board)))
+
+
+def _told_apart(runs: Sequence[Run]) -> tuple[Run, ...]:
+    columns = column_titles([run.result for run in runs])
+    named: list[Result] = [
+        {**run.result, "dataset": column, "overrides": own_overrides(run.result)}
+        for run, column in zip(runs, columns, strict=True)
+    ]
+    told = zip(runs, tell_apart(named), columns, strict=True)
+    return tuple(replace(run, differences=label, column=column) for run, label, column in told)
 
 
 def _our_lines(runs: Sequence[Run], published: Sequence[Published]) -> list[Line]:
@@ -58,11 +70,11 @@ def _our_lines(runs: Sequence[Run], published: Sequence[Published]) -> list[Line
     for run in runs:
         result = run.result
         names = (result["method"], result["backbone"], result["setting"], result["precision"])
-        key = (*names, tuple(sorted(result["overrides"].items())), run.differences)
+        key = (*names, tuple(sorted(own_overrides(result).items())), run.differences)
         again = 0  # two results of one run, where nobody has looked for them: neither takes the other's place
-        while result["dataset"] in groups.setdefault((*key, again), {}):
+        while run.title in groups.setdefault((*key, again), {}):
             again += 1
-        groups[(*key, again)][result["dataset"]] = run
+        groups[(*key, again)][run.title] = run
     return [_our_line(group, published) for group in groups.values()]
 
 
@@ -75,17 +87,17 @@ def _our_line(runs: Mapping[str, Run], published: Sequence[Published]) -> Line:
         setting=" ".join(filter(None, (result["setting"], changes(result, first.differences)))),
         precision=result["precision"],
         kind=kind_of(result["backbone"]),
-        cells={dataset: _cell(run, published) for dataset, run in runs.items()},
-        ranked=not result["overrides"],
+        cells={column: _cell(run, published) for column, run in runs.items()},
+        ranked=not own_overrides(result),
+        images="; ".join(dict.fromkeys(image_count(run.result) for run in runs.values() if is_partial(run.result))),
     )
 
 
 def _cell(run: Run, published: Sequence[Published]) -> Cell:
-    printed = None if run.differences else counterpart(run.result, published)
+    printed = counterpart_of(run, published)
     printed = None if printed and strays_by(run.result) else printed
     return Cell(
         value=run.result["metrics"]["mIoU"],
-        partial=image_count(run.result) if is_partial(run.result) else "",
         published=printed.scores["mIoU"] if printed else "",
         source=full_source([printed]) if printed else "",
     )
@@ -123,11 +135,22 @@ def _printed_average(numbers: Sequence[Published]) -> dict[str, Cell]:
 
 def _our_section(name: str, lines: Sequence[Line]) -> Section:
     datasets = _datasets(lines)
-    groups = {title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)}
-    if not groups and len(datasets) > 1 and any(_has_all(line, datasets) for line in lines):
-        groups = {PLAIN_AVERAGE: datasets}
+    groups: dict[str, Sequence[str]] = {
+        title: group for title, group in AVERAGES.items() if any(_has_all(line, group) for line in lines)
+    }
+    if not groups and any(_has_all(line, datasets) for line in lines):
+        groups = _plain_average(datasets, {line.images for line in lines})
     averaged = [_with_averages(line, groups) for line in lines]
     return _with_sources(_ordered(name, averaged, datasets, tuple(groups)))
+
+
+def _plain_average(datasets: Sequence[str], images: Collection[str]) -> dict[str, Sequence[str]]:
+    """The mean of all columns, of several datasets over as many images each; its title says how many if not all."""
+    [part] = images if len(images) == 1 else [""]
+    names = {dataset_of(title) for title in datasets}
+    if not 1 < len(datasets) == len(names) or len(images) > 1 or ";" in part:
+        return {}
+    return {f"{PLAIN_AVERAGE} ({part})" if part else PLAIN_AVERAGE: datasets}
 
 
 def _published_section(lines: Sequence[Line]) -> Section:
@@ -136,7 +159,7 @@ def _published_section(lines: Sequence[Line]) -> Section:
 
 
 def _datasets(lines: Sequence[Line]) -> tuple[str, ...]:
-    return tuple(sorted({name for line in lines for name in line.cells if name not in AVERAGES}, key=dataset_place))
+    return tuple(sorted({name for line in lines for name in line.cells if name not in AVERAGES}, key=column_place))
 
 
 def _ordered(name: str, lines: Sequence[Line], datasets: tuple[str, ...], averages: tuple[str, ...]) -> Section:
@@ -159,7 +182,7 @@ def _with_sources(section: Section) -> Section:
 
 
 def _has_all(line: Line, datasets: Iterable[str]) -> bool:
-    return all(name in line.cells and not line.cells[name].partial for name in datasets)
+    return all(name in line.cells for name in datasets)
 
 
 def _with_averages(line: Line, groups: Mapping[str, Sequence[str]]) -> Line:
@@ -173,7 +196,7 @@ def _with_averages(line: Line, groups: Mapping[str, Sequence[str]]) -> Line:
 
 def _standing(line: Line, datasets: Sequence[str]) -> tuple[object, ...]:
     """Rows with more columns first, then those with the higher mean; names decide the rest."""
-    values = [line.cells[name].value for name in datasets if name in line.cells and not line.cells[name].partial]
+    values = [line.cells[name].value for name in datasets if name in line.cells]
     mean = fmean(values) if values else 0.0
     return (-len(values), -mean, line.method, line.backbone, line.setting, line.precision, line.source)
 
@@ -200,7 +223,7 @@ def _with_marks(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
 
 
 def _counts(line: Line, column: str) -> bool:
-    return line.ranked and column in line.cells and not line.cells[column].partial
+    return line.ranked and column in line.cells
 
 
 def _rounded(line: Line, column: str) -> float:

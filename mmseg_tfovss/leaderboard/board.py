@@ -6,7 +6,7 @@ from typing import Literal
 
 from mmseg_tfovss.leaderboard.files import LeftOut
 from mmseg_tfovss.leaderboard.published import JOIN, Published
-from mmseg_tfovss.leaderboard.run import Run, is_partial
+from mmseg_tfovss.leaderboard.run import Run, is_incomplete
 
 POCKET_NOTE = (
     "pocket_* is the bundled benchmark of generated scenes with a small CLIP trained on them: it shows that the"
@@ -14,7 +14,13 @@ POCKET_NOTE = (
 )
 PUBLISHED = "published"
 ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
+USUAL_PRECISION = "fp32"
 Mark = Literal["", "best", "second"]
+_TITLES = {
+    "paper": "Protocol paper: the authors' settings",
+    "unified": "Protocol unified: the same settings for all",
+    PUBLISHED: "Published numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,6 @@ class Cell:
     Attributes:
         value: mIoU in percent.
         mark: whether it is the best or second of its column.
-        partial: "10 of 1449" if it is of another number of images; then it is neither ranked nor averaged.
         published: what the paper prints for it, as printed; mostly empty.
         source: of ``published``.
         reference: number of the source among those of the table; 0 without one.
@@ -33,7 +38,6 @@ class Cell:
 
     value: float
     mark: Mark = ""
-    partial: str = ""
     published: str = ""
     source: str = ""
     reference: int = 0
@@ -47,7 +51,7 @@ class Cell:
     @property
     def difference(self) -> float | None:
         """Ours minus the published number."""
-        return self.value - float(self.published) if self.published and not self.partial else None
+        return self.value - float(self.published) if self.published else None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Line:
         cells: by column; what is missing is not there.
         ranked: False if the command line changed the protocol, and for published numbers.
         source: of published numbers.
+        images: "50 of 200" if its numbers are of a part of the benchmark's images.
     """
 
     method: str
@@ -73,11 +78,12 @@ class Line:
     cells: Mapping[str, Cell]
     ranked: bool = True
     source: str = ""
+    images: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """The table of one protocol.
+    """The table of one protocol; results over a part of a benchmark's images have one of their own.
 
     Attributes:
         name: ``paper``, ``unified`` or ``published``.
@@ -85,6 +91,7 @@ class Section:
         averages: further columns.
         lines: rows, best first.
         sources: of the published values beside ours; the first has the number 1.
+        is_part: whether its results are over a part of the images; its columns say how many.
     """
 
     name: str
@@ -92,6 +99,12 @@ class Section:
     averages: tuple[str, ...]
     lines: tuple[Line, ...]
     sources: tuple[str, ...] = ()
+    is_part: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return _TITLES[self.name] + (". Part of the images only" if self.is_part else "")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,7 +117,7 @@ class Board:
     """Everything that the files show.
 
     Attributes:
-        sections: one per protocol that occurs, then published numbers.
+        sections: per protocol that occurs, whole results, then those over a part; then published numbers.
         runs: the results one by one.
         left_out: result files that do not count.
         notes: sentences that belong to the tables.
@@ -118,9 +131,9 @@ class Board:
     published: tuple[Published, ...] = ()
 
     @property
-    def partial(self) -> tuple[Run, ...]:
-        """Runs over another number of images than the benchmark has."""
-        return tuple(run for run in self.runs if is_partial(run.result))
+    def incomplete(self) -> tuple[Run, ...]:
+        """Runs over another number of images than the benchmark has, though nobody chose a part of them."""
+        return tuple(run for run in self.runs if is_incomplete(run.result))
 
 
 def kind_of(backbone: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mmseg_tfovss.evaluation.result import PROTOCOLS, SCORES, Result
 from mmseg_tfovss.leaderboard.columns import AVERAGES, PLAIN_AVERAGE
+from mmseg_tfovss.leaderboard.parts import PART
 
 KEY: tuple[Literal["dataset", "protocol", "setting", "method", "backbone", "precision"], ...] = (
     "dataset",
@@ -93,7 +94,7 @@ def _check_class(name: str, scores: object) -> None:
 
 
 def _check_dataset(name: str) -> None:
-    if name.strip() in _TAKEN or name.endswith(_TAKEN_ENDINGS):
+    if name.strip() in _TAKEN or name.endswith(_TAKEN_ENDINGS) or PART.search(name):
         raise ValueError(f"has the dataset {name!r}, which is the title of another column: rename the dataset.")
 
 

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from mmseg_tfovss.evaluation.result import ClassScores
-from mmseg_tfovss.leaderboard.columns import dataset_place
-from mmseg_tfovss.leaderboard.run import Run, image_count, is_partial
+from mmseg_tfovss.leaderboard.board import USUAL_PRECISION
+from mmseg_tfovss.leaderboard.columns import column_place
+from mmseg_tfovss.leaderboard.run import Run
+from mmseg_tfovss.leaderboard.scale import step_of
 from mmseg_tfovss.leaderboard.tags import escape, row_of, row_start
 from mmseg_tfovss.leaderboard.text import run_rows
 
-_USUAL_PRECISION = "fp32"
-
 
 def heat_maps(runs: Sequence[Run]) -> str:
-    """A section with a choice of dataset and a map for each."""
+    """A section with a choice of dataset and a map for each; runs over a part of its images have one of their own."""
     datasets: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: dataset_place(run.result["dataset"])):
-        datasets.setdefault(run.result["dataset"], []).append(run)
+    for run in sorted(runs, key=lambda run: column_place(run.title)):
+        datasets.setdefault(run.title, []).append(run)
     if not datasets:
         return ""
     figures = "\n".join(_heat_map(name, of_it) for name, of_it in datasets.items())
@@ -37,18 +37,16 @@ def _heat_map(dataset: str, runs: Sequence[Run]) -> str:
     name = escape(dataset)
     return (
         f'<div class="scroll map" tabindex="0" role="region" aria-label="{name}" data-dataset="{name}">'
-        f"<table><caption>{name}: IoU of each class in percent</caption>\n"
+        f"<table><caption><span>{name}: IoU of each class in percent</span></caption>\n"
         f'<thead><tr><th scope="col">Method</th>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
         f'<p class="none" hidden>No run on {name} fits the filters.</p></div>'
     )
 
 
 def _title(run: Run) -> str:
-    [row], result = run_rows([run]), run.result
-    details = ", ".join([row[3], row[1], *([row[4]] if row[4] != _USUAL_PRECISION else [])])
-    partial = f' <span class="partial">({escape(image_count(result))} images)</span>' if is_partial(result) else ""
-    title = f"{escape(row[2])}{partial} <small>{escape(details)}</small>"
-    return f'<th scope="row"><div class="text">{title}</div></th>'
+    [row] = run_rows([run])
+    details = ", ".join([row[3], row[1], *([row[4]] if row[4] != USUAL_PRECISION else [])])
+    return f'<th scope="row"><div class="text">{escape(row[2])} <small>{escape(details)}</small></div></th>'
 
 
 def _cell(scores: Mapping[str, ClassScores], name: str) -> str:
@@ -56,4 +54,4 @@ def _cell(scores: Mapping[str, ClassScores], name: str) -> str:
     if name not in scores:
         return '<td class="absent"></td>'
     value = scores[name]["IoU"]
-    return "<td>–</td>" if value is None else f'<td class="v" style="--v:{value:.1f}">{value:.0f}</td>'
+    return "<td>–</td>" if value is None else f'<td class="h{step_of(value)}">{value:.0f}</td>'

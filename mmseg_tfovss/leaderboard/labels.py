@@ -83,7 +83,7 @@ def _add_hashes(
     shown: Sequence[bool] | None = None,
 ) -> None:
     """Name the hashes at some places if they differ; changes ``labels``."""
-    short = _short_hashes([hashes[place] for place in places])
+    short = short_hashes([hashes[place] for place in places])
     for place in places:
         if len(short) > 1 and (shown is None or shown[place]):
             labels[place] = (*labels[place], f"{name} {short[hashes[place]]}")
@@ -148,7 +148,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_PREFIX]
 
 
-def _short_hashes(hashes: Iterable[str]) -> dict[str, str]:
+def short_hashes(hashes: Iterable[str]) -> dict[str, str]:
     """Prefixes that tell different hashes apart."""
     different = sorted(set(hashes))
     length = _PREFIX

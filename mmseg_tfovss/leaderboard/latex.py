@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from mmseg_tfovss.leaderboard.board import Board, Cell, Section
 from mmseg_tfovss.leaderboard.text import (
-    TITLES,
     beside,
     cells_of,
     line_names,
@@ -85,7 +84,7 @@ def _latex_table(section: Section) -> str:
     body = "\n".join([r"\toprule", head, r"\midrule", *map(_row, rows), r"\bottomrule"])
     columns = "l" * len(names) + "r" * len(section.columns)
     sources = [f"\n\n{{\\scriptsize {escape_latex(source)}\\par}}" for source in numbered(section)]
-    table = f"% {TITLES[section.name]}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+    table = f"% {section.title}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
     return f"{table}{''.join(sources)}\n"
 
 
@@ -96,5 +95,4 @@ def _row(cells: Iterable[str]) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     value = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}[cell.mark].format(cell.text)
-    value = f"({value})" if cell.partial else value
     return f"{value} {{\\scriptsize ({escape_latex(beside(cell))})}}" if cell.published else value

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
 from mmseg_tfovss.leaderboard.leaves import strays_by
-from mmseg_tfovss.leaderboard.published import JOIN, counterpart
+from mmseg_tfovss.leaderboard.published import JOIN, counterpart_of
 from mmseg_tfovss.leaderboard.run import assumptions_of, commit_of
 
-_MARKS_NOTE = (
-    "Best bold, second underlined: per protocol, among complete results without changes from the command line."
-)
-_PARTIAL_NOTE = (
-    "In parentheses: a result of another number of images than the benchmark has; neither ranked nor averaged."
+_MARKS_NOTE = "Best bold, second underlined: per table, among results without changes from the command line."
+_PART_NOTE = (
+    'Columns such as "pocket_all (50 of 200)" are of a part of the benchmark\'s images. Such numbers have tables'
+    " of their own, because they cannot be compared with those of all images."
 )
 _BESIDE_NOTE = (
     "After a number: what the source in square brackets prints for the same method, backbone and setting under the"
@@ -38,7 +37,7 @@ def notes_of(board: Board) -> list[str]:
     results = [run.result for run in board.runs]
     candidates = (
         (_MARKS_NOTE, any(cell.mark for cell in cells)),
-        (_PARTIAL_NOTE, any(cell.partial for cell in cells)),
+        (_PART_NOTE, any(section.is_part for section in board.sections)),
         (_BESIDE_NOTE, any(cell.published for cell in cells)),
         (_PUBLISHED_NOTE, bool(board.published)),
         (POCKET_NOTE, any(result["dataset"].startswith("pocket") for result in results)),
@@ -57,7 +56,7 @@ def notes_of(board: Board) -> list[str]:
 
 def _beside(board: Board) -> list[str]:
     """Runs beside which no published number stands, or only by their names."""
-    named = [run.result for run in board.runs if not run.differences and counterpart(run.result, board.published)]
+    named = [run.result for run in board.runs if counterpart_of(run, board.published)]
     strays = [(result, strays_by(result)) for result in named]
     unknown = sum(not result["settings"] for result in named)
     return [

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.check import SCORES
+from mmseg_tfovss.leaderboard.run import Run, is_partial
 
 _FOLDER = Path(__file__).parent / "numbers"
 _ROW = ("method", "backbone", "setting", "source")  # what the numbers of a printed row share
@@ -25,7 +26,7 @@ class Published:
 
     Attributes:
         dataset: key.
-        method: as printed.
+        method: the class, where this package has the method; else as printed.
         backbone: open_clip's architecture and weights where the source's own runs are meant.
         setting: of the source.
         scores: by name, as printed; those that are not printed are missing.
@@ -57,7 +58,8 @@ def read_published(name: str) -> list[dict[str, str]]:
 
     ``<paper>`` holds a paper's main tables, its own rows and those it quotes; a mean over several datasets has the
     dataset ``average``. ``<paper>_versatility`` holds its rows around other methods. ``<paper>_ablations`` has the same
-    columns, ``<paper>_complexity`` those of :mod:`mmseg_tfovss.profiling.complexity`.
+    columns, ``<paper>_complexity`` those of :mod:`mmseg_tfovss.profiling.complexity`. Methods of this package have the
+    names of their classes: SCCLIP for SC-CLIP.
     """
     text = (_FOLDER / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
@@ -124,14 +126,21 @@ def counterpart(result: Result, published: Collection[Published]) -> Published |
     """
     if result["protocol"] != "paper" or result["overrides"]:
         return None
-    wanted = (result["dataset"], result["method"], result["setting"])
-    networks = [_as_printed(name) for name in result["backbone"].split(JOIN)]
-    for number in published:
-        same = (number.dataset, number.method, number.setting) == wanted
-        rest = iter(networks)
-        if same and networks[0] == number.networks[0] and all(name in rest for name in number.networks):
-            return number
-    return None
+    names = (result["dataset"], result["method"], result["setting"], result["backbone"])
+    return next((number for number in published if is_of(number, *names)), None)
+
+
+def is_of(number: Published, dataset: str, method: str, setting: str, backbone: str) -> bool:
+    """Whether a printed number is, by its names, of a run: see :func:`counterpart`."""
+    networks = [_as_printed(name) for name in backbone.split(JOIN)]
+    same = (number.dataset, number.method, number.setting) == (dataset, method, setting)
+    rest = iter(networks)
+    return same and networks[0] == number.networks[0] and all(name in rest for name in number.networks)
+
+
+def counterpart_of(run: Run, published: Collection[Published]) -> Published | None:
+    """The same for a run; none if something tells it from others of its name, or it is over a part of the images."""
+    return None if run.differences or is_partial(run.result) else counterpart(run.result, published)
 
 
 def _as_printed(network: str) -> str:

@@ -10,7 +10,7 @@ from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME, RESULT_NAME,
 from mmseg_tfovss.leaderboard.check import KEY, check_result
 from mmseg_tfovss.leaderboard.duplicates import newest_of_each
 from mmseg_tfovss.leaderboard.files import LeftOut, find_results
-from mmseg_tfovss.leaderboard.run import Run
+from mmseg_tfovss.leaderboard.run import Run, image_count, is_partial
 from mmseg_tfovss.plain import one_line, printable
 
 _OVERLAYS = 12  # links per run
@@ -95,7 +95,8 @@ def _nothing(unfinished: Sequence[LeftOut]) -> str:
 
 
 def _order(result: Result) -> tuple[object, ...]:
-    return (result["dataset"], result["protocol"], -result["metrics"]["mIoU"], *(result[name] for name in KEY))
+    part = image_count(result) if is_partial(result) else ""  # behind the whole ones
+    return (result["dataset"], part, result["protocol"], -result["metrics"]["mIoU"], *(result[name] for name in KEY))
 
 
 def _find_overlays(folder: Path) -> tuple[Path, ...]:

@@ -9,6 +9,8 @@ from mmseg_tfovss.evaluation.result import Result
 from mmseg_tfovss.leaderboard.labels import change_items
 
 _DIGITS = 7  # of a commit
+# The options that take a part of the images, of the pocket benchmark and of MMEngine's datasets; "null" takes all.
+_CHOICES, _ALL = ("test_dataloader.dataset.subset", "test_dataloader.dataset.indices"), "null"
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,33 @@ class Run:
         overlays: pictures ``*_overlay.png`` in the run's folder, or in ``overlays`` in it.
         differences: what tells it from other runs under its printed name, see
             :func:`~mmseg_tfovss.leaderboard.labels.tell_apart`.
+        column: title of its column, see :func:`~mmseg_tfovss.leaderboard.parts.column_titles`.
     """
 
     result: Result
     path: Path
     overlays: tuple[Path, ...] = ()
     differences: tuple[str, ...] = ()
+    column: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its column, or its dataset where no board has given it a column."""
+        return self.column or self.result["dataset"]
 
 
 def changes(result: Result, differences: tuple[str, ...] = ()) -> str:
     """What the command line changed of the protocol, and what else tells a run from others; empty if nothing does."""
     told = [item.partition("=")[0] for item in differences]
-    overrides = {name: value for name, value in result["overrides"].items() if name not in told}
+    overrides = {name: value for name, value in own_overrides(result).items() if name not in told}
     items = [*change_items(overrides), *differences]
     return f"({', '.join(items)})" if items else ""
+
+
+def own_overrides(result: Result) -> dict[str, str]:
+    """What the command line changed, besides the choice of a part of the images, which the column tells."""
+    hidden = _CHOICES if is_partial(result) else ()
+    return {name: value for name, value in result["overrides"].items() if name not in hidden}
 
 
 def image_count(result: Result) -> str:
@@ -46,6 +61,12 @@ def image_count(result: Result) -> str:
 def is_partial(result: Result) -> bool:
     """Whether the result is of another number of images than the benchmark has."""
     return result["expected_images"] not in (None, result["num_images"])
+
+
+def is_incomplete(result: Result) -> bool:
+    """Whether images are missing, or too many, though the settings choose no part of them."""
+    options = {**result["overrides"], **result["settings"]}
+    return is_partial(result) and all(options.get(name, _ALL) == _ALL for name in _CHOICES)
 
 
 def commit_of(result: Result) -> str:

@@ -14,11 +14,6 @@ from mmseg_tfovss.plain import csv_cell, escape_markdown, one_line, printable
 COLUMNS = ("Dataset", "Protocol", "Method", "Backbone", "Precision", *SCORES, "Images", "s / image")
 NAMES = ("Method", "Backbone", "Setting", "Precision")
 PUBLISHED_NAMES = ("Method", "Backbone", "Setting", "Source")
-TITLES = {
-    "paper": "Protocol paper: the authors' settings",
-    "unified": "Protocol unified: the same settings for all",
-    PUBLISHED: "Published numbers",
-}
 Row = tuple[str, ...]
 _PROVENANCE = ("Commit", "Finished", "File", "Assumptions", "Package", "Settings", "Weights", "Words")
 _RUN_COLUMNS = (*COLUMNS, *_PROVENANCE)
@@ -98,8 +93,8 @@ def numbered(section: Section) -> list[str]:
 
 def refused(board: Board) -> list[tuple[str, str]]:
     """Files that do not count, or not fully, each with what is wrong with it."""
-    partial = [(printable(run.path), f"is partial: {image_count(run.result)} images") for run in board.partial]
-    return [*((printable(item.path), one_line(item.reason)) for item in board.left_out), *partial]
+    incomplete = [(printable(run.path), f"is partial: {image_count(run.result)} images") for run in board.incomplete]
+    return [*((printable(item.path), one_line(item.reason)) for item in board.left_out), *incomplete]
 
 
 def to_markdown(board: Board) -> str:
@@ -112,7 +107,7 @@ def to_markdown(board: Board) -> str:
             for line in section.lines
         ]
         sources = [f"- {escape_markdown(source)}" for source in numbered(section)]
-        parts += [f"## {TITLES[section.name]}", _markdown_table(header, rows)]
+        parts += [f"## {section.title}", _markdown_table(header, rows)]
         parts += ["\n".join(sources)] if sources else []
     every = zip(run_rows(board.runs), board.runs, strict=True)
     rows = [tuple(map(escape_markdown, (*row, commit_of(run.result)))) for row, run in every]
@@ -128,7 +123,8 @@ def to_csv(board: Board) -> str:
     """The tables of all protocols under one header.
 
     A dataset of which a published number stands beside one of ours has three more columns, ``<dataset> published``,
-    ``<dataset> difference`` and ``<dataset> source``. A partial result is in the column ``Partial`` only. Texts that
+    ``<dataset> difference`` and ``<dataset> source``. A row over a part of the images
+    says so in the column ``Partial`` ("50 of 200"), and its numbers are in columns of their own. Texts that
     a spreadsheet would take for a formula have an apostrophe before them; numbers are numbers, see
     :func:`~mmseg_tfovss.plain.csv_cell`.
     """
@@ -146,8 +142,7 @@ def to_csv(board: Board) -> str:
             for column in compared:
                 cell = line.cells.get(column)
                 row += [cell.published, difference(cell), cell.source] if cell else ["", "", ""]
-            partial = [f"{name} {cell.text} ({cell.partial})" for name, cell in line.cells.items() if cell.partial]
-            rows.append([*row, "; ".join(partial), line.source])
+            rows.append([*row, line.images, line.source])
     return _csv(rows)
 
 
@@ -167,7 +162,6 @@ def cells_of(section: Section, line: Line, show: Callable[[Cell], str]) -> list[
 
 def _markdown_cell(cell: Cell) -> str:
     value = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}[cell.mark].format(cell.text)
-    value = f"({value})" if cell.partial else value
     return f"{value} ({escape_markdown(beside(cell))})" if cell.published else value
 
 
@@ -177,7 +171,7 @@ def _markdown_table(header: Row, rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(cell: Cell | None) -> str:
-    return cell.text if cell and not cell.partial else ""
+    return cell.text if cell else ""
 
 
 def _run_row(run: Run) -> Row:

@@ -90,7 +90,7 @@ class OpenVocabSegmentor(StagedSegmentor):
         "whole_upsampling": WHOLE,
         "pamr_dilations": above_zero("pamr_steps"),
     }
-    timed_steps: tuple[str, ...] = ()  # methods that tools/benchmark.py times by themselves
+    timed_steps: tuple[str, ...] = ()  # methods that tfovss benchmark times by themselves
     complexity_steps: ClassVar[dict[str, str]] = {}  # which of these are parts of DSLO's complexity table
     label_options: frozenset[str] = frozenset()  # options that, for whole images, only refine and label read
 

@@ -13,7 +13,7 @@ SHE, selective head enhancement, on the same patches after ATR, with the k best 
     X^{l,h} = A_h V_h W_o,h;   S = cosines of the rows of mean over k of ATR(X^{l,h});   X <- Norm(S where S >= beta) X
 Last block: the base's attention, without residual connection and feed-forward, also where the base has them.
 
-The ranking is made once per CLIP, with the labels of training images: ``tools/analyze.py discriminability``, then
+The ranking is made once per CLIP, with the labels of training images: ``tfovss analyze discriminability``, then
 ``rank-heads``.
 
 Norm makes the columns of S sum to 1, and every head's output has an A of its own, as the text says; ``normalisation``

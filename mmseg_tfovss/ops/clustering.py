@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import DBSCAN
 from torch import Tensor
 
 from mmseg_tfovss.checks import is_number
@@ -37,6 +36,8 @@ def cluster_rows(rows: Tensor, chosen: Tensor, eps: float, min_samples: int) -> 
     Returns:
         (N,) cluster ids 0 .. K - 1, and -1 for noise.
     """
+    from sklearn.cluster import DBSCAN  # its import takes most of a second, which other methods need not
+
     found = torch.full_like(chosen, NOISE, dtype=torch.int64)
     if bool(chosen.any()):
         vectors = rows[chosen].float().cpu().numpy()

@@ -35,7 +35,7 @@ def patch_labels(truth: Tensor | None, patch_size: int) -> Tensor:
     if truth is None:
         raise ValueError(
             "model.recovery='within_ground_truth' is an oracle, for an ablation only: it looks at the labels of every"
-            " image that it is to label, and here are none. Use tools/test.py on a dataset, or another recovery."
+            " image that it is to label, and here are none. Use tfovss test on a dataset, or another recovery."
         )
     rows, columns = (pixels // patch_size * patch_size for pixels in truth.shape[1:])
     patches = truth[:, :rows, :columns].unfold(1, patch_size, patch_size).unfold(2, patch_size, patch_size)

@@ -5,7 +5,6 @@ A map of regions holds an id at every place, and one of the ids may stand for wh
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import DBSCAN
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Size
@@ -51,6 +50,8 @@ def _clusters(cosines: Tensor, eps: float, min_samples: int) -> Tensor:
     """Cluster numbers (r,) from 0 on, of cosines (r, r)."""
     if len(cosines) < 2:
         return cosines.new_zeros(len(cosines), dtype=torch.int64)
+    from sklearn.cluster import DBSCAN  # its import takes most of a second, which other methods need not
+
     distances = (cosines.max() - cosines).float().cpu().numpy()
     found = torch.from_numpy(DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(distances))
     noise = found < 0

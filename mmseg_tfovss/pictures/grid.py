@@ -50,8 +50,14 @@ def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def legend_colour(colour: np.ndarray) -> tuple[int, int, int]:
+    """A class's colour (3,) uint8 as :func:`tint` shows it on medium grey."""
+    red, green, blue = _blend(MID_GREY, colour).astype(int).tolist()
+    return red, green, blue
+
+
 def draw_entry(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: np.ndarray) -> None:
-    """Draw a legend's swatch, in the colour as :func:`tint` shows it on medium grey, and the text beside it.
+    """Draw a legend's swatch, of its :func:`legend_colour`, and the text beside it.
 
     Args:
         draw: of the picture.
@@ -60,8 +66,7 @@ def draw_entry(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, col
         colour: (3,) uint8.
     """
     left, top = place
-    shown = _blend(MID_GREY, colour).astype(int)
-    draw.rectangle((left, top, left + _SWATCH, top + _SWATCH), fill=tuple(shown.tolist()))
+    draw.rectangle((left, top, left + _SWATCH, top + _SWATCH), fill=legend_colour(colour))
     draw_text(draw, (left + _SWATCH + _GAP, top - 2), text, _FONT)
 
 

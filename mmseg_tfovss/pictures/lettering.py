@@ -11,8 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from unicodedata import normalize
 
-import matplotlib
-from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw, ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -77,7 +75,10 @@ def _load(file: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(file), size)
 
 
+@cache
 def _bundled() -> Path:
+    import matplotlib  # takes half a second, which names in ASCII need not
+
     return Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
 
 
@@ -106,6 +107,8 @@ def _system_fonts() -> tuple[Path, ...]:
 @cache
 def _characters(file: Path) -> frozenset[int]:
     """What a font has; nothing if it cannot be used (damaged, or made of pictures of one size)."""
+    from matplotlib.ft2font import FT2Font
+
     try:
         ImageFont.truetype(str(file), 12)
         return frozenset(FT2Font(str(file)).get_charmap())

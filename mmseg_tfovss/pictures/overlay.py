@@ -97,7 +97,7 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], co
     warn_of_missing(names)
     areas = np.bincount(labels.flatten(), minlength=len(names))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
-    lines = [f"{cut(names[index])} {_percent(areas[index] / labels.size)}" for index in present]
+    lines = [f"{cut(names[index])} {percent(areas[index] / labels.size)}" for index in present]
     width = max(map(entry_width, lines))
     height = max(len(image), len(lines) * _ROW + 2 * _MARGIN)
     picture = Image.new("RGB", (image.shape[1] + width, height), "white")
@@ -108,7 +108,8 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], co
     return picture
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share of all pixels as legends show it."""
     return f"{100 * share:.0f}%" if share >= 0.005 else "<1%"
 
 

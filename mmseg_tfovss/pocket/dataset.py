@@ -14,6 +14,8 @@ class _PocketDataset(BaseSegDataset):
     Args:
         data_root: folder of the benchmark, shared by both datasets.
         data_prefix: folders of images and annotations below it; default: the validation split.
+        subset: number of the validation split's scenes to take, chosen to represent all of them, see
+            `mmseg_tfovss.pocket.subset`; default: all.
         **kwargs: see `BaseSegDataset`.
     """
 
@@ -23,12 +25,17 @@ class _PocketDataset(BaseSegDataset):
         self,
         data_root: str = "data/pocket",
         data_prefix: dict[str, str] | None = None,
+        subset: int | None = None,
         **kwargs: Any,  # noqa: ANN401 - handed on to MMSegmentation as they are
     ) -> None:
-        # Imported here so that `python -m` of that module is the only import of it.
+        # Imported here so that `python -m` of the first module is the only import of it.
         from mmseg_tfovss.pocket.scenes import ensure_scenes
+        from mmseg_tfovss.pocket.subset import scenes_of_subset
 
         ensure_scenes(Path(data_root))
+        if subset is not None:
+            _check_alone(data_prefix=data_prefix, indices=kwargs.get("indices"))
+            kwargs["indices"] = list(scenes_of_subset(Path(data_root), subset))
         super().__init__(
             data_root=data_root,
             data_prefix=data_prefix or {"img_path": "images/val", "seg_map_path": f"{self.annotations}/val"},
@@ -37,6 +44,16 @@ class _PocketDataset(BaseSegDataset):
             reduce_zero_label=False,
             **kwargs,
         )
+
+
+def _check_alone(**others: object) -> None:
+    """Refuse other choices of scenes beside a subset."""
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(
+                "test_dataloader.dataset.subset chooses among all scenes of the validation split, so it does not go"
+                f" with test_dataloader.dataset.{name}: leave one of them out."
+            )
 
 
 @DATASETS.register_module()

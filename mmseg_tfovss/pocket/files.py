@@ -6,8 +6,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mmseg_tfovss.own_configs import configs_folder
+from mmseg_tfovss.vocabulary.features import cache_folder
+
+_PACKAGE = Path(__file__).parents[1]
 _FOLDER = ("data", "pocket")
 _FILE = re.compile(r"(?:images|annotations_all|annotations_thing)/(val|train)/(\d{4})\.png")
+
+
+def scenes_folder() -> Path:
+    """Where the scenes are kept: in the repository, or, for an installed package, in the user's cache."""
+    configs = configs_folder()
+    if configs is None or configs.parent == _PACKAGE:
+        return cache_folder() / "pocket"
+    return configs.parent.joinpath(*_FOLDER)
 
 
 def ensure_pocket_file(path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.ops import joint_bilateral_upsample
 from mmseg_tfovss.ops.graph import transport_cost, without_self_attention
 from mmseg_tfovss.solvers import iterative_proportional_fitting, max_velocity, optimal_path
@@ -24,6 +25,7 @@ def time_solvers(device: str | torch.device, repeats: int) -> Table:
         device: where ours run; POT runs on the CPU, in float64, as it comes.
         repeats: runs, >= 1.
     """
+    import_extra("ot", "The comparison of solvers")  # before anything is timed
     table = Table(title=f"Solvers, best of {repeats}, milliseconds")
     for name in ("patches x classes", "optimal path", "POT, a class at a time", "ratio", "maximum velocity"):
         table.add_column(name, justify="right")
@@ -66,10 +68,7 @@ def _velocity(mass: Tensor, graph: Tensor) -> Tensor:
 
 
 def _pot(mass: Tensor, cost: Tensor) -> None:
-    try:
-        import ot
-    except ImportError as error:
-        raise ValueError("The comparison needs POT: pip install POT.") from error
+    ot = import_extra("ot", "The comparison of solvers")
     targets = torch.full((len(cost),), 1 / len(cost), dtype=torch.float64).numpy()
     exact = (mass.double() / mass.double().sum(dim=0)).cpu().numpy()
     costs = cost.double().cpu().numpy()

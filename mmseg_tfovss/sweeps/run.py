@@ -1,4 +1,4 @@
-"""A grid of options and configs, every combination evaluated as tools/test.py does.
+"""A grid of options and configs, every combination evaluated as tfovss test does.
 
 A method may have the class attribute ``label_options: ClassVar[frozenset[str]]``: attributes, named as their options
 below ``model.`` (dots allowed, as in ``decode_head.logit_scale``), that in whole mode are read by ``label`` and
@@ -159,11 +159,11 @@ def _check_unchanged(trial: Trial) -> None:
 
 
 class _Results:
-    """What inference finds in a dataset, batch by batch as tools/test.py has them, kept as far as memory is allowed."""
+    """What inference finds in a dataset, batch by batch as tfovss test has them, kept as far as memory is allowed."""
 
     def __init__(self, config: Config, device: str, limit: int) -> None:
         if config.get("custom_hooks"):
-            raise ValueError("custom_hooks do not act in a sweep, which runs no hooks: use tools/test.py.")
+            raise ValueError("custom_hooks do not act in a sweep, which runs no hooks: use tfovss test.")
         self.model: OpenVocabSegmentor = build_method(config, device)
         if "env_cfg" in config:
             set_multi_processing(**config.env_cfg.get("mp_cfg", {}))
@@ -209,7 +209,7 @@ class _Results:
 
 
 class _Progress:
-    """tools/test.py's bar or lines, over all combinations."""
+    """tfovss test's bar or lines, over all combinations."""
 
     def __init__(self, name: str, combinations: int) -> None:
         self._hook, self._left = ProgressHook(), combinations

@@ -10,10 +10,6 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 INDEX = DOCS / "index.md"
-# Pages that are announced, and not written yet.
-AWAITED = {"quickstart.ipynb", "app.md", "own_data.md", "reproduce.md", "leaderboard.md"}
-AWAITED_COMMANDS = {"dataset", "reproduce", "download", "app", "benchmark-pocket"}
-AWAITED_TARGETS = {"benchmark-full"}
 
 _FENCE = re.compile(r"^(?P<fence>```+|~~~+)(?P<kind>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<path>[^()\s#]*)(?:#(?P<anchor>[^()\s]+))?\)")

@@ -11,8 +11,8 @@ import shlex
 
 import pytest
 
-from mmseg_tfovss.catalogue import find_method
-from mmseg_tfovss.own_configs import config_files, find_config
+from mmseg_tfovss.catalogue import find_method, resolve
+from mmseg_tfovss.own_configs import config_files
 from tests.docs import pages
 from tests.docs.pages import INDEX, PAGES, ROOT
 
@@ -133,7 +133,7 @@ def test_configs_and_options_of_commands_exist():
         named = [word for word in words if re.fullmatch(r"(?!model)[\w-]+_vit-[\w-]+", word)]
         assert set(named) <= set(config_files()), page
         if words[:2] == ["tfovss", "demo"]:
-            assert find_config(words[3], {})[0].is_file(), words
+            assert resolve(words[3])[0].is_file(), words
         own = (
             {name for kind in pages.methods_on(page) for name in pages.own_options(kind)} if page in PAGES else {"vfm"}
         )

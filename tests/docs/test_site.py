@@ -12,7 +12,7 @@ import pytest
 from mmseg_tfovss import commands
 from mmseg_tfovss.commands import COMMANDS
 from tests.docs import site
-from tests.docs.site import AWAITED, AWAITED_COMMANDS, AWAITED_TARGETS, DOCS, INDEX, ROOT
+from tests.docs.site import DOCS, INDEX, ROOT
 
 PAGES = site.pages()
 MODULES = getattr(commands, "MODULES", {})  # of commands that are not called as their modules
@@ -29,19 +29,9 @@ def name_of(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    awaited = {DOCS / name for name in AWAITED}
     for link in site.links(page):
-        if link.target in awaited:
-            continue
         assert link.target.exists(), link
         assert not link.anchor or link.anchor in site.anchors(link.target), link
-
-
-def test_what_is_awaited_is_not_there():
-    """Names of pages, commands and make targets leave these lists as soon as they exist."""
-    assert not [name for name in AWAITED if (DOCS / name).exists()]
-    assert not AWAITED_COMMANDS & set(COMMANDS)
-    assert not AWAITED_TARGETS & TARGETS
 
 
 def test_every_page_is_in_the_table_of_contents():
@@ -53,8 +43,7 @@ def test_every_page_is_in_the_table_of_contents():
 
 
 def test_the_table_of_contents_names_pages():
-    awaited = {name.rpartition(".")[0] for name in AWAITED}
-    for entry in set(site.contents()) - awaited:
+    for entry in set(site.contents()):
         assert "*" in entry or list(DOCS.glob(f"{entry}.*")), entry
     assert len(set(site.contents())) == len(site.contents())
 
@@ -63,7 +52,7 @@ def test_the_table_of_contents_names_pages():
 def test_commands_take_the_options_that_a_page_gives_them(page):
     for line in site.shell_lines(site.text_of(page)):
         program, *words = site.words_of(line) or [""]
-        if program == "tfovss" and words[0] not in AWAITED_COMMANDS:
+        if program == "tfovss":
             assert words[0] in COMMANDS, line
             command = importlib.import_module(f"mmseg_tfovss.commands.{MODULES.get(words[0], words[0])}")
             try:
@@ -71,14 +60,14 @@ def test_commands_take_the_options_that_a_page_gives_them(page):
             except SystemExit:
                 pytest.fail(f"{name_of(page)}: {line}")
         elif program == "make":
-            assert words[0] in TARGETS | AWAITED_TARGETS, line
+            assert words[0] in TARGETS, line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_in_running_text_exist(page):
     text = site.prose(site.text_of(page))
-    assert set(re.findall(r"`tfovss ([a-z][\w-]*)", text)) <= set(COMMANDS) | AWAITED_COMMANDS
-    assert set(re.findall(r"`make ([a-z][\w-]*)", text)) <= TARGETS | AWAITED_TARGETS
+    assert set(re.findall(r"`tfovss ([a-z][\w-]*)", text)) <= set(COMMANDS)
+    assert set(re.findall(r"`make ([a-z][\w-]*)", text)) <= TARGETS
 
 
 def test_links_and_anchors_that_lead_nowhere_are_found(tmp_path):

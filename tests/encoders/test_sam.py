@@ -266,7 +266,7 @@ def test_reading_shows_no_progress_bar_and_leaves_the_setting(tiny_sam, capfd):
 def hub_cache(tmp_path, monkeypatch):
     """An empty cache of the hub, and the folder in it for facebook/sam-vit-base."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("mmseg_tfovss.encoders.hub._hub_reachable", lambda: False)
+    monkeypatch.setattr("mmseg_tfovss.encoders.hub.hub_reachable", lambda: False)
     model = tmp_path / "hub" / "models--facebook--sam-vit-base"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("0" * 40)

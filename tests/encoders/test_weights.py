@@ -335,7 +335,10 @@ def test_wrong_shape_is_named(mini_state, tmp_path):
 
 def test_file_of_another_architecture_is_named(mini_clip, monkeypatch):
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "other", mini.CONFIG | {"embed_dim": 48})
-    message = r"The weights in .*mini\.pt do not fit model\.backbone\.arch='other': size mismatch for "
+    message = (
+        r"The weights in .*mini\.pt do not fit model\.backbone\.arch='other': size mismatch for .*\."
+        r" Set model\.backbone\.arch=auto to read the architecture from the file \(mmseg_tfovss\.load: backbone='auto'"
+    )
     with pytest.raises(ValueError, match=message):
         load_clip("other", str(mini_clip))
 

@@ -195,7 +195,9 @@ def test_a_signal_to_torchrun_has_the_same_exit_code(tmp_path, mini_clip):
     assert json.loads((tmp_path / "run/result.json").read_text())["num_images"] == 3
 
 
-@pytest.mark.parametrize(("launcher", "start"), [("pytorch", "dist_test.sh"), ("slurm", "srun")])
+@pytest.mark.parametrize(
+    ("launcher", "start"), [("pytorch", "torchrun --nproc-per-node N -m mmseg_tfovss test"), ("slurm", "srun")]
+)
 def test_launcher_without_its_environment_is_named(launcher, start, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)

@@ -50,8 +50,8 @@ def test_special_signs_are_escaped():
 def test_every_row_has_its_table_s_columns_and_environments_are_balanced(tmp_path):
     text = to_latex(evil_board(tmp_path))
     tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL)
-    assert len(tables) == 3
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
+    assert len(tables) == 4
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4
     for columns, body in tables:
         rows = [line for line in body.splitlines() if line.endswith(r" \\")]
         assert len(rows) >= 2

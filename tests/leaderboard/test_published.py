@@ -1,9 +1,11 @@
 """Printed numbers: what the files hold, and when one of ours repeats one of them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from mmseg_tfovss import methods
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.facts import FACTS
 from mmseg_tfovss.evaluation.setting import setting_of
@@ -269,10 +271,22 @@ def test_ablations_hold_the_papers_numbers(table, setting, dataset, score):
     assert float(found["mIoU"]) == score
 
 
+def test_a_method_has_one_name_in_all_files():
+    """SC-CLIP and SCCLIP would be two rows, two entries of the filter and two methods to a reader."""
+    files = [path.stem for path in published._FOLDER.glob("*.csv") if not path.stem.endswith("_complexity")]
+    names = {line["method"] for name in files for line in published.read_published(name)}
+    plain = {re.sub(r"[^a-z0-9+]", "", name.lower()) for name in names}
+    assert len(plain) == len(names)
+    sources = "\n".join(path.read_text() for path in Path(methods.__file__).parent.glob("*.py"))
+    own = {name.lower(): name for name in re.findall(r"^class (\w+)\(", sources, re.MULTILINE)}
+    assert {name for name in names if own.get(re.sub(r"[^a-z0-9]", "", name.lower()), name) != name} == set()
+    assert {"SCCLIP", "RFCLIP", "CLIPSurgery"} <= names & set(own.values())
+
+
 def test_other_methods_under_dslo_and_what_it_costs():
     variants = by_variant("dslo_ablations", "method", "backbone", "setting")
     large = "ViT-L-14/openai + Stable Diffusion 2"
-    assert variants["SC-CLIP", "CLIP ViT-L/14", "as quoted by DSLO"]["voc21"] == 65.0
+    assert variants["SCCLIP", "CLIP ViT-L/14", "as quoted by DSLO"]["voc21"] == 65.0
     assert len(variants["DSLO on CASS", "ViT-B-16/openai + Stable Diffusion 2", "optimal path"]) == 8
     others = by_variant("dslo_versatility", "method", "backbone", "setting")
     assert len(others) == 2 * 2 * 2 + 2

@@ -21,6 +21,7 @@ from mmseg_tfovss.encoders.sam import SAM
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.registry import MODELS
+from tests.conftest import READ_ONCE
 from tests.encoders.test_sam import write_tiny_sam
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -142,6 +143,7 @@ class Builder:
         folder = self.folder / kind.__name__
         if not folder.is_dir():
             (write_tiny_sam if issubclass(kind, SAM) else partial(_write_tiny_vit, kind.network))(folder)
+            READ_ONCE.add(str(folder))
         return folder
 
 

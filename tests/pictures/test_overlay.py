@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from mmseg_tfovss.pictures.overlay import (
-    _percent,
     class_colours,
     dataset_colours,
     draw_overlay,
     named_colours,
+    percent,
     save_mask,
 )
 from mmseg_tfovss.registry import DATASETS
@@ -83,4 +83,4 @@ def test_long_names_leave_room_for_the_image():
 
 
 def test_what_occurs_is_never_nothing():
-    assert [_percent(share) for share in (1.0, 0.255, 0.006, 0.004)] == ["100%", "26%", "1%", "<1%"]
+    assert [percent(share) for share in (1.0, 0.255, 0.006, 0.004)] == ["100%", "26%", "1%", "<1%"]

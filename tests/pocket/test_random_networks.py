@@ -34,7 +34,8 @@ def test_the_command_writes_them(tmp_path):
 @torch.inference_mode()
 def test_pocket_companions_run():
     dino, sam = DINO("pocket"), SAM("pocket", multimask=False)
-    assert (dino.name, dino.patch_size, dino.depth) == ("pocket", 8, 4)
+    assert (dino.name, dino.patch_size, dino.depth) == ("DINO(pocket)", 8, 4)
+    assert sam.name == "SAM(pocket)"
     image = torch.randint(0, 256, (3, 96, 128), generator=torch.Generator().manual_seed(0))
     assert dino.features(image[None].float(), (12, 16)).shape == (1, 64, 12, 16)
     assert dino.projections(image[None].float(), (12, 16))[1].shape == (1, 2, 192, 32)

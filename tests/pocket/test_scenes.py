@@ -15,13 +15,6 @@ from mmseg_tfovss.pocket.scenes import (
 )
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "pocket"
-    ensure_scenes(root)
-    return root
-
-
 @pytest.fixture
 def four_scenes(monkeypatch):
     """A split of four scenes, so that a test may write it several times."""

@@ -101,7 +101,7 @@ def test_labels_changed_in_place_during_the_run(config, tmp_path, monkeypatch):
     config.test_dataloader.batch_size = 1
     with monkeypatch.context() as patch:
         interrupt(patch, after=9, also=lambda: write_labels(tmp_path, 1, seed=1))
-        with pytest.raises(ChangedFilesError, match=r"1\.png has changed while the run was under way"):
+        with pytest.raises(ChangedFilesError, match=r"1\.png has changed during the run"):
             run_test(config)
     assert not (Path(config.work_dir) / "result.json").exists()
     assert run_test(config, resume=True)["metrics"] == elsewhere(config, tmp_path, "fresh")

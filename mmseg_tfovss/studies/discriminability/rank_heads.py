@@ -15,7 +15,7 @@ _DIGITS = 6
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read what ``tools/analyze.py discriminability`` wrote.
+    """Read what ``tfovss analyze discriminability`` wrote.
 
     Raises:
         FileNotFoundError: no such file.
@@ -24,13 +24,13 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     results = []
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist: give files discriminability.json of tools/analyze.py.")
+            raise FileNotFoundError(f"{path} does not exist: give files discriminability.json of tfovss analyze.")
         try:
             result = json.loads(path.read_text())
         except (UnicodeDecodeError, json.JSONDecodeError):
             result = None
         if not isinstance(result, Mapping) or "head_VD" not in result or result["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"{path} is not what tools/analyze.py discriminability writes in this version.")
+            raise ValueError(f"{path} is not what tfovss analyze discriminability writes in this version.")
         results.append(dict(result))
     return results
 

@@ -64,7 +64,7 @@ class State:
 
 
 def count_down(items: Iterable[Sums], total: int, name: str) -> Iterator[Sums]:
-    """Hand items through, with tools/test.py's bar or lines."""
+    """Hand items through, with tfovss test's bar or lines."""
     hook = ProgressHook()
     runner = SimpleNamespace(cfg=SimpleNamespace(filename=name), test_dataloader=range(total))
     hook.before_test(runner)

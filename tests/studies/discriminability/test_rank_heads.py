@@ -85,5 +85,5 @@ def test_files(two, tmp_path):
         read_results([tmp_path / "none.json"])
     for text in ("nothing", "[]", "{}", json.dumps({**two[0], "schema_version": 0})):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"is not what tools/analyze\.py discriminability writes"):
+        with pytest.raises(ValueError, match=r"is not what tfovss analyze discriminability writes"):
             read_results([path])

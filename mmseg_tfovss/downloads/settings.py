@@ -1,0 +1,26 @@
+"""What to set on a machine without network, so that a run finds there what was fetched here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import constants
+from mmengine.config import Config
+
+from mmseg_tfovss.vocabulary.features import cache_folder
+
+
+def offline_settings(configs: Sequence[Config], *, hub: bool) -> list[str]:
+    """Lines for a shell.
+
+    Args:
+        configs: whose things were fetched.
+        hub: whether any of them came from the hub.
+    """
+    home, cache = Path(constants.HF_HOME).absolute(), Path(constants.HF_HUB_CACHE).absolute()
+    found = []
+    if hub:
+        place = f"HF_HOME={home}" if cache == home / "hub" else f"HF_HUB_CACHE={cache}"
+        found += ["export HF_HUB_OFFLINE=1", f"export {place}"]
+    if not all(config.model.decode_head.get("cache_dir") for config in configs):
+        found.append(f"export MMSEG_TFOVSS_CACHE={cache_folder().absolute()}")
+    return found

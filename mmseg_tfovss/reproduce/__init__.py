@@ -1,0 +1,1 @@
+"""Repeating a published number: which one, with which config, and what came out."""
