@@ -36,6 +36,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         help="a checkout of the method's official repository, timed in turn with ours",
     )
     parser.add_argument(
+        "--hub", type=Path, metavar="DIR", help="a checkout of facebookresearch/dino, for ProxyCLIP's official code"
+    )
+    parser.add_argument(
         "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
     )
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
@@ -57,8 +60,9 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError("Name a config to time, or --solvers alone.")
     if arguments.against and (len(arguments.configs) != 1 or arguments.complexity):
         raise ValueError("--against takes one config, and prints a table of its own: leave out --complexity.")
-    if arguments.official and not arguments.against:
-        raise ValueError("--official changes the settings of the repository of --against: give both.")
+    for name in ("official", "hub"):
+        if getattr(arguments, name) and not arguments.against:
+            raise ValueError(f"--{name} is about the repository of --against: give both.")
     if arguments.out:
         check_suffix(arguments.out)
         if not arguments.complexity:
@@ -116,18 +120,18 @@ def _against(config: "Config", image: Path, arguments: argparse.Namespace, scrat
     import torch
 
     from mmseg_tfovss.cli import parse_options
-    from mmseg_tfovss.profiling.official.checkout import Checkout
     from mmseg_tfovss.profiling.official.run import time_against
 
     return time_against(
         config,
-        Checkout(arguments.against),
+        arguments.against,
         image,
         changes=parse_options(arguments.official),
         precisions=arguments.precision,
         device=torch.device(arguments.device),
         repeats=arguments.repeats,
         scratch=scratch,
+        hub=arguments.hub,
     )
 
 

@@ -78,8 +78,6 @@ def test_half_drawn_folder_is_named(tmp_path):
     other = tmp_path / "data/pocket/images/val/0001.png"
     other.parent.mkdir(parents=True)
     other.touch()
-    with pytest.raises(
-        ValueError, match=rf"^{tmp_path}/data/pocket differs from the recorded pocket benchmark"
-    ):
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/data/pocket differs from the recorded pocket benchmark"):
         ensure_pocket_file(tmp_path / "data/pocket" / IMAGE)
     assert other.is_file()

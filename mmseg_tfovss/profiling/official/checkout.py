@@ -1,4 +1,4 @@
-"""A checkout of an official repository, and the segmentor in it.
+"""The segmentor in a checkout of an official repository.
 
 Most repositories of the field share one form, that of SCLIP: ``<method>_segmentor.py`` registers a class at
 MMSegmentation, ``configs/cfg_<dataset>.py`` has its settings, and a changed CLIP lies beside. Nothing of it is part of
@@ -7,9 +7,6 @@ this project: what is run is what the user has checked out.
 
 import ast
 import importlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +20,16 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS as OFFICIAL
 from torch import nn
 
-from mmseg_tfovss.profiling.official.machine import on_device
+from mmseg_tfovss.profiling.official.machine import needs_packages, on_device
+from mmseg_tfovss.profiling.official.repository import Repository
 
 _REGISTERED = "@MODELS.register_module"
 # What these repositories call the benchmarks, where they do not call them as we do.
 _DATASETS = {"cityscapes": "city_scapes", "pc459": "context459"}
 
 
-class Checkout:
-    """An official repository on this disk.
+class Checkout(Repository):
+    """An official repository in the form of SCLIP's.
 
     Args:
         folder: of the repository.
@@ -45,9 +43,7 @@ class Checkout:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.expanduser().absolute()
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"--against {folder}: no such folder. Clone the official repository there.")
+        super().__init__(folder)
         found = [path for path in sorted(self.folder.glob("*.py")) if _REGISTERED in _text(path)]
         if not found:
             raise FileNotFoundError(
@@ -55,7 +51,6 @@ class Checkout:
                 " repository in the form of SCLIP's, such as NACLIP's, ClearCLIP's, ResCLIP's or SC-CLIP's."
             )
         self.segmentor = found[0]
-        self._modules: dict[str, ModuleType] = {}
 
     def settings(self, dataset: str) -> dict[str, Any]:
         """The official settings of the model for a benchmark, by our name of it.
@@ -67,7 +62,13 @@ class Checkout:
         if not path.is_file():
             known = sorted(file.stem.removeprefix("cfg_") for file in path.parent.glob("cfg_*.py"))
             raise ValueError(f"{self.folder.name} has no settings for {dataset!r}. It has: {', '.join(known)}.")
-        return dict(Config.fromfile(path).model)
+        return {**Config.fromfile(path).model, **self._command_line(path.name)}
+
+    def _command_line(self, config: str) -> dict[str, Any]:
+        """What the repository's README gives on the command line: CASS is evaluated with ``--pamr off``."""
+        if {"h_threshold", "dataset"} <= self.options():
+            return {"dataset": f"./configs/{config}", "pamr_steps": 0}
+        return {}
 
     def options(self) -> set[str]:
         """Names of the segmentor's options, read from its source."""
@@ -75,32 +76,6 @@ class Checkout:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
                 return {argument.arg for argument in node.args.args[1:]}
         return set()
-
-    @property
-    def title(self) -> str:
-        """The repository's folder and commit."""
-        done = subprocess.run(
-            ["git", "-C", str(self.folder), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        )
-        return f"{self.folder.name} @ {done.stdout.strip() or 'unknown commit'}"
-
-    @contextmanager
-    def modules(self) -> Iterator[None]:
-        """While this lasts, ``import`` finds the repository's modules first, such as its own ``clip``."""
-        own = {path.stem for path in self.folder.glob("*.py")}
-        own |= {path.name for path in self.folder.iterdir() if path.is_dir() and any(path.glob("*.py"))}
-        outside = _take(own)
-        sys.modules.update(self._modules)
-        sys.path.insert(0, str(self.folder))
-        where = Path.cwd()
-        os.chdir(self.folder)
-        try:
-            yield
-        finally:
-            os.chdir(where)
-            sys.path.remove(str(self.folder))
-            self._modules = _take(own)
-            sys.modules.update(outside)
 
     def build(self, settings: Mapping[str, Any], weights: Path, words: Path, device: torch.device) -> nn.Module:
         """Build the segmentor.
@@ -114,32 +89,25 @@ class Checkout:
         Raises:
             ValueError: a package that the repository needs is not installed.
         """
-        with self.modules(), on_device(device), _without_ours():
-            try:
-                module = importlib.import_module(self.segmentor.stem)
-            except ModuleNotFoundError as error:
-                raise ValueError(
-                    f"{self.folder.name} needs the package {error.name}: pip install {error.name}"
-                ) from error
-            own = {"name_path": str(words), "device": device}
-            if "clip_path" in settings:
-                own["clip_path"] = str(weights)
-            with self._own_create_model(module, weights, device), DefaultScope.overwrite_default_scope("mmseg"):
+        own = {"name_path": str(words), "device": device}
+        if "clip_path" in settings:
+            own["clip_path"] = str(weights)
+        with self.modules(), on_device(device), _without_ours(), needs_packages(self.folder.name):
+            module = importlib.import_module(self.segmentor.stem)
+            with _own_create_model(module, weights, device), DefaultScope.overwrite_default_scope("mmseg"):
                 model: nn.Module = OFFICIAL.build({**settings, **own})
             return model.to(device).eval()
 
-    @contextmanager
-    def _own_create_model(self, module: ModuleType, weights: Path, device: torch.device) -> Iterator[None]:
-        """Where a repository names CLIP by a tag of open_clip, its own copy of open_clip reads our file instead."""
-        if not hasattr(module, "create_model"):
-            yield
-            return
-        load = importlib.import_module("open_clip.openai").load_openai_model
-        create, module.create_model = module.create_model, lambda *_, **__: load(str(weights), "fp32", device)
-        try:
-            yield
-        finally:
-            module.create_model = create
+
+@contextmanager
+def _own_create_model(module: ModuleType, weights: Path, device: torch.device) -> Iterator[None]:
+    """Where a repository names CLIP by a tag of open_clip, its own copy of open_clip reads our file instead."""
+    if not hasattr(module, "create_model"):
+        yield
+        return
+    load = importlib.import_module("open_clip.openai").load_openai_model
+    with patch.object(module, "create_model", lambda *_, **__: load(str(weights), "fp32", device)):
+        yield
 
 
 @contextmanager
@@ -150,11 +118,6 @@ def _without_ours() -> Iterator[None]:
             if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
                 del OFFICIAL.module_dict[name]
         yield
-
-
-def _take(names: set[str]) -> dict[str, ModuleType]:
-    """Remove the modules of these packages from those that are imported, and return them."""
-    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
 
 
 def _text(path: Path) -> str:

@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
 
@@ -12,8 +13,16 @@ import packaging.version
 import torch
 from torch import nn
 
-# Imported by parts of official code that are not run here.
-_UNUSED = ("openpyxl",)
+# Imported by parts of official code that are not run here: other networks than those compared, tables, plots.
+_UNUSED = (
+    "openpyxl",
+    "segment_anything",
+    "mae",
+    "mae.pos_embed",
+    "BLIP.models.blip_retrieval",
+    "dinov2.dino_attention",
+)
+_UNUSED_IF_MISSING = ("einops", "ftfy")  # used by some repositories, and only imported by others
 
 
 @contextmanager
@@ -53,14 +62,44 @@ def _moved(to: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
 
 
 @contextmanager
+def needs_packages(repository: str) -> Iterator[None]:
+    """Say which package a repository's code needs.
+
+    Raises:
+        ValueError: it is not installed, or is of another version.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{repository} needs the package {error.name}: pip install {error.name}") from error
+    except ImportError as error:
+        raise ValueError(f"{repository} does not run with the packages installed here: {error}") from error
+
+
+class _StandIn(types.ModuleType):
+    """A module that may be imported, but not used."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*_: object, **__: object) -> None:
+            package = self.__name__.partition(".")[0]
+            raise ModuleNotFoundError(f"{self.__name__}.{name} is called, but left out", name=package)
+
+        return missing
+
+
+@contextmanager
 def _stand_ins() -> Iterator[None]:
-    """Stand-ins for ``packaging`` in old setuptools, which ``clip/clip.py`` imports, and for packages that are not used.
+    """Stand-ins for ``packaging`` in old setuptools, which ``clip/clip.py`` imports, and for modules that are not used.
 
     Other modules that are imported meanwhile stay.
     """
-    resources = types.ModuleType("pkg_resources")
-    resources.packaging = packaging  # type: ignore[attr-defined]
-    given = {"pkg_resources": resources, **{name: types.ModuleType(name) for name in _UNUSED}}
+    missing = [name for name in _UNUSED_IF_MISSING if name not in sys.modules and find_spec(name) is None]
+    given: dict[str, types.ModuleType] = {name: _StandIn(name) for name in (*_UNUSED, *missing)}
+    given["pkg_resources"] = types.ModuleType("pkg_resources")
+    given["pkg_resources"].packaging = packaging  # type: ignore[attr-defined]
     before = {name: sys.modules.get(name) for name in given}
     sys.modules.update(given)
     try:
@@ -68,6 +107,6 @@ def _stand_ins() -> Iterator[None]:
     finally:
         for name, module in before.items():
             if module is None:
-                del sys.modules[name]
+                sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module

@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 import torch
 from mmseg.structures import SegDataSample
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.machine import on_device
+from mmseg_tfovss.profiling.official.repository import Repository
 
 _LONG_SIDE = 2048  # as in the pipelines of all of these repositories
 Labels = Callable[[np.ndarray], Tensor]
@@ -47,7 +48,12 @@ class Pairs:
         return statistics.median(theirs / own for theirs, own in zip(self.official, self.ours, strict=True))
 
 
-def official_labels(model: nn.Module, checkout: Checkout, short_side: int, device: torch.device) -> Labels:
+def official_labels(
+    model: Any,  # noqa: ANN401 - its methods are its own
+    checkout: Repository,
+    short_side: int,
+    device: torch.device,
+) -> Labels:
     """Image (H, W, 3) uint8 BGR -> labels (H, W) of an official segmentor, its own resizing of the image included."""
 
     def label(image: np.ndarray) -> Tensor:
@@ -74,14 +80,19 @@ def our_labels(model: OpenVocabSegmentor, path: Path) -> Labels:
     return label
 
 
-def give_words(model: nn.Module, ours: OpenVocabSegmentor) -> None:
+def give_words(model: Any, ours: OpenVocabSegmentor) -> None:  # noqa: ANN401 - its attributes are its own
     """Let an official segmentor have our text features, in the place of its own."""
     head = ours.decode_head
-    model.query_features = head.text_features.to(model.query_features)
+    features = head.text_features.to(model.query_features)
+    for name in ("query_features", "cls_query_features"):
+        if hasattr(model, name):
+            setattr(model, name, features)
     model.query_idx = head.query_class.clone()
     model.num_queries, model.num_classes = len(head.query_class), head.num_classes
     if hasattr(model, "query_words"):
         model.query_words = list(head.vocabulary.queries)
+    if hasattr(model, "cluster_info"):  # CASS groups its words by their features
+        model.cluster_info = model.hierarchical_clustering(features)
 
 
 @torch.inference_mode()
@@ -94,7 +105,7 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
         path: the image.
         repeats: measured rounds, >= 1.
     """
-    image = cv2.imread(str(path))
+    image = read_image(path)
     rounds, labels = [], {}
     for _ in range(repeats + 1):
         seconds = {}

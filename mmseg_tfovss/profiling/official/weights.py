@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 
+_MULTIPLE = 112  # of the patches of every network here
+
 
 def write_random_clip(path: Path, arch: str) -> Path:
     """Write a random CLIP in OpenAI's layout; every value is exact in float16, to which official loaders round.
@@ -37,6 +39,8 @@ def words_from_patches(model: OpenVocabSegmentor, image: Tensor) -> Tensor:
         model: its head says how many queries there are.
         image: resized and normalised (3, h, w).
     """
+    height, width = (side // _MULTIPLE * _MULTIPLE or side for side in image.shape[1:])
+    image = image[:, :height, :width]
     patches = model.extract_feat(image[None].to(model.backbone.proj.dtype)).flatten(2)[0].T  # (hw, D)
     queries = len(model.decode_head.query_class)
     chosen = torch.linspace(0, len(patches) - 1, queries, device=patches.device).round().long()
