@@ -2,60 +2,14 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS as OFFICIAL
 
 from mmseg_tfovss.profiling.official.checkout import Checkout
-
-# A segmentor in the form of the field's, which registers a name that one of ours has, and asks for a GPU and float16.
-SEGMENTOR = """
-import torch
-from mmseg.models.segmentors import BaseSegmentor
-from mmseg.registry import MODELS
-from mmengine.structures import PixelData
-import clip
-from pkg_resources import packaging
-
-@MODELS.register_module()
-class NACLIP(BaseSegmentor):
-    def __init__(self, clip_path, name_path, device=torch.device("cuda"), shift=0):
-        super().__init__(data_preprocessor=dict(type="SegDataPreProcessor"))
-        self.net = clip.load(clip_path).half().cuda().to("cuda")
-        self.words, self.shift = open(name_path).read().split(), shift
-
-    def predict(self, inputs, data_samples):
-        assert self.net.weight.dtype == torch.float32 and inputs.half().dtype == torch.float32
-        labels = (inputs[0].sum(dim=0, keepdim=True) > 300).long() + self.shift
-        data_samples[0].set_data({"pred_sem_seg": PixelData(data=labels.to(torch.float16).to("cuda").long())})
-        return data_samples
-
-    def _forward(self): ...
-    def encode_decode(self): ...
-    def extract_feat(self): ...
-    def loss(self): ...
-"""
-CLIP = "import torch\nMARK = 'official'\ndef load(path):\n    return torch.nn.Linear(2, 2)\n"
-
-
-@pytest.fixture
-def repository(tmp_path):
-    root = tmp_path / "theirs"
-    (root / "configs").mkdir(parents=True)
-    (root / "clip").mkdir()
-    (root / "clip/__init__.py").write_text(CLIP)
-    (root / "naclip.py").write_text(SEGMENTOR)
-    settings = "model = dict(type='NACLIP', clip_path='ViT-B/16', name_path='./cls.txt', shift=1)\n"
-    (root / "configs/cfg_voc20.py").write_text(settings)
-    (root / "configs/cfg_city_scapes.py").write_text(settings)
-    return root
-
-
-@pytest.fixture
-def words(tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("one two")
-    return path
+from mmseg_tfovss.profiling.official.pairs import official_labels
+from tests.profiling.official.conftest import SEGMENTOR
 
 
 def test_it_is_built_of_its_own_modules_and_leaves_none(repository, words):
@@ -94,3 +48,33 @@ def test_a_missing_package_is_named(repository, words):
     checkout = Checkout(repository)
     with pytest.raises(ValueError, match=r"theirs needs the package no_such_package: pip install no_such_package"):
         checkout.build(checkout.settings("voc20"), words, words, torch.device("cpu"))
+
+
+def test_a_package_of_another_version_is_named(repository, words):
+    (repository / "naclip.py").write_text("from torch import no_such_function\n" + SEGMENTOR)
+    checkout = Checkout(repository)
+    with pytest.raises(ValueError, match=r"theirs does not run with the packages installed here: .*no_such_function"):
+        checkout.build(checkout.settings("voc20"), words, words, torch.device("cpu"))
+
+
+def test_modules_of_folders_that_it_adds_to_the_path_are_its_own(repository, words):
+    (repository / "dino").mkdir()
+    (repository / "dino/net_of_theirs.py").write_text("")
+    add = "import sys\nsys.path.append('dino')\nimport net_of_theirs\n"
+    (repository / "naclip.py").write_text(add + SEGMENTOR)
+    checkout, before = Checkout(repository), list(sys.path)
+    checkout.build(checkout.settings("voc20"), words, words, torch.device("cpu"))
+    assert sys.path == before
+    assert "net_of_theirs" not in sys.modules
+    with checkout.modules():
+        assert "net_of_theirs" in sys.modules
+
+
+def test_it_labels_an_image(repository, words):
+    checkout, device = Checkout(repository), torch.device("cpu")
+    model = checkout.build(checkout.settings("voc20"), words, words, device)
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[:, 15:] = 255
+    labels = official_labels(model, checkout, 20, device)(image)
+    assert labels.shape == (20, 30)
+    assert (labels[0, 0], labels[0, -1]) == (1, 2)
