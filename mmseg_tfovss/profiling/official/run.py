@@ -22,6 +22,7 @@ from mmseg_tfovss.profiling.official.pairs import (
     time_pairs,
 )
 from mmseg_tfovss.profiling.official.settings import choose_settings
+from mmseg_tfovss.profiling.official.ties import ties_alike
 from mmseg_tfovss.profiling.official.weights import words_from_patches, write_random_clip
 
 # Random weights of CLIP and perhaps DINO, our model, the device -> the official way to label, and its title.
@@ -65,9 +66,11 @@ def time_against(
     words = words_from_patches(first, load_image(first, image)[1])
     for model in ours.values():
         model.decode_head.text_features = words
-    official, title = prepare(weights, dino, first, device)
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
-    return pairs_table(f"{config.run_name} beside {title}", time_pairs(official, ways, image, repeats))
+    with ties_alike():
+        official, title = prepare(weights, dino, first, device)
+        pairs = time_pairs(official, ways, image, repeats)
+    return pairs_table(f"{config.run_name} beside {title}", pairs)
 
 
 def _official_side(folder: Path, config: Config, changes: Mapping[str, Any], hub: Path | None) -> _Prepare:
