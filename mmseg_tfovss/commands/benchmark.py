@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from rich.table import Table
 
     from mmseg_tfovss.profiling.benchmark import Timing
 
@@ -28,6 +29,18 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
     )
     parser.add_argument("--solvers", action="store_true", help="time DSLO's solvers beside POT, without a config")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="a checkout of the method's official repository, timed in turn with ours",
+    )
+    parser.add_argument(
+        "--hub", type=Path, metavar="DIR", help="a checkout of facebookresearch/dino, for ProxyCLIP's official code"
+    )
+    parser.add_argument(
+        "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
+    )
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
@@ -45,6 +58,11 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
     if bool(arguments.configs) == arguments.solvers:
         raise ValueError("Name a config to time, or --solvers alone.")
+    if arguments.against and (len(arguments.configs) != 1 or arguments.complexity):
+        raise ValueError("--against takes one config, and prints a table of its own: leave out --complexity.")
+    for name in ("official", "hub"):
+        if getattr(arguments, name) and not arguments.against:
+            raise ValueError(f"--{name} is about the repository of --against: give both.")
     if arguments.out:
         check_suffix(arguments.out)
         if not arguments.complexity:
@@ -82,6 +100,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    if arguments.against:
+        print_table(_against(configs[0], image, arguments, scratch))
+        return
     rows = []
     for config in configs:
         timings = time_precisions(config, image, arguments)
@@ -93,6 +114,25 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.out:
         write_complexity(rows, arguments.out)
         say(f"Written: {arguments.out}")
+
+
+def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> "Table":
+    import torch
+
+    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.profiling.official.run import time_against
+
+    return time_against(
+        config,
+        arguments.against,
+        image,
+        changes=parse_options(arguments.official),
+        precisions=arguments.precision,
+        device=torch.device(arguments.device),
+        repeats=arguments.repeats,
+        scratch=scratch,
+        hub=arguments.hub,
+    )
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

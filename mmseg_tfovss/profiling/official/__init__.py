@@ -1,0 +1,1 @@
+"""Official code and ours, timed in turn: ``tfovss benchmark CONFIG --against DIR``."""

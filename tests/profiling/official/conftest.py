@@ -1,0 +1,54 @@
+"""Stand-ins for official repositories."""
+
+import pytest
+
+# A segmentor in the form of the field's, which registers a name that one of ours has, and asks for a GPU and float16.
+SEGMENTOR = """
+import torch
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.registry import MODELS
+from mmengine.structures import PixelData
+import clip
+import openpyxl
+from mae import models_vit
+from pkg_resources import packaging
+
+@MODELS.register_module()
+class NACLIP(BaseSegmentor):
+    def __init__(self, clip_path, name_path, device=torch.device("cuda"), shift=0):
+        super().__init__(data_preprocessor=dict(type="SegDataPreProcessor"))
+        self.net = clip.load(clip_path).half().cuda().to("cuda")
+        self.words, self.shift = open(name_path).read().split(), shift
+
+    def predict(self, inputs, data_samples):
+        assert self.net.weight.dtype == torch.float32 and inputs.half().dtype == torch.float32
+        labels = (inputs[0].sum(dim=0, keepdim=True) > 300).long() + self.shift
+        data_samples[0].set_data({"pred_sem_seg": PixelData(data=labels.to(torch.float16).to("cuda").long())})
+        return data_samples
+
+    def _forward(self): ...
+    def encode_decode(self): ...
+    def extract_feat(self): ...
+    def loss(self): ...
+"""
+CLIP = "import torch\nMARK = 'official'\ndef load(path):\n    return torch.nn.Linear(2, 2)\n"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    root = tmp_path / "theirs"
+    (root / "configs").mkdir(parents=True)
+    (root / "clip").mkdir()
+    (root / "clip/__init__.py").write_text(CLIP)
+    (root / "naclip.py").write_text(SEGMENTOR)
+    settings = "model = dict(type='NACLIP', clip_path='ViT-B/16', name_path='./cls.txt', shift=1)\n"
+    (root / "configs/cfg_voc20.py").write_text(settings)
+    (root / "configs/cfg_city_scapes.py").write_text(settings)
+    return root
+
+
+@pytest.fixture
+def words(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("one two")
+    return path
