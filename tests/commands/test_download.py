@@ -1,6 +1,7 @@
 """``tfovss download --for``: what a machine without network needs, from a stand-in of the hub on this machine."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,18 @@ def test_what_needs_local_files_alone_is_said_to(server, told):
     assert "here   pocket_all: its images are drawn when they are needed\n" in out
     assert "HF_HOME" not in out
     assert server.requests == []
+
+
+def test_lines_for_a_shell_are_quoted(server, told, monkeypatch, tmp_path):
+    hub.use(monkeypatch, server.url, tmp_path / "a b/hf")
+    monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "it's"))
+    out = told("download", "--for", CONFIG, "--dry-run")[1]
+    words = shlex.split("".join(line for line in out.splitlines(keepends=True) if "export " in line))
+    assert words[1::2] == ["HF_HUB_OFFLINE=1", f"HF_HOME={tmp_path}/a b/hf", f"MMSEG_TFOVSS_CACHE={tmp_path}/it's"]
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "a b/cache"))
+    assert f"  export HF_HUB_CACHE='{tmp_path}/a b/cache'\n" in told("download", "--for", CONFIG, "--dry-run")[1]
+    out = told("reproduce", "sclip", "voc21", "--dry-run", "--work-dir", "a b")[1]
+    assert "run    tfovss test sclip_vit-b16_voc21 --work-dir 'a b'\n" in out
 
 
 def test_what_cannot_be_fetched_does_not_keep_the_rest_from_it(server, told, tmp_path):
