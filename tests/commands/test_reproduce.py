@@ -106,6 +106,16 @@ def test_a_terminal_is_asked_once(server, told, monkeypatch, answer):
     assert len(asked) == (1 if answer == "yes" else 2)  # what is here is not asked for
 
 
+def test_the_end_of_input_is_a_no(server, told, monkeypatch):
+    def ended(question):
+        raise EOFError
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", ended)
+    code, out, err = told("reproduce", "sclip", "voc21")
+    assert (code, out[-1], err) == (1, "\n", "error: Nothing was fetched.\n")
+
+
 def test_a_number_is_repeated_from_nothing(server, told, monkeypatch, tmp_path):
     """Fetched, prepared, run, compared; then the same again with what is here, offline and against another number."""
     code, out, err = told("reproduce", "sclip", "voc21", "--yes", *HERE)
