@@ -92,17 +92,21 @@ def _with_options(target: "Target", arguments: argparse.Namespace) -> "Config":
 
     Raises:
         ValueError: an option makes it another run, or there is no such device.
+        FileNotFoundError: an option names a file that does not exist.
     """
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.downloads.needs import check_named
 
-    config = load_config(target.path, parse_options(arguments.cfg_options))
+    options = parse_options(arguments.cfg_options)
+    config = load_config(target.path, options)
     changed = [*config.overrides, *(["protocol"] if config.protocol != "paper" else [])]
     if changed:
         raise ValueError(
             f"--cfg-options {', '.join(changed)}: with it, this is not the run that the number was published for. Leave"
             " it out, or use tfovss test."
         )
+    check_named(config, options)
     if arguments.device == "cuda" and not arguments.dry_run:
         import torch
 

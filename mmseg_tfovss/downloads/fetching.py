@@ -50,7 +50,7 @@ class Plan:
         for config in self.configs if self.data is not None else ():
             if draws_itself(config):
                 yield f"  here   {config.dataset}: its images are drawn when they are needed"
-        if all(not need.repository for need in self.needs):
+        if all(not need.repository for need in self.needs) and all(item.state == "here" for item in self.weights):
             yield "No weights have to be fetched: all of them are files of this machine."
         yield from total_lines(self.items)
 

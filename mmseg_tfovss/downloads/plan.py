@@ -99,9 +99,12 @@ def _size(paths: Iterable[Path]) -> int:
 
 
 def total_lines(items: Iterable[Item]) -> list[str]:
-    """How much is fetched and how much disk that takes; nothing if nothing is."""
+    """How much is fetched and how much disk that takes."""
+    items = list(items)
     fetched = [item for item in items if item.state == "fetch"]
     made = [item for item in items if item.state == "make"]
+    if not fetched and any(item.state == "missing" for item in items):
+        return ["Nothing has to be fetched, but not everything is here."]
     if not fetched and not made:
         return ["Everything is here: nothing has to be fetched."]
     spare = " The archives can be deleted afterwards." if made else ""

@@ -207,6 +207,23 @@ def test_weights_and_data_of_ones_own_are_named_by_options(server, told, mini_cl
     assert "No weights have to be fetched: all of them are files of this machine.\n" in out
 
 
+def test_a_file_that_an_option_names_must_exist(server, told):
+    option = "model.backbone.pretrained=no/file"
+    for mode in ("--dry-run", "--yes"):
+        code, out, err = told("reproduce", "sclip", "voc21", mode, "--cfg-options", option)
+        name = option.partition("=")[0]
+        assert (code, out, server.requests) == (1, "", [])
+        assert err == f"error: {option} does not exist: set {name} to an existing file.\n"
+
+
+def test_what_is_absent_is_not_called_present(server, told):
+    out = told("download", "--for", CONFIG, "--dry-run", "--cfg-options", "model.backbone.pretrained=no.pt")[1]
+    assert "absent CLIP no.pt: model.backbone.pretrained=no.pt does not exist; put it there" in out
+    assert "Nothing has to be fetched, but not everything is here.\n" in out
+    assert "No weights have to be fetched" not in out
+    assert "Everything is here" not in out
+
+
 def test_options_that_make_it_another_run_are_refused(server, told):
     code, out, err = told("reproduce", "sclip", "voc21", "--cfg-options", "model.decode_head.logit_scale=40")
     assert (code, out) == (1, "")
