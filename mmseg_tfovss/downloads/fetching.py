@@ -65,7 +65,6 @@ def make_plan(configs: Sequence[Config], archives: Path, *, data: bool, ask: boo
         ask: ask servers for sizes and licences.
 
     Raises:
-        OSError: a server cannot be asked.
         ValueError: a config names weights that do not exist.
     """
     needs = list({(need.repository or need.path): need for config in configs for need in needs_of(config)}.values())
@@ -93,7 +92,7 @@ def fetch_weights(plan: Plan, tell: Tell) -> None:
         ValueError: what came is not what the hub names.
     """
     for need, item in zip(plan.needs, plan.weights, strict=True):
-        if need.repository:
+        if need.repository and item.state != "missing":
             paths = fetch(need)
             size = decimal(sum(path.stat().st_size for path in paths))
             done = "fetched" if item.state == "fetch" else "already here"

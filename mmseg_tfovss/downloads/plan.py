@@ -57,10 +57,7 @@ def plan_weights(needs: Iterable[Need], *, ask: bool) -> list[Item]:
 
     Args:
         needs: of one config or several.
-        ask: ask the hub for sizes and licences of what is not here.
-
-    Raises:
-        OSError: the hub cannot be asked.
+        ask: ask the hub for sizes and licences of what is not here; what it does not have is missing.
     """
     return [_weights(need, ask=ask) for need in needs]
 
@@ -73,9 +70,14 @@ def _weights(need: Need, *, ask: bool) -> Item:
     paths = stored(need)
     if paths:
         return Item(need.name, "here", place_of(paths), _size(paths))
-    offered = offer(need) if ask else Offer({"": None}, "")
+    cache = Path(constants.HF_HUB_CACHE)
+    try:
+        offered = offer(need) if ask or constants.HF_HUB_OFFLINE else Offer({"": None}, "")
+    except OSError as error:
+        remedy = str(error).removeprefix(f"{need.name} ").removesuffix(".")
+        return Item(need.name, "missing", cache, remedy=remedy)
     terms = f"licence: {offered.licence}" if offered.licence else "licence: see that page"
-    return Item(need.name, "fetch", Path(constants.HF_HUB_CACHE), offered.size, source=page(need), terms=terms)
+    return Item(need.name, "fetch", cache, offered.size, source=page(need), terms=terms)
 
 
 def _local(need: Need) -> Item:

@@ -193,6 +193,18 @@ def test_without_a_network_it_says_what_to_do(server, told, monkeypatch):
     assert "set model.backbone.pretrained to it" in err
 
 
+def test_offline_asks_no_server_at_all(server, told, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("socket.create_connection", None)  # nor is it tried
+    code, out, err = told("reproduce", "sclip", "voc21", "--yes")
+    assert (code, err.count("\n"), server.requests) == (1, 1, [])
+    assert "absent CLIP ViT-B-16/openai: cannot be fetched from " in out
+    assert "(HF_HUB_OFFLINE is set): on a machine with network access, download " in err
+    assert "VOCtrainval_11-May-2012.tar: HF_HUB_OFFLINE is set; unset it, or get the file from http://127" in err
+    code, dry, _ = told("reproduce", "sclip", "voc21", "--dry-run")
+    assert (code, dry, server.requests) == (0, out, [])
+
+
 def test_weights_and_data_of_ones_own_are_named_by_options(server, told, mini_clip, tmp_path):
     data = tmp_path / "elsewhere/VOCdevkit/VOC2012"
     data.mkdir(parents=True)
