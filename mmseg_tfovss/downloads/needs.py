@@ -64,6 +64,11 @@ def needs_of(config: Config) -> list[Need]:
     return list({(need.repository or need.path): need for need in reversed(found)}.values())[::-1]
 
 
+def clips_of(config: Config) -> list[Need]:
+    """The CLIPs whose text towers a config asks for features."""
+    return [need for settings in text_towers(config.model) for need in _clip(settings, "model.backbone.pretrained")]
+
+
 def check_named(config: Config, options: Collection[str]) -> None:
     """Raise FileNotFoundError if a file or folder does not exist that one of these options of the config names."""
     for need in needs_of(config):

@@ -132,6 +132,35 @@ def test_what_cannot_be_fetched_does_not_keep_the_rest_from_it(server, told, tmp
     assert list((tmp_path / "cache").glob("*.safetensors"))
 
 
+def test_a_repository_that_is_gone_does_not_keep_the_rest_from_coming(server, told, tmp_path):
+    code, out, err = told("download", "--for", "proxyclip_vit-b16_voc21", CONFIG, *FEW)
+    gone = f"DINO facebook/dino-vitb8: cannot be fetched from {server.url}/facebook/dino-vitb8 (RepositoryNotFound"
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"  absent {gone}" in out
+    assert err.startswith(f"error: Not everything can be fetched. {gone}")
+    assert "CLIP ViT-B-16/openai: fetched" in out
+    assert out.count("in 7 templates: 1 file, ") == 2
+    assert "export HF_HUB_OFFLINE=1" in out
+    assert err.count("DINO facebook/dino-vitb8") == 1
+
+
+def test_what_fails_on_its_way_is_told_once_and_at_the_end(server, told, monkeypatch, tmp_path):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(server, "cut", 1000)
+    code, out, err = told("download", "--for", CONFIG, "sclip_vit-pocket_pocket_all", *FEW)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: CLIP ViT-B-16/openai cannot be fetched from ")
+    assert f"Text features of {CONFIG}: not computed, because CLIP ViT-B-16/openai is not here\n" in out
+    assert re.search(r"Text features of sclip_vit-pocket_pocket_all: \d+ words in 7 templates: 1 file, ", out)
+
+
+def test_a_dataset_that_cannot_be_fetched_does_not_keep_the_others_from_coming(server, told, tmp_path):
+    code, out, err = told("download", "--for", "sclip_vit-b16_cityscapes", CONFIG, "--data", *FEW)
+    assert code == 1
+    assert "voc21: prepared in data/VOCdevkit/VOC2012\n" in out
+    assert err.count("leftImg8bit_trainvaltest.zip: its download needs an account") == 1
+
+
 def test_data_of_ones_own_are_looked_for_where_the_config_says(server, told, tmp_path):
     text = f"_base_ = {str(ROOT / 'configs/sclip/sclip_vit-pocket_pocket_all.py')!r}\ndataset = 'mine'\n"
     data = "test_dataloader = dict(dataset=dict(_delete_=True, type='BaseSegDataset', data_root='photos'))\n"
