@@ -106,7 +106,7 @@ def total_lines(items: Iterable[Item]) -> list[str]:
     fetched = [item for item in items if item.state == "fetch"]
     made = [item for item in items if item.state == "make"]
     if not fetched and any(item.state == "missing" for item in items):
-        return ["Nothing has to be fetched, but not everything is here."]
+        return ["Nothing will be fetched, and not everything is here."]
     if not fetched and not made:
         return ["Everything is here: nothing has to be fetched."]
     spare = " The archives can be deleted afterwards." if made else ""

@@ -231,7 +231,7 @@ def test_a_file_that_an_option_names_must_exist(server, told):
 def test_what_is_absent_is_not_called_present(server, told):
     out = told("download", "--for", CONFIG, "--dry-run", "--cfg-options", "model.backbone.pretrained=no.pt")[1]
     assert "absent CLIP no.pt: model.backbone.pretrained=no.pt does not exist; put it there" in out
-    assert "Nothing has to be fetched, but not everything is here.\n" in out
+    assert "Nothing will be fetched, and not everything is here.\n" in out
     assert "No weights have to be fetched" not in out
     assert "Everything is here" not in out
 
