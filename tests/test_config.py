@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import runpy
 from itertools import product
 from pathlib import Path
 
@@ -478,3 +479,17 @@ def test_hash_ignores_what_cannot_change_a_number():
 def test_overrides_of_the_wrong_kind_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         load_config(SCLIP, options)
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (3, 3), (64, 4)])
+def test_images_are_read_by_no_more_processes_than_there_are_cores(cores, expected, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    shared = runpy.run_path(str(CONFIGS / "_base_/datasets/_loader.py"))
+    assert shared["test_dataloader"]["num_workers"] == expected
+
+
+def test_the_number_of_reading_processes_is_that_of_the_machine_or_of_the_option():
+    shared = runpy.run_path(str(CONFIGS / "_base_/datasets/_loader.py"))["test_dataloader"]["num_workers"]
+    for name in ("sclip_vit-b16_voc21", "sclip_vit-pocket_pocket_all", "sclip_vit-pocket_pocket_thing"):
+        assert load_config(name).test_dataloader.num_workers == shared
+    assert load_config(name, {"test_dataloader.num_workers": 99}).test_dataloader.num_workers == 99

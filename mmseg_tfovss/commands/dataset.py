@@ -133,7 +133,7 @@ def _tell_created(folder: Path, made: "Created") -> None:
     say(f"  tfovss test {shlex.quote(str(folder / names[0]))}")
     if len(names) > 1:
         say("To evaluate all on this machine, one after the other:")
-        say(f"  tfovss array {shlex.quote(str(folder))}/*_{folder.name}.py --local 1")
+        say(f"  tfovss array {shlex.quote(str(folder))}/*_{shlex.quote(folder.name)}.py --local 1")
 
 
 def _check(arguments: argparse.Namespace) -> None:

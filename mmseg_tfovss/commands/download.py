@@ -2,7 +2,9 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,26 +63,45 @@ def run(arguments: argparse.Namespace) -> None:
     archives = arguments.archives or Path("data/archives")
     plan = make_plan(configs, archives, data=arguments.data, ask=not arguments.dry_run)
     say(f"Needed by {', '.join(config.run_name for config in configs)}:", *plan.lines)
+    faults: list[str] = []
+    attempt = partial(_noted, faults)
     if not arguments.dry_run:
-        fetch_weights(plan, say)
+        fetch_weights(plan, say, attempt)
     for config in configs:
-        say(_text(config, dry_run=arguments.dry_run))
+        with attempt():
+            say(_text(config, dry_run=arguments.dry_run))
     if not arguments.dry_run:
-        make_datasets(plan, os.cpu_count() or 1, say)
+        make_datasets(plan, os.cpu_count() or 1, say, attempt)
     say("On a machine without network, with these folders at the same places:")
     say(*(f"  {line}" for line in offline_settings(configs, hub=any(need.repository for need in plan.needs))))
     if not arguments.dry_run:
-        refuse_missing(plan)  # only now: all else is here
+        refuse_missing(plan, faults)  # only now: all else is here
+
+
+@contextmanager
+def _noted(faults: list[str]) -> Iterator[None]:
+    """Keep the sentence of an error for the end: it does not keep the rest from being fetched."""
+    from mmseg_tfovss.cli import sentence
+
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        faults.append(sentence(error))
 
 
 def _text(config: "Config", *, dry_run: bool) -> str:
     """Compute a config's text features: what was done, or would be."""
     from rich.filesize import decimal
 
+    from mmseg_tfovss.downloads.needs import clips_of
+    from mmseg_tfovss.downloads.plan import plan_weights
     from mmseg_tfovss.downloads.text import cache_text_features, text_folder
 
     if dry_run:
         return f"Text features of {config.run_name}: would be computed into {text_folder(config)}"
+    absent = [item.name for item in plan_weights(clips_of(config), ask=False) if item.state != "here"]
+    if absent:
+        return f"Text features of {config.run_name}: not computed, because {' and '.join(absent)} is not here"
     done = cache_text_features(config)
     files = "1 file" if done.new == 1 else f"{done.new} files"
     new = f"{files}, {decimal(done.size)}" if done.new else "already there"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     _announce(target)
     plan = make_plan([config], arguments.archives, data=True, ask=not arguments.dry_run)
     command = _command(target, arguments)
-    say("Plan:", *plan.lines, f"  run    tfovss test {' '.join(command)}")
+    say("Plan:", *plan.lines, f"  run    tfovss test {shlex.join(command)}")
     if arguments.dry_run:
         return 0
     refuse_missing(plan)
@@ -91,17 +92,21 @@ def _with_options(target: "Target", arguments: argparse.Namespace) -> "Config":
 
     Raises:
         ValueError: an option makes it another run, or there is no such device.
+        FileNotFoundError: an option names a file that does not exist.
     """
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.downloads.needs import check_named
 
-    config = load_config(target.path, parse_options(arguments.cfg_options))
+    options = parse_options(arguments.cfg_options)
+    config = load_config(target.path, options)
     changed = [*config.overrides, *(["protocol"] if config.protocol != "paper" else [])]
     if changed:
         raise ValueError(
             f"--cfg-options {', '.join(changed)}: with it, this is not the run that the number was published for. Leave"
             " it out, or use tfovss test."
         )
+    check_named(config, options)
     if arguments.device == "cuda" and not arguments.dry_run:
         import torch
 
@@ -142,11 +147,18 @@ def _agree(plan: "Plan", *, yes: bool) -> None:
     Raises:
         ValueError: nobody can be asked, or the answer is no.
     """
+    from mmseg_tfovss.cli import say
+
     if yes or not plan.fetches:
         return
     if not sys.stdin.isatty():
         raise ValueError("There is no terminal to ask on: add --yes to fetch this without a question.")
-    if input("Fetch this, on these terms, and run? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Fetch this, on these terms, and run? [y/N] ")
+    except EOFError:  # Ctrl-D
+        say("")  # the question has not ended its line
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise ValueError("Nothing was fetched.")
 
 

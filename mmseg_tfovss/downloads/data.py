@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from huggingface_hub import constants
 from mmengine.config import Config
 
 from mmseg_tfovss.datasets.facts import FACTS
@@ -67,7 +68,7 @@ def root_of(config: Config) -> Path | None:
 
 
 def make_data(config: Config, archives: Path, workers: int) -> Path | None:
-    """Fetch and make a config's dataset, unless it is there.
+    """Fetch and make a config's dataset, unless it is there; with ``HF_HUB_OFFLINE``, make it of what is here.
 
     Returns:
         Its folder; None for data that ``tfovss prepare`` does not make.
@@ -79,7 +80,7 @@ def make_data(config: Config, archives: Path, workers: int) -> Path | None:
     root = root_of(config)
     if root is None:
         return None
-    return prepare(_key(config), root, archives, fetch=True, workers=workers).folder
+    return prepare(_key(config), root, archives, fetch=not constants.HF_HUB_OFFLINE, workers=workers).folder
 
 
 def _key(config: Config) -> str:
@@ -101,6 +102,9 @@ def _archive(archive: Archive, archives: Path, made: Path, *, ask: bool) -> Item
         return Item(archive.name, "here", found, found.stat().st_size if found.is_file() else None)
     if archive.url is None:
         remedy = f"its download needs an account; get it from {archive.page}, put it into {archives}, and run again"
+        return Item(archive.name, "missing", archives, remedy=remedy)
+    if constants.HF_HUB_OFFLINE:
+        remedy = f"HF_HUB_OFFLINE is set; unset it, or get the file from {archive.url} and put it into {archives}"
         return Item(archive.name, "missing", archives, remedy=remedy)
     size = archive.size or (_asked(archive.url) if ask else None)
     rounded = ROUNDED_SIZES.get(archive.name)

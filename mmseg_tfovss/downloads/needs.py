@@ -1,7 +1,7 @@
 """Which weights and files a config needs, read from its settings; nothing is loaded."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,18 @@ def needs_of(config: Config) -> list[Need]:
     """
     found = sorted(_of_settings(config.model, "model"), key=lambda need: need.option != "model.backbone.pretrained")
     return list({(need.repository or need.path): need for need in reversed(found)}.values())[::-1]
+
+
+def clips_of(config: Config) -> list[Need]:
+    """The CLIPs whose text towers a config asks for features."""
+    return [need for settings in text_towers(config.model) for need in _clip(settings, "model.backbone.pretrained")]
+
+
+def check_named(config: Config, options: Collection[str]) -> None:
+    """Raise FileNotFoundError if a file or folder does not exist that one of these options of the config names."""
+    for need in needs_of(config):
+        if need.option in options and need.path and not need.path.exists():
+            raise FileNotFoundError(f"{need.option}={need.path} does not exist: set {need.option} to an existing file.")
 
 
 def text_towers(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -57,10 +57,7 @@ def plan_weights(needs: Iterable[Need], *, ask: bool) -> list[Item]:
 
     Args:
         needs: of one config or several.
-        ask: ask the hub for sizes and licences of what is not here.
-
-    Raises:
-        OSError: the hub cannot be asked.
+        ask: ask the hub for sizes and licences of what is not here; what it does not have is missing.
     """
     return [_weights(need, ask=ask) for need in needs]
 
@@ -73,9 +70,14 @@ def _weights(need: Need, *, ask: bool) -> Item:
     paths = stored(need)
     if paths:
         return Item(need.name, "here", place_of(paths), _size(paths))
-    offered = offer(need) if ask else Offer({"": None}, "")
+    cache = Path(constants.HF_HUB_CACHE)
+    try:
+        offered = offer(need) if ask or constants.HF_HUB_OFFLINE else Offer({"": None}, "")
+    except OSError as error:
+        remedy = str(error).removeprefix(f"{need.name} ").removesuffix(".")
+        return Item(need.name, "missing", cache, remedy=remedy)
     terms = f"licence: {offered.licence}" if offered.licence else "licence: see that page"
-    return Item(need.name, "fetch", Path(constants.HF_HUB_CACHE), offered.size, source=page(need), terms=terms)
+    return Item(need.name, "fetch", cache, offered.size, source=page(need), terms=terms)
 
 
 def _local(need: Need) -> Item:
@@ -99,9 +101,12 @@ def _size(paths: Iterable[Path]) -> int:
 
 
 def total_lines(items: Iterable[Item]) -> list[str]:
-    """How much is fetched and how much disk that takes; nothing if nothing is."""
+    """How much is fetched and how much disk that takes."""
+    items = list(items)
     fetched = [item for item in items if item.state == "fetch"]
     made = [item for item in items if item.state == "make"]
+    if not fetched and any(item.state == "missing" for item in items):
+        return ["Nothing will be fetched, and not everything is here."]
     if not fetched and not made:
         return ["Everything is here: nothing has to be fetched."]
     spare = " The archives can be deleted afterwards." if made else ""

@@ -16,7 +16,7 @@ _CONNECT_SECONDS = 5.0
 def offline_if_unreachable() -> Iterator[None]:
     """Let the hub client look into its cache only when the hub cannot be reached: it would retry for a minute."""
     before = huggingface_hub.constants.HF_HUB_OFFLINE
-    if not hub_reachable():
+    if not before and not hub_reachable():
         huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
         yield

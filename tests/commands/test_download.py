@@ -1,6 +1,7 @@
 """``tfovss download --for``: what a machine without network needs, from a stand-in of the hub on this machine."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_what_needs_local_files_alone_is_said_to(server, told):
     assert server.requests == []
 
 
+def test_lines_for_a_shell_are_quoted(server, told, monkeypatch, tmp_path):
+    hub.use(monkeypatch, server.url, tmp_path / "a b/hf")
+    monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "it's"))
+    out = told("download", "--for", CONFIG, "--dry-run")[1]
+    words = shlex.split("".join(line for line in out.splitlines(keepends=True) if "export " in line))
+    assert words[1::2] == ["HF_HUB_OFFLINE=1", f"HF_HOME={tmp_path}/a b/hf", f"MMSEG_TFOVSS_CACHE={tmp_path}/it's"]
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "a b/cache"))
+    assert f"  export HF_HUB_CACHE='{tmp_path}/a b/cache'\n" in told("download", "--for", CONFIG, "--dry-run")[1]
+    out = told("reproduce", "sclip", "voc21", "--dry-run", "--work-dir", "a b")[1]
+    assert "run    tfovss test sclip_vit-b16_voc21 --work-dir 'a b'\n" in out
+
+
 def test_what_cannot_be_fetched_does_not_keep_the_rest_from_it(server, told, tmp_path):
     options = ("--cfg-options", "model.masks=masks", "model.decode_head.templates=imagenet7")
     code, out, err = told("download", "--for", "lavg_vit-b16_voc21", *options, "model.vfm=None")
@@ -117,6 +130,35 @@ def test_what_cannot_be_fetched_does_not_keep_the_rest_from_it(server, told, tmp
     assert err.startswith("error: Not everything can be fetched. masks: model.masks=masks does not exist; put it there")
     assert "CLIP ViT-B-16/openai: fetched" in out
     assert list((tmp_path / "cache").glob("*.safetensors"))
+
+
+def test_a_repository_that_is_gone_does_not_keep_the_rest_from_coming(server, told, tmp_path):
+    code, out, err = told("download", "--for", "proxyclip_vit-b16_voc21", CONFIG, *FEW)
+    gone = f"DINO facebook/dino-vitb8: cannot be fetched from {server.url}/facebook/dino-vitb8 (RepositoryNotFound"
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"  absent {gone}" in out
+    assert err.startswith(f"error: Not everything can be fetched. {gone}")
+    assert "CLIP ViT-B-16/openai: fetched" in out
+    assert out.count("in 7 templates: 1 file, ") == 2
+    assert "export HF_HUB_OFFLINE=1" in out
+    assert err.count("DINO facebook/dino-vitb8") == 1
+
+
+def test_what_fails_on_its_way_is_told_once_and_at_the_end(server, told, monkeypatch, tmp_path):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(server, "cut", 1000)
+    code, out, err = told("download", "--for", CONFIG, "sclip_vit-pocket_pocket_all", *FEW)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("error: CLIP ViT-B-16/openai cannot be fetched from ")
+    assert f"Text features of {CONFIG}: not computed, because CLIP ViT-B-16/openai is not here\n" in out
+    assert re.search(r"Text features of sclip_vit-pocket_pocket_all: \d+ words in 7 templates: 1 file, ", out)
+
+
+def test_a_dataset_that_cannot_be_fetched_does_not_keep_the_others_from_coming(server, told, tmp_path):
+    code, out, err = told("download", "--for", "sclip_vit-b16_cityscapes", CONFIG, "--data", *FEW)
+    assert code == 1
+    assert "voc21: prepared in data/VOCdevkit/VOC2012\n" in out
+    assert err.count("leftImg8bit_trainvaltest.zip: its download needs an account") == 1
 
 
 def test_data_of_ones_own_are_looked_for_where_the_config_says(server, told, tmp_path):

@@ -106,6 +106,16 @@ def test_a_terminal_is_asked_once(server, told, monkeypatch, answer):
     assert len(asked) == (1 if answer == "yes" else 2)  # what is here is not asked for
 
 
+def test_the_end_of_input_is_a_no(server, told, monkeypatch):
+    def ended(question):
+        raise EOFError
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", ended)
+    code, out, err = told("reproduce", "sclip", "voc21")
+    assert (code, out[-1], err) == (1, "\n", "error: Nothing was fetched.\n")
+
+
 def test_a_number_is_repeated_from_nothing(server, told, monkeypatch, tmp_path):
     """Fetched, prepared, run, compared; then the same again with what is here, offline and against another number."""
     code, out, err = told("reproduce", "sclip", "voc21", "--yes", *HERE)
@@ -183,6 +193,18 @@ def test_without_a_network_it_says_what_to_do(server, told, monkeypatch):
     assert "set model.backbone.pretrained to it" in err
 
 
+def test_offline_asks_no_server_at_all(server, told, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("socket.create_connection", None)  # nor is it tried
+    code, out, err = told("reproduce", "sclip", "voc21", "--yes")
+    assert (code, err.count("\n"), server.requests) == (1, 1, [])
+    assert "absent CLIP ViT-B-16/openai: cannot be fetched from " in out
+    assert "(HF_HUB_OFFLINE is set): on a machine with network access, download " in err
+    assert "VOCtrainval_11-May-2012.tar: HF_HUB_OFFLINE is set; unset it, or get the file from http://127" in err
+    code, dry, _ = told("reproduce", "sclip", "voc21", "--dry-run")
+    assert (code, dry, server.requests) == (0, out, [])
+
+
 def test_weights_and_data_of_ones_own_are_named_by_options(server, told, mini_clip, tmp_path):
     data = tmp_path / "elsewhere/VOCdevkit/VOC2012"
     data.mkdir(parents=True)
@@ -195,6 +217,23 @@ def test_weights_and_data_of_ones_own_are_named_by_options(server, told, mini_cl
     assert re.search(rf"here   CLIP mini.pt: [0-9.]+ MB in {mini_clip}\n", out)
     assert f"make   voc21: about 200.0 MB in {data}" in out
     assert "No weights have to be fetched: all of them are files of this machine.\n" in out
+
+
+def test_a_file_that_an_option_names_must_exist(server, told):
+    option = "model.backbone.pretrained=no/file"
+    for mode in ("--dry-run", "--yes"):
+        code, out, err = told("reproduce", "sclip", "voc21", mode, "--cfg-options", option)
+        name = option.partition("=")[0]
+        assert (code, out, server.requests) == (1, "", [])
+        assert err == f"error: {option} does not exist: set {name} to an existing file.\n"
+
+
+def test_what_is_absent_is_not_called_present(server, told):
+    out = told("download", "--for", CONFIG, "--dry-run", "--cfg-options", "model.backbone.pretrained=no.pt")[1]
+    assert "absent CLIP no.pt: model.backbone.pretrained=no.pt does not exist; put it there" in out
+    assert "Nothing will be fetched, and not everything is here.\n" in out
+    assert "No weights have to be fetched" not in out
+    assert "Everything is here" not in out
 
 
 def test_options_that_make_it_another_run_are_refused(server, told):

@@ -1,3 +1,5 @@
+import os
+
 # What all datasets share. Images come as they are in their files: their size is a setting of the model.
 # Under MMSegmentation's names of the transforms, and once more at the top, because its functions look for them there.
 test_pipeline = [
@@ -29,7 +31,8 @@ unified = dict(
 )
 test_dataloader = dict(
     batch_size=1,
-    num_workers=4,
+    # No more than the cores that this process may use; no number depends on it.
+    num_workers=min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
     sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),  # no image is counted twice
     dataset=dict(test_mode=True, pipeline=test_pipeline),
 )

@@ -4,4 +4,4 @@ dataset = "pocket_all"
 unified = dict(
     model=dict(short_side=192, decode_head=dict(vocabulary="pocket_all"), test_cfg=dict(crop_size=128, stride=64)),
 )
-test_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(type="PocketAllDataset", data_root="data/pocket"))
+test_dataloader = dict(batch_size=8, dataset=dict(type="PocketAllDataset", data_root="data/pocket"))

@@ -8,4 +8,4 @@ unified = dict(
         test_cfg=dict(crop_size=128, stride=64),
     ),
 )
-test_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(type="PocketThingDataset", data_root="data/pocket"))
+test_dataloader = dict(batch_size=8, dataset=dict(type="PocketThingDataset", data_root="data/pocket"))
