@@ -48,21 +48,25 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Serve the page until Ctrl-C."""
     arguments = parse_arguments(argv, prog)
     from mmseg_tfovss.cli import say, user_errors
+    from mmseg_tfovss.playground.stopping import stoppable
 
-    with user_errors():
+    with user_errors(), stoppable() as stop:
         check_gradio()
         from mmseg_tfovss.playground.choice import chosen_at_start, offered_methods
         from mmseg_tfovss.playground.server import check_address, own_folder, serve
 
+        stop.check()
         check_address(arguments.host, arguments.port)
         offered = offered_methods(arguments.pretrained, arguments.methods)
         chosen = chosen_at_start(offered, arguments.methods)
         playground = new_playground(arguments, offered)
+        stop.check()
         say(f"Loading {chosen[0]} ...")
         with playground.segmenters.use(chosen[0]):  # weights that cannot be used are told before the page opens
             pass
+        stop.check()
         with own_folder(arguments.host) as folder:
-            serve(playground, chosen, folder, arguments.host, arguments.port, say)
+            serve(playground, chosen, folder, arguments.host, arguments.port, say, stop)
 
 
 def check_gradio() -> None:
