@@ -149,6 +149,19 @@ def test_notes_are_said_with_the_overlays(playground, question, tmp_path):
     assert len(answer.notes) == 3
 
 
+def test_missing_letters_are_told_in_the_page_alone_if_they_are_drawn(
+    playground, question, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("mmseg_tfovss.pictures.lettering._font_file", lambda character: None)
+    for words in ("猫", "brick; donut; 猫", "brick; donut"):
+        answer = playground.answer(replace(question, words=words, methods=["naclip"]), tmp_path)
+        [part] = answer.labelled
+        drawn = "猫" in {part.result.classes[index] for index in np.unique(part.result.labels)}
+        assert drawn or words != "猫"
+        assert any("in the place of 猫" in note for note in answer.notes) == drawn
+    assert "no font" not in caplog.text
+
+
 def test_a_large_image_is_shrunk_and_said_so(question, tmp_path):
     answer = small_playground(longest=60).answer(question, tmp_path)
     assert answer.notes[0].startswith("The image of 120 x 90 pixels was shrunk to 60 x 45")
