@@ -4,7 +4,7 @@ import io
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 MOST_PIXELS = 2**27  # of a picture: 11585 x 11585; its labels are a gigabyte
 _MOST_BYTES = 2**30  # of a file: three channels of 16 bits, not compressed, need fewer
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")  # as Pillow calls them
+_USUAL_NAMES = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 # What holds numbers as they were written. GIF does not, for writers renumber its palette; nor does PPM, for readers
 # stretch what has another maximum than 255.
 _LABEL_FORMATS = ("PNG", "TIFF", "BMP")
@@ -115,7 +116,7 @@ def load_colours(path: str | Path) -> tuple[np.ndarray, int]:
         ValueError: see :func:`read_labels`; 16 bits are refused too.
     """
     raw, name = _read_bytes(Path(path), "annotation"), f"annotation {path}"
-    with _opened(raw, name) as picture:
+    with _opened(raw, name, _LABEL_FORMATS) as picture:
         _check_lossless(picture, raw, name)
         _check_one_picture(picture, name)
         if picture.mode not in _COLOUR_MODES:
@@ -194,7 +195,7 @@ def _pixels(raw: bytes, mode: str, name: str) -> np.ndarray:
 
 
 def _decode(raw: bytes, name: str) -> tuple[np.ndarray, int]:
-    with _opened(raw, name) as picture:
+    with _opened(raw, name, _LABEL_FORMATS) as picture:
         _check_lossless(picture, raw, name)
         _check_one_picture(picture, name)
         if picture.mode not in _LABEL_MODES:
@@ -231,8 +232,11 @@ def _read_bytes(path: Path, kind: str) -> bytes:
 
 
 @contextmanager
-def _opened(raw: bytes, name: str) -> Iterator[Image.Image]:
-    """A picture of which only the header has been read, and which is not too large to be decoded."""
+def _opened(raw: bytes, name: str, kinds: Sequence[str] = _FORMATS) -> Iterator[Image.Image]:
+    """A picture of which only the header has been read, and which is not too large to be decoded.
+
+    ``kinds`` are the formats that a message tells the user to take.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of what is refused here or does no harm
         try:
@@ -241,9 +245,10 @@ def _opened(raw: bytes, name: str) -> Iterator[Image.Image]:
         except Image.DecompressionBombError as error:  # says how many
             picture, pixels = Image.new("L", (1, 1)), int((re.findall(r"\d+", str(error)) or [MOST_PIXELS + 1])[0])
         except UnidentifiedImageError:
+            shown = (_USUAL_NAMES.get(kind, kind) for kind in kinds if kind in formats() and kind != "DIB")
             raise ValueError(
-                f"The {name} is truncated or damaged, or of a kind that is not read (as are"
-                f" {', '.join(_FORMATS[:3])} of at most 32 bits): replace the file."
+                f"The {name} is truncated or damaged, or in none of the formats that are read: {', '.join(shown)}, with"
+                " at most 32 bits per channel. Replace the file."
             ) from None
         # Pillow signals damage with any exception, depending on where it is.
         except Exception as error:

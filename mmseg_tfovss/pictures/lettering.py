@@ -39,10 +39,15 @@ def draw_text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size
         left += round(font.getlength(run))
 
 
-def warn_of_missing(texts: Iterable[str]) -> None:
-    """Say, once for the same characters, which ones no font has; they are drawn as boxes."""
+def missing_characters(texts: Iterable[str]) -> list[str]:
+    """Characters that no font on this machine has, each once; they are drawn as boxes."""
     characters = sorted(set(normalize("NFC", "".join(texts))))
-    missing = [character for character in characters if not character.isascii() and _font_file(character) is None]
+    return [character for character in characters if not character.isascii() and _font_file(character) is None]
+
+
+def warn_of_missing(texts: Iterable[str]) -> None:
+    """Log :func:`missing_characters`, once for the same ones."""
+    missing = missing_characters(texts)
     if missing:
         _warn(" ".join(missing))
 

@@ -82,7 +82,9 @@ def save_mask(labels: np.ndarray, colours: np.ndarray, path: Path) -> None:
     mask.save(path)
 
 
-def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], colours: np.ndarray) -> Image.Image:
+def draw_overlay(
+    image: np.ndarray, labels: np.ndarray, names: Sequence[str], colours: np.ndarray, *, warns: bool = True
+) -> Image.Image:
     """Colour an image by class, with a legend of the classes that occur, largest first.
 
     Args:
@@ -90,11 +92,13 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], co
         labels: (H, W) class ids.
         names: of all classes.
         colours: (C, 3) uint8.
+        warns: of characters in the names that no font has, once.
 
     Returns:
         The picture, wider than the image by its legend.
     """
-    warn_of_missing(names)
+    if warns:
+        warn_of_missing(names)
     areas = np.bincount(labels.flatten(), minlength=len(names))
     present = [index for index in np.argsort(-areas, kind="stable") if areas[index]]
     lines = [f"{cut(names[index])} {percent(areas[index] / labels.size)}" for index in present]

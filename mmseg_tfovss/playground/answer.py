@@ -9,9 +9,9 @@ import numpy as np
 from mmseg_tfovss.api import Segmented
 from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.pictures.grid import shrink, tint
-from mmseg_tfovss.pictures.overlay import named_colours, save_mask
+from mmseg_tfovss.pictures.overlay import draw_overlay, named_colours, save_mask
 from mmseg_tfovss.playground.choice import check_choice
-from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_unknown, notes_on_words
+from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_letters, notes_on_unknown, notes_on_words
 from mmseg_tfovss.playground.picture import fitted_upload
 from mmseg_tfovss.playground.segmenters import Segmenters
 from mmseg_tfovss.playground.words import check_different, read_classes
@@ -108,6 +108,7 @@ class Playground:
                     kinds = tuple(type(network).__name__ for network in segment.model.networks().values())
                 labelled.append(_written(method, kinds, result, folder / image.stem))
         notes = [*filter(None, [shrunk]), *notes_on_words(classes, background, question.threshold)]
+        notes += notes_on_letters({name for part in labelled for name in _found(part.result)})
         if self.is_pocket:
             notes += notes_on_unknown([*(background or ()), *classes])
             notes += [note for part in labelled for note in notes_on_companions(part.method, part.networks)]
@@ -125,9 +126,16 @@ def _read_words(question: Question) -> tuple[list[str], list[str] | None]:
 def _written(method: str, networks: tuple[str, ...], result: Segmented, stem: Path) -> Labelled:
     """Write a mask and an overlay, as ``tfovss demo`` does, under the method's name."""
     mask, overlay = (stem.with_name(f"{stem.name}_{method}_{what}.png") for what in ("mask", "overlay"))
-    save_mask(result.labels, named_colours(result.classes), mask)
-    result.overlay().save(overlay)
+    colours = named_colours(result.classes)
+    save_mask(result.labels, colours, mask)
+    # Missing fonts are told in the page, not in the server's terminal.
+    draw_overlay(result.image, result.labels, result.classes, colours, warns=False).save(overlay)
     return Labelled(method, networks, result, mask, overlay)
+
+
+def _found(result: Segmented) -> list[str]:
+    """Names of the classes that occur."""
+    return [result.classes[index] for index in np.unique(result.labels)]
 
 
 def _without_folders(text: str, image: str | None, folder: Path) -> str:

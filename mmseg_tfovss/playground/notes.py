@@ -1,9 +1,10 @@
 """What somebody should know about an answer beside its labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from mmseg_tfovss.pictures.lettering import missing_characters
 from mmseg_tfovss.playground.words import unknown_to_pocket
-from mmseg_tfovss.vocabulary.words import listed, quoted
+from mmseg_tfovss.vocabulary.words import cut, listed, quoted
 
 _RANDOM = ("DINO", "SAM")  # the pocket benchmark's have weights that nobody has trained
 
@@ -31,6 +32,20 @@ def notes_on_unknown(classes: Sequence[str]) -> Iterator[str]:
     unknown = unknown_to_pocket(classes)
     if unknown:
         yield f"The pocket CLIP was not trained on {listed(unknown)}: pixels with such labels mean nothing."
+
+
+def notes_on_letters(drawn: Iterable[str]) -> Iterator[str]:
+    """That the legend of an overlay's file has boxes in the place of characters; the page's own is in HTML.
+
+    Args:
+        drawn: names of the classes that occur.
+    """
+    missing = missing_characters(map(cut, drawn))
+    if missing:
+        yield (
+            f"The legends in the overlay files have boxes in the place of {listed(missing, 20)}: no font of the machine"
+            " that runs this page has them."
+        )
 
 
 def notes_on_companions(method: str, networks: Sequence[str]) -> Iterator[str]:

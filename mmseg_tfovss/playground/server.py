@@ -2,19 +2,20 @@
 
 import errno
 import os
-import signal
 import socket
 import tempfile
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mmseg_tfovss.playground.answer import Playground
 from mmseg_tfovss.playground.picture import draw_scenes
+from mmseg_tfovss.playground.stopping import Stop
 
 LARGEST_FILE = "64mb"  # that is taken for upload
+_A_WHILE = 0.5  # seconds between two looks at whether to stop
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -59,7 +60,13 @@ def own_folder(host: str) -> Iterator[Path]:
 
 
 def serve(
-    playground: Playground, chosen: Sequence[str], folder: Path, host: str, port: int, say: Callable[[str], object]
+    playground: Playground,
+    chosen: Sequence[str],
+    folder: Path,
+    host: str,
+    port: int,
+    say: Callable[[str], object],
+    stop: Stop,
 ) -> None:
     """Serve the page until Ctrl-C, or until the process is told to end.
 
@@ -70,16 +77,26 @@ def serve(
         host: address to listen on.
         port: likewise.
         say: is told the page's address.
+        stop: whether that has happened.
+
+    Raises:
+        KeyboardInterrupt: it happened before the page was there.
     """
     page = open_page(playground, chosen, folder, host, port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder is removed then, too
     try:
+        stop.check()
         say(f"Open {page.local_url.rstrip('/')} in a browser. {reach_of(host)} Ctrl-C stops the page.")
-        threading.Event().wait()
-    except KeyboardInterrupt:
+        _wait(stop)
         say("Stopped.")
     finally:
         page.close(verbose=False)
+
+
+def _wait(stop: Stop) -> None:
+    """Until the process is told to end."""
+    with suppress(KeyboardInterrupt):
+        while not stop.asked:
+            time.sleep(_A_WHILE)
 
 
 def open_page(playground: Playground, chosen: Sequence[str], folder: Path, host: str, port: int) -> Any:  # noqa: ANN401

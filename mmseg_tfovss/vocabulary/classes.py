@@ -30,6 +30,7 @@ from mmseg_tfovss.vocabulary.words import check_text, quoted, read_lines, spoken
 
 DATA = Path(__file__).parent / "data"
 BACKGROUND = "background"  # how class 0 is shown where it is one, whatever its words are
+_GIVEN = "given list"  # the source of words that come from no file
 _BACKGROUND_PREFIX = "background_"
 _READING = ("synonyms", "background", "duplicates")  # comments that say how lines are read
 _MOST_WORDS = 50_000  # ImageNet-21k has fewer
@@ -51,20 +52,21 @@ class Vocabulary:
     """
 
     classes: tuple[tuple[str, ...], ...]
-    source: str = "given list"
+    source: str = _GIVEN
     version: str | None = None
     background: bool | None = field(default=None, compare=False)
     places: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.classes:
-            raise ValueError(f"The vocabulary {self.source} is empty: name at least one class, one a line.")
+            name = f"{'' if self.source == _GIVEN else 'vocabulary '}{self.source}"
+            raise ValueError(f"The {name} is empty: name at least one class, one a line.")
         for number, queries in enumerate(self.classes):
-            if not queries or not all(queries):
-                where = f" ({self.places[number]})" if self.places else ""
+            if not any(queries):
+                raise ValueError(f"There is no word in {self.place(number)}: give every class at least one.")
+            if not all(queries):
                 raise ValueError(
-                    f"Class {number} of the vocabulary {self.source} has an empty query{where}: give every class at"
-                    ' least one word, synonyms separated by ", ".'
+                    f"There is an empty word in {self.place(number)}: remove a separator, or write a word beside it."
                 )
 
     @property
@@ -158,7 +160,7 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
     if isinstance(name, str | Path):
         listed = _load(str(name))
     else:
-        listed = _parse(_texts(name, "model.decode_head.vocabulary"), "given list", numbered=False)
+        listed = _parse(_texts(name, "model.decode_head.vocabulary"), _GIVEN, numbered=False)
     if background is not None:
         listed = _put_in_front(listed, background)
     if not listed.duplicates:

@@ -30,10 +30,14 @@ def test_without_gradio_one_sentence_says_how_to_install_it(monkeypatch, capsys)
     [
         (["--port", "0"], "--port must be between 1 and 65535, but got 0"),
         (["--port", "70000"], "--port must be between 1 and 65535, but got 70000"),
+        *(
+            (["--device", name], f"--device must be cpu or cuda (cuda:1 for the second GPU), but got {name!r}")
+            for name in ("foo", "cpu:9", "cuda:", "mps")
+        ),
         (["--max-side", "8"], "--max-side must be at least 32 pixels, but got 8"),
     ],
 )
-def test_numbers_out_of_range_are_refused(words, message, capsys):
+def test_values_out_of_range_are_refused(words, message, capsys):
     code, err = refused(capsys, *words)
     assert (code, err.splitlines()[-1]) == (2, f"tfovss app: error: {message}")
 
@@ -43,9 +47,11 @@ def test_numbers_out_of_range_are_refused(words, message, capsys):
     [
         (["--methods", "corrclip"], "The method corrclip has no settings for the pocket CLIP"),
         (["--methods", "slcip"], "'slcip' is neither a method nor a config."),
-        (["--pretrained", "no_such_file.pt", "--methods", "sclip"], "no_such_file.pt"),
+        (["--pretrained", "none.pt"], "Weights file none.pt not found: set --pretrained to an existing .pt or"),
+        (["--pretrained", "opnai"], "--pretrained='opnai' is neither an existing file nor an open_clip tag"),
+        (["--pretrained", "openai", "--backbone", "ViT-X"], "--backbone='ViT-X' is not an open_clip architecture."),
         (["--backbone", "ViT-L-14"], "backbone='ViT-L-14' does not fit pretrained='pocket': leave it out."),
-        (["--device", "abacus"], "The device 'abacus' is not available here"),
+        (["--device", "cuda:99"], "--device cuda:99: PyTorch sees "),
     ],
 )
 def test_what_cannot_be_loaded_is_told_before_the_page_opens(words, message, capsys, monkeypatch):
@@ -57,6 +63,17 @@ def test_what_cannot_be_loaded_is_told_before_the_page_opens(words, message, cap
     assert err.startswith("error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_missing_gpu_is_told_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    for device in (None, "cpu", "cuda", "cuda:0"):
+        app.check_device(device)
+    with pytest.raises(ValueError, match=r"^--device cuda:1: PyTorch sees 1 GPU here: take cpu\.$"):
+        app.check_device("cuda:1")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ValueError, match=r"^--device cuda: PyTorch sees no GPU here: take cpu\.$"):
+        app.check_device("cuda")
 
 
 def test_its_methods_are_loaded_as_load_loads_them(monkeypatch):

@@ -95,7 +95,7 @@ def test_one_class_is_told_how_to_become_several(tmp_path):
         ("; cat", "--classes has no word for class 0"),
         ("cat;dog;;", "--classes has no word for class 2"),
         ("cat; # dog", '--classes: class 1 begins with "#"'),
-        ("cat; dog,, puppy", "Class 1 of the vocabulary given list has an empty query"),
+        ("cat; dog,, puppy", "There is an empty word in entry 2 of the given list"),
         ("cat; dog; Cat", '"Cat" occurs twice \\(entry 1 of the given list and entry 3'),
         ("cat; d\nog", r"Entry 2 of the given list holds the invisible character U\+000A \(line break\)"),
         ("cat; d\udcffog", r"U\+DCFF \(bytes that are not UTF-8\)"),

@@ -81,6 +81,7 @@ def test_files_are_those_of_the_demo(image, tmp_path):
         ({"words": "cat; dog; Cat"}, 'The word "Cat" stands twice: remove one of the two.'),
         ({"background": "wall; brick"}, 'The word "brick" stands twice: remove one of the two.'),
         ({"background": "wall;; brick"}, 'Background words: the line "wall;; brick" has one ";" too many.'),
+        ({"words": " , ;fish"}, "There is no word in entry 1 of the given list: give every class at least one."),
         ({"words": "cat\u200b; dog"}, "Entry 1 of the given list holds the invisible character U+200B"),
         ({"methods": []}, "Methods: choose at least one."),
         ({"methods": ["clip", "sclip", "naclip", "gem", "cass"]}, "Methods: choose at most 4; you have chosen 5."),
@@ -104,7 +105,10 @@ def test_a_mistake_is_one_sentence(playground, question, tmp_path, change, probl
             lambda path: Image.new("RGB", (4, 3)).save(path),
             "The image tiny.png of 3x4 pixels (height x width) is smaller",
         ),
-        (lambda path: path.write_text("no picture"), "The image tiny.png is truncated or damaged"),
+        (
+            lambda path: path.write_text("no picture"),
+            "The image tiny.png is truncated or damaged, or in none of the formats that are read: JPEG, PNG, TIFF,",
+        ),
         (lambda path: path.write_bytes(b""), "The image tiny.png is empty (0 bytes): replace the file."),
         (lambda path: None, "The image tiny.png does not exist."),
     ],
@@ -143,6 +147,19 @@ def test_notes_are_said_with_the_overlays(playground, question, tmp_path):
         *notes_on_companions("proxyclip", ["CLIPImageEncoder", "DINO"]),
     )
     assert len(answer.notes) == 3
+
+
+def test_missing_letters_are_told_in_the_page_alone_if_they_are_drawn(
+    playground, question, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("mmseg_tfovss.pictures.lettering._font_file", lambda character: None)
+    for words in ("猫", "brick; donut; 猫", "brick; donut"):
+        answer = playground.answer(replace(question, words=words, methods=["naclip"]), tmp_path)
+        [part] = answer.labelled
+        drawn = "猫" in {part.result.classes[index] for index in np.unique(part.result.labels)}
+        assert drawn or words != "猫"
+        assert any("in the place of 猫" in note for note in answer.notes) == drawn
+    assert "no font" not in caplog.text
 
 
 def test_a_large_image_is_shrunk_and_said_so(question, tmp_path):

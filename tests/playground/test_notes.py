@@ -1,6 +1,6 @@
 """What somebody is told beside the overlays."""
 
-from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_unknown, notes_on_words
+from mmseg_tfovss.playground.notes import notes_on_companions, notes_on_letters, notes_on_unknown, notes_on_words
 
 
 def test_one_class_takes_every_pixel():
@@ -26,3 +26,10 @@ def test_networks_of_random_numbers_are_named():
     [note] = notes_on_companions("trident", ["CLIPImageEncoder", "DINO", "SAM"])
     assert note == "trident has a DINO and a SAM of random numbers beside the pocket CLIP."
     assert list(notes_on_companions("dslo", ["CLIPImageEncoder", "StableDiffusion"])) == []
+
+
+def test_characters_that_no_font_has_are_named(monkeypatch):
+    monkeypatch.setattr("mmseg_tfovss.pictures.lettering._font_file", lambda character: None)
+    [note] = notes_on_letters(["猫", "cat", "犬 猫"])
+    assert note.startswith("The legends in the overlay files have boxes in the place of 犬, 猫: no font ")
+    assert list(notes_on_letters(["cat", "dog"])) == []

@@ -1,5 +1,6 @@
 """The page in a real browser, on the real server; pytest -m browser."""
 
+import re
 import urllib.error
 import urllib.request
 
@@ -61,6 +62,14 @@ def sideways(page):
     return page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
+def contrast(one, other):
+    """WCAG's ratio of two CSS colours rgb(r, g, b)."""
+    shades = np.array([[int(part) for part in re.findall(r"\d+", colour)[:3]] for colour in (one, other)]) / 255
+    linear = np.where(shades <= 0.04045, shades / 12.92, ((shades + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ (0.2126, 0.7152, 0.0722))
+    return (light + 0.05) / (dark + 0.05)
+
+
 def test_two_methods_side_by_side_and_the_mask_is_loads(address, folder, tmp_path):
     asked = []
     with open_page(1400, 900) as page:
@@ -118,6 +127,50 @@ def test_mistakes_are_sentences_and_the_page_goes_on(address, folder):
         upload(page, folder / "no_picture.png")
         ask(page, WORDS, ["sclip"])
         told("The image no_picture.png is truncated or damaged")
+
+
+def test_four_methods_are_two_by_two_and_go_when_the_next_run_starts(address, folder):
+    with open_page(1400, 900) as page:
+        visit(page, address)
+        upload(page, folder / "my photo.png")
+        ask(page, WORDS, ["sclip", "naclip", "clip", "gem"])
+        page.locator(".legend").wait_for()
+        boxes = [overlays(page).nth(number).bounding_box() for number in range(4)]
+        assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"] == boxes[3]["y"]
+        assert boxes[0]["x"] == boxes[2]["x"] < boxes[1]["x"] == boxes[3]["x"]
+        page.evaluate("""() => {
+            const results = document.getElementById("results");
+            window.fewest = results.querySelectorAll("button, a, img, table").length;
+            new MutationObserver(() => {
+                if (!results.innerText.includes("Segmenting ...")) return;
+                window.fewest = Math.min(window.fewest, results.querySelectorAll("button, a, img, table").length);
+            }).observe(results, {childList: true, subtree: true, characterData: true});
+        }""")
+        assert page.evaluate("window.fewest") > 10
+        page.get_by_role("button", name="Segment").click()
+        page.wait_for_function("window.fewest == 0")
+        page.locator(".legend").wait_for()
+        assert overlays(page).count() == 4
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_button_can_be_read_and_the_focus_be_seen(address, dark):
+    with open_page(dark=dark) as page:
+        visit(page, address)
+        style = "element => { const found = getComputedStyle(element); return [found.color, found.backgroundColor]; }"
+        button = page.get_by_role("button", name="Segment")
+        assert contrast(*button.evaluate(style)) >= 4.5
+        button.hover()
+        page.wait_for_timeout(500)  # the colour changes slowly
+        assert contrast(*button.evaluate(style)) >= 4.5
+        page.get_by_label("sclip", exact=True).focus()
+        page.keyboard.press("Tab")
+        ring, width = page.evaluate(
+            "(found => [found.outlineColor, found.outlineWidth])(getComputedStyle(document.activeElement))"
+        )
+        behind = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert page.evaluate("document.activeElement.type") == "checkbox"
+        assert (width, contrast(ring, behind) >= 3) == ("2px", True)
 
 
 def test_words_are_text_and_no_markup(address, folder):

@@ -19,7 +19,7 @@ CONFIG = ROOT / "configs/sclip/sclip_vit-b16_voc21.py"  # its weights are not th
         ("folder", "The image folder is a folder: name a file."),
         ("empty.png", "The image empty.png is empty (0 bytes): replace the file."),
         ("bomb.png", "The image bomb.png has 1600000000 pixels, but at most 134217728 are read: shrink it, or cut it"),
-        ("page.png", "The image page.png is truncated or damaged, or of a kind that is not read"),
+        ("page.png", "The image page.png is truncated or damaged, or in none of the formats that are read: JPEG,"),
     ],
 )
 def test_an_image_that_is_none_is_one_sentence(name, message, tmp_path, monkeypatch, capsys):

@@ -42,7 +42,7 @@ def test_a_file_without_suffix_is_read(tmp_path, monkeypatch):
 def test_lines_may_be_given_directly():
     vocabulary = load_vocabulary(["cat", "dog, puppy"], background=["sky"])
     assert vocabulary.classes == (("sky",), ("cat",), ("dog", "puppy"))
-    with pytest.raises(ValueError, match="The vocabulary given list is empty"):
+    with pytest.raises(ValueError, match=r"^The given list is empty: name at least one class, one a line\.$"):
         load_vocabulary([])
 
 
@@ -57,14 +57,22 @@ def test_empty_file_is_named(text, tmp_path):
         load_vocabulary(path)
 
 
-@pytest.mark.parametrize("line", ["dog,, puppy", "dog, ", ","])
+@pytest.mark.parametrize("line", ["dog,, puppy", "dog, ", ", dog"])
 def test_empty_synonym_is_named(line):
-    with pytest.raises(ValueError, match=r"Class 1 of the vocabulary here has an empty query"):
-        parse_classes(["cat", line], "here")
+    with pytest.raises(ValueError, match=r"^There is an empty word in line 2 of words\.txt: remove a separator, or "):
+        parse_classes(["cat", line], "words.txt")
+
+
+@pytest.mark.parametrize("line", [",", " , "])
+def test_a_line_of_separators_is_named(line):
+    with pytest.raises(ValueError, match=r"^There is no word in line 2 of words\.txt: give every class at least one"):
+        parse_classes(["cat", line], "words.txt")
 
 
 def test_class_without_words_is_named():
-    with pytest.raises(ValueError, match="Class 0 of the vocabulary given list has an empty query"):
+    with pytest.raises(
+        ValueError, match=r"^There is no word in class 0 of the given list: give every class at least one\.$"
+    ):
         Vocabulary(((),))
 
 
@@ -115,7 +123,9 @@ def test_background_words_may_come_from_a_file(tmp_path):
 
 
 def test_empty_background_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"Class 0 of the vocabulary .* with background has an empty query"):
+    with pytest.raises(
+        ValueError, match=r"^There is no word in the background words: give every class at least one\.$"
+    ):
         load_vocabulary(write(tmp_path, "cat\n"), background=[])
 
 
