@@ -148,9 +148,13 @@ def _check(arguments: argparse.Namespace) -> None:
 def _add(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.existing import add
+    from mmseg_tfovss.vocabulary.words import count_of
 
-    leaves = add(arguments.folder, arguments.methods, arguments.backbones)
-    say(*(f"Written: {arguments.folder / leaf.name}" for leaf in leaves))
+    added = add(arguments.folder, arguments.methods, arguments.backbones)
+    say(*(f"Written: {arguments.folder / leaf.name}" for leaf in added.written))
+    if added.kept:
+        kept = count_of(len(added.kept), "config", "configs")
+        say(f"Kept {kept}, which had been written before; added {len(added.written)}.")
 
 
 def _tell_found(table: "ClassTable", found: "Survey") -> None:

@@ -1,7 +1,9 @@
 """Folders that ``tfovss dataset init`` has made: read their files again, and write further configs into them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -38,22 +40,41 @@ def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]
     return table, found
 
 
-def add(folder: Path, methods: Sequence[str], backbones: Sequence[str]) -> list[Leaf]:
+class Added(NamedTuple):
+    """What :func:`add` has done.
+
+    Attributes:
+        written: configs that were not there.
+        kept: configs that were there, with the same text.
+    """
+
+    written: list[Leaf]
+    kept: list[Leaf]
+
+
+def add(folder: Path, methods: Sequence[str], backbones: Sequence[str]) -> Added:
     """Write configs of further methods into a folder that :func:`create` has made.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no such method, or a config that is there already; nothing is written.
+        ValueError: no such method, or a config that is there with another text; nothing is written.
         OSError: the folder cannot be written.
     """
     leaves = make_leaves(str(read_dataset(folder).dataset), methods, backbones)
-    there = [leaf.name for leaf in leaves if (folder / leaf.name).exists()]
-    if there:
-        raise ValueError(f"{folder / there[0]} exists already: delete it to have it made again.")
-    for leaf in leaves:
+    kept = [leaf for leaf in leaves if _is_there(leaf, folder / leaf.name)]
+    added = [leaf for leaf in leaves if leaf not in kept]
+    for leaf in added:
         with whole_file(folder / leaf.name) as scratch:
             scratch.write_text(leaf.text, encoding="utf-8")
-    return leaves
+    return Added(added, kept)
+
+
+def _is_there(leaf: Leaf, file: Path) -> bool:
+    if not os.path.lexists(file):
+        return False
+    if file.is_file() and file.read_bytes() == leaf.text.encode():
+        return True
+    raise ValueError(f"{file} exists already, and was changed since it was made: delete it to have it made again.")
 
 
 def read_dataset(folder: Path) -> Config:

@@ -184,9 +184,16 @@ def test_add_writes_further_configs_and_overwrites_none(told, camvid, tmp_path):
     code, out, _ = told("dataset", "add", "camvid", "--methods", "naclip", "--backbones", "vit-l14")
     assert (code, out) == (0, "Written: camvid/naclip_vit-l14_camvid.py\n")
     assert load_config("camvid/naclip_vit-l14_camvid.py").model.backbone.arch == "ViT-L-14"
+    both = ("dataset", "add", "camvid", "--methods", "naclip", "sclip", "--backbones", "vit-l14")
+    assert told(*both)[:2] == (
+        0,
+        "Written: camvid/sclip_vit-l14_camvid.py\nKept 1 config, which had been written before; added 1.\n",
+    )
+    with (tmp_path / "camvid/sclip_vit-pocket_camvid.py").open("a") as file:
+        file.write("# mine\n")
     code, _, err = told("dataset", "add", "camvid", "--methods", "naclip", "sclip", "--backbones", "vit-pocket")
     assert code == 1
-    assert "camvid/sclip_vit-pocket_camvid.py exists already" in err
+    assert "camvid/sclip_vit-pocket_camvid.py exists already, and was changed" in err
     assert not (tmp_path / "camvid/naclip_vit-pocket_camvid.py").exists()
     add = ("dataset", "add", "camvid", "--methods")
     assert "The method sclip has no settings for vit-h14" in told(*add, "sclip", "--backbones", "vit-h14")[2]
