@@ -269,6 +269,7 @@ def test_an_image_that_is_none_is_one_sentence(image, message, segment):
         ("cat, dog", "Words are given as a list: ['cat', 'dog']"),
         ("ade20", "Did you mean ade20k"),
         (["cat", "cat"], 'The word "cat" occurs twice'),
+        (["cat; dog", "sky"], 'The text "cat; dog" of the given list holds ";": give each class a text of its own'),
     ],
 )
 def test_words_that_are_none_are_one_sentence(words, message, segment):

@@ -162,10 +162,10 @@ def _tell_found(table: "ClassTable", found: "Survey") -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.report import class_rows
 
-    rows = [("class", "pixels", "masks"), *class_rows(found, table)]
-    width = max(len(name) for name, _, _ in rows)
+    rows = [("colour" if table.coloured else "label", "class", "pixels", "masks"), *class_rows(found, table)]
+    wide, width = (max(len(row[column]) for row in rows) for column in (0, 1))
     say("1 image with its mask." if found.images == 1 else f"{found.images} images with masks.")
-    say(*(f"  {name:{width}}  {share:>8}  {masks:>6}".rstrip() for name, share, masks in rows))
+    say(*(f"  {value:>{wide}}  {name:{width}}  {share:>8}  {masks:>6}".rstrip() for value, name, share, masks in rows))
 
 
 def _complain(lines: Sequence[str]) -> None:

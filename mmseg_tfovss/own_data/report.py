@@ -51,13 +51,14 @@ def check_survey(found: Survey, table: ClassTable, hint: str = "") -> None:
         raise ProblemsError("No pixel would count: every mask holds ignored values only.")
 
 
-def class_rows(found: Survey, table: ClassTable) -> Iterator[tuple[str, str, str]]:
-    """Name, share of the pixels and number of masks of each class, and of what is ignored."""
+def class_rows(found: Survey, table: ClassTable) -> Iterator[tuple[str, str, str, str]]:
+    """Label or colour, name, share of the pixels and number of masks of each class, and of what is ignored."""
     total = int(found.pixels.sum()) + found.ignored
     for number, name in enumerate(table.names):
-        yield name, _percent(int(found.pixels[number]), total), str(found.masks[number])
+        value = table.told(table.values[number])
+        yield value, name, _percent(int(found.pixels[number]), total), str(found.masks[number])
     if table.ignored:
-        yield f"ignored ({' '.join(map(table.told, table.ignored))})", _percent(found.ignored, total), ""
+        yield "", f"ignored ({' '.join(map(table.told, table.ignored))})", _percent(found.ignored, total), ""
 
 
 def notes(found: Survey, table: ClassTable, pairs: Pairs) -> Iterator[str]:

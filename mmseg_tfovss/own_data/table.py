@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmseg_tfovss.own_data.word_file import check_count, check_lines
 from mmseg_tfovss.vocabulary import available_vocabularies, load_vocabulary
 from mmseg_tfovss.vocabulary.agreement import is_background
 from mmseg_tfovss.vocabulary.words import read_lines
@@ -91,7 +92,10 @@ def read_table(file: str, first_label: int | None = None) -> ClassTable:
         if first_label is not None:
             raise ValueError(f"--first-label does not act, for {file} says what masks hold for each class: leave it.")
         return _table_of(rows, path)
+    if not bundled:
+        check_lines(path)
     vocabulary = load_vocabulary(file if bundled else str(path.absolute()))
+    check_count(vocabulary.classes, file)
     names = vocabulary.shown_names
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:

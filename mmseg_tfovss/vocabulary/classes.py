@@ -158,7 +158,9 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
     if isinstance(name, str | Path):
         listed = _load(str(name))
     else:
-        listed = _parse(_texts(name, "model.decode_head.vocabulary"), "given list", numbered=False)
+        lines = _texts(name, "model.decode_head.vocabulary")
+        _check_separators(lines)
+        listed = _parse(lines, "given list", numbered=False)
     if background is not None:
         listed = _put_in_front(listed, background)
     if not listed.duplicates:
@@ -184,6 +186,18 @@ def _texts(entries: object, what: str) -> Sequence[str]:
                 f"{what} must hold one text per class, as in ['1', 'cat, kitten'], but its entry {number} is {entry!r}."
             )
     return entries
+
+
+def _check_separators(lines: Sequence[str]) -> None:
+    """Refuse semicolons in the texts of a list: they separate classes in ``--classes``, but synonyms in files."""
+    if _rows(lines) in _bundled_headers() or "synonyms" in _headers(lines, "given list"):
+        return
+    row = next((line for line in lines if ";" in line and not is_comment(line)), None)
+    if row is not None:
+        raise ValueError(
+            f'The text {quoted(row)} of the given list holds ";": give each class a text of its own, and separate'
+            " synonyms by commas."
+        )
 
 
 def _parse(lines: Sequence[str], source: str, *, numbered: bool = True) -> _List:

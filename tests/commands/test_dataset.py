@@ -90,6 +90,7 @@ def test_camvid_of_segnet(told, camvid, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path != camvid]  # nothing half-written
     code, out, err = told(*init_of(camvid), *SMALL, "--ignore", 11)
     assert (code, err) == (0, "")
+    assert re.match(r"2 images with masks\.\n  label  class       +pixels   masks\n      0  sky   ", out)
     assert out.endswith("with 1 config. To evaluate one:\n  tfovss test camvid/sclip_vit-pocket_camvid.py\n")
     assert (tmp_path / "camvid/masks").resolve() == camvid / "CamVid/testannot"  # used as they are
 

@@ -204,8 +204,8 @@ def test_what_a_user_should_know(make, tmp_path):
     assert "note: other is a class like any other" in told
     rows = [*class_rows(made.survey, made.table)]
     share = f"{100 * (truth == 2).mean():.2f} %"
-    assert rows[2] == ("dog", share, "1")
-    assert rows[4] == ("ignored (9)", f"{100 * (truth == 9).mean():.2f} %", "")
+    assert rows[2] == ("2", "dog", share, "1")
+    assert rows[4] == ("", "ignored (9)", f"{100 * (truth == 9).mean():.2f} %", "")
 
 
 def test_many_classes_have_16_bits(make, tmp_path):

@@ -18,10 +18,23 @@ def table(tmp_path):
 
 
 def test_words(table):
-    found = table("sky, cloud\n\n# a comment\ncat\ndog, puppy\n")
+    found = table("# own words\n\nsky, cloud\n# a comment\ncat\ndog, puppy\n\n")
     assert found.names == ("sky", "cat", "dog")
     assert found.queries == (("sky", "cloud"), ("cat",), ("dog", "puppy"))
     assert (found.values, found.coloured, found.background, found.is_plain) == ((0, 1, 2), False, False, True)
+
+
+def test_semicolons_separate_synonyms_as_in_authors_files(table):
+    assert table("cat; kitten\ndog\n").queries == (("cat", "kitten"), ("dog",))
+    for text in ("red; blue; sand\n", "red, blue, sand"):
+        with pytest.raises(ValueError, match=r"has 1 class of 3 words \(red, blue, sand\): write one class a line"):
+            table(text)
+
+
+@pytest.mark.parametrize(("text", "line"), [("cat\n\ndog\n", 2), ("\ncat\n", 1), ("# own\ncat\ncow\n \ndog", 4)])
+def test_a_blank_line_would_shift_labels(table, text, line):
+    with pytest.raises(ValueError, match=rf"Line {line} of .*classes\.txt is blank, but lines with classes follow"):
+        table(text)
 
 
 def test_labels_from_one_on(table):
