@@ -139,9 +139,11 @@ def _tell_created(folder: Path, made: "Created") -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.existing import check
+    from mmseg_tfovss.own_data.report import pair_notes
 
-    table, found = check(arguments.folder, arguments.workers, _watch)
-    _tell_found(table, found)
+    checked = check(arguments.folder, arguments.workers, _watch)
+    _tell_found(checked.table, checked.survey)
+    say(*pair_notes(checked.pairs, checked.unlisted))
     say(f"Nothing is wrong in {arguments.folder}.")
 
 

@@ -8,16 +8,34 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from mmseg_tfovss.datasets.listed import read_pairs
-from mmseg_tfovss.own_data.folder import DATASET
+from mmseg_tfovss.own_data.folder import DATASET, MASKS
 from mmseg_tfovss.own_data.leaf import Leaf, make_leaves
-from mmseg_tfovss.own_data.report import check_survey
+from mmseg_tfovss.own_data.pairs import Pairs
+from mmseg_tfovss.own_data.report import check_survey, made_hint
+from mmseg_tfovss.own_data.source import look_again
 from mmseg_tfovss.own_data.survey import Survey, Watch, survey
 from mmseg_tfovss.own_data.table import ClassTable
 from mmseg_tfovss.whole_file import whole_file
 
 
-def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]:
-    """Read every image and mask of a folder that :func:`create` has made.
+class Checked(NamedTuple):
+    """What :func:`check` has found.
+
+    Attributes:
+        table: the classes.
+        survey: what the masks hold.
+        pairs: the files that are there now; see :func:`mmseg_tfovss.own_data.source.look_again`.
+        unlisted: images with masks that have come since, and are not evaluated.
+    """
+
+    table: ClassTable
+    survey: Survey
+    pairs: Pairs
+    unlisted: list[str]
+
+
+def check(folder: Path, workers: int, watch: Watch) -> Checked:
+    """Read every image and mask of a folder that :func:`create` has made, and look for files that have come since.
 
     Raises:
         FileNotFoundError: no such folder, or a file of it.
@@ -31,13 +49,14 @@ def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]
     table = ClassTable(names, queries, values, False, False, () if ignored is None else (ignored,))
     root = Path(settings.data_root)
     pairs = read_pairs(root / settings.ann_file)
+    now, unlisted = look_again(folder, pairs)
     files = [
         (root / settings.data_prefix.img_path / image, root / settings.data_prefix.seg_map_path / mask)
         for image, mask in pairs
     ]
     found = survey(files, table, workers, watch)
-    check_survey(found, table)
-    return table, found
+    check_survey(found, table, made_hint(found, table, folder, anew=not (folder / MASKS).is_symlink()))
+    return Checked(table, found, now, unlisted)
 
 
 class Added(NamedTuple):

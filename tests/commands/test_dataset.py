@@ -85,7 +85,8 @@ def test_camvid_of_segnet(told, camvid, tmp_path):
     assert err.splitlines() == [
         f"error: The label 11 is no class: {sum(void)} pixels in 2 masks, first in {annotation} ({void[0]} pixels).",
         "error: The class file has 11 classes, for the labels 0 .. 10. If pixels with this label do not count, set"
-        " --ignore 11; if labels begin at 1, set --first-label 1.",
+        " --ignore 11; if they do, add their classes to the class file, with their labels if these have gaps"
+        " (name,label).",
     ]
     assert not [path for path in tmp_path.iterdir() if path != camvid]  # nothing half-written
     code, out, err = told(*init_of(camvid), *SMALL, "--ignore", 11)
@@ -175,9 +176,38 @@ def test_check_says_what_has_become_wrong(told, camvid):
     lines = err.splitlines()
     assert "0001TP_008550.png is truncated or damaged" in lines[0]
     assert lines[1].startswith("error: The label 77 is no class: 3072 pixels in 1 mask, first in ")
+    assert lines[2] == (
+        "error: If pixels with such a label do not count, delete the folder and make it anew: tfovss dataset init"
+        " camvid ... --ignore 11 77. If they do, add their classes to the class file before."
+    )
     assert told("dataset", "check", "nowhere")[2] == (
         "error: nowhere is no dataset made by tfovss dataset init: it has no dataset.py.\n"
     )
+
+
+def test_check_finds_files_that_have_come_since(told, camvid):
+    told(*init_of(camvid), *SMALL, "--ignore", 11)
+    save(np.zeros((48, 64), np.uint8), camvid / "CamVid/testannot/9.png")
+    assert "note: 1 mask has no image and is not used: 9.png.\n" in told("dataset", "check", "camvid")[1]
+    photo(camvid / "CamVid/test/9.png")
+    new = "note: 1 image with its mask is new, and not evaluated: make the folder anew to use all images: 9.png.\n"
+    assert new in told("dataset", "check", "camvid")[1]
+    photo(camvid / "CamVid/test/10.png")
+    code, out, err = told("dataset", "check", "camvid")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: 1 of 4 images in {camvid}/CamVid/test has no mask: 10.png. Add their masks, or ")
+    Path("camvid/source.json").write_text("[]")
+    assert "source.json cannot be read" in told("dataset", "check", "camvid")[2]
+    Path("camvid/source.json").unlink()
+    assert told("dataset", "check", "camvid")[0] == 0  # of an earlier version
+
+
+def test_check_looks_for_new_images_where_masks_were_written_anew(told, camvid):
+    told(*init_of(camvid), *SMALL, "--ignore", 11, 12)
+    assert not Path("camvid/masks").is_symlink()
+    assert told("dataset", "check", "camvid")[0] == 0
+    photo(camvid / "CamVid/test/10.png")
+    assert "has no mask: 10.png" in told("dataset", "check", "camvid")[2]
 
 
 def test_add_writes_further_configs_and_overwrites_none(told, camvid, tmp_path):
