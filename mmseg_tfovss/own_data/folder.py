@@ -31,13 +31,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         The scratch folder.
 
     Raises:
-        OSError: it cannot be written; nothing half-written is left.
+        OSError: it cannot be written, with the name that it would have had; nothing half-written is left.
     """
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         scratch.mkdir(parents=True)
         yield scratch
         scratch.rename(target)
+    except OSError as error:
+        named = str(error.filename or target).replace(str(scratch), str(target))
+        raise OSError(error.errno, error.strerror or str(error), named) from error
     finally:
         with suppress(OSError):
             shutil.rmtree(scratch, ignore_errors=True)

@@ -1,10 +1,14 @@
-"""Class files without labels: their lines are the labels, so that none may be lost unseen."""
+"""What a class file must be, before masks are read: no line lost unseen, and no word too long for CLIP."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.vocabulary import Vocabulary, load_templates
 from mmseg_tfovss.vocabulary.comments import is_comment
+from mmseg_tfovss.vocabulary.lengths import PublishedClip, check_lengths
 from mmseg_tfovss.vocabulary.words import listed, read_lines
+
+_TEMPLATES = "imagenet80"  # of the unified protocol
 
 
 def check_lines(path: Path) -> None:
@@ -39,3 +43,12 @@ def check_count(classes: Sequence[Sequence[str]], file: str) -> None:
             f"{file} has 1 class of {len(classes[0])} words ({listed(classes[0])}): write one class a line. Words in"
             " one line are synonyms."
         )
+
+
+def check_words(vocabulary: Vocabulary) -> None:
+    """Refuse words that a run would refuse once CLIP is loaded.
+
+    Raises:
+        ValueError: a word is too long; see :func:`mmseg_tfovss.vocabulary.lengths.check_lengths`.
+    """
+    check_lengths(vocabulary, load_templates(_TEMPLATES), PublishedClip())

@@ -37,6 +37,14 @@ def test_a_blank_line_would_shift_labels(table, text, line):
         table(text)
 
 
+@pytest.mark.parametrize("text", ["cat\n{}\n", "name,label\n{},3\n"])
+def test_a_word_that_a_run_would_refuse_is_refused_at_once(table, text):
+    message = r'The word "red red.*" \(line 2 of .*classes\.txt\) makes 2\d\d tokens in the prompt .* reads 77: shorten'
+    with pytest.raises(ValueError, match=message):
+        table(text.format("red " * 200))
+    assert table(text.format("red " * 20))
+
+
 def test_labels_from_one_on(table):
     found = ignore(table("wall\nbuilding\n", first_label=1), ["0"])
     assert (found.values, found.ignored, found.is_plain) == ((1, 2), (0,), False)
