@@ -39,8 +39,9 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield scratch
         scratch.rename(target)
     except OSError as error:
-        named = str(error.filename or target).replace(str(scratch), str(target))
-        raise OSError(error.errno, error.strerror or str(error), named) from error
+        if str(scratch) not in str(error.filename):
+            raise
+        raise OSError(error.errno, error.strerror, str(error.filename).replace(str(scratch), str(target))) from error
     finally:
         with suppress(OSError):
             shutil.rmtree(scratch, ignore_errors=True)

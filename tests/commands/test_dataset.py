@@ -271,7 +271,7 @@ def test_mistakes_are_one_sentence(told, camvid, name, options, message):
 
 def test_a_folder_that_cannot_be_made_is_named_as_wished(told, camvid):
     code, _, err = told(*init_of(camvid, "/proc/my"), *SMALL, "--ignore", 11)
-    assert (code, err) == (1, "error: /proc/my: No such file or directory\n")
+    assert (code, err) == (1, "error: /proc/my: No such file or directory.\n")
 
 
 def test_progress_in_a_file(capsys, monkeypatch):
