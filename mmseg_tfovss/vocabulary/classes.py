@@ -158,9 +158,7 @@ def load_vocabulary(name: str | Path | Sequence[str], background: str | Sequence
     if isinstance(name, str | Path):
         listed = _load(str(name))
     else:
-        lines = _texts(name, "model.decode_head.vocabulary")
-        _check_separators(lines)
-        listed = _parse(lines, "given list", numbered=False)
+        listed = _parse(_texts(name, "model.decode_head.vocabulary"), "given list", numbered=False)
     if background is not None:
         listed = _put_in_front(listed, background)
     if not listed.duplicates:
@@ -201,6 +199,8 @@ def _check_separators(lines: Sequence[str]) -> None:
 
 
 def _parse(lines: Sequence[str], source: str, *, numbered: bool = True) -> _List:
+    if not numbered:
+        _check_separators(lines)
     vocabulary = parse_classes(lines, source, numbered=numbered)
     return _List(vocabulary, _headers(lines, source).get("duplicates") == ALLOWED)
 
@@ -296,9 +296,11 @@ def _check_duplicates(vocabulary: Vocabulary) -> None:
         if pieces in seen and not _is_authors_own(vocabulary.classes):
             here, there = vocabulary.place(seen[pieces]), vocabulary.place(number)
             where = f"within {here}" if here == there else f"{here} and {there}"
+            own = vocabulary.source.startswith("given list")
+            place = "put the list into a file with" if own else "write into the list"
             raise ValueError(
                 f"The word {quoted(query)} occurs twice ({where}), and CLIP cannot tell the two apart: remove one, or"
-                " write the line '# duplicates: allowed' into the list if its authors mean it so."
+                f" {place} the line '# duplicates: allowed' if its authors mean it so."
             )
         seen[pieces] = number
 
