@@ -156,8 +156,8 @@ def _remedy(values: Sequence[int], table: ClassTable, *, zero: bool) -> str:
     shown = " ".join(table.told(value) for value in values[:SHOWN])
     if table.coloured:
         return f"Add these colours to the class file, or, if their pixels do not count, set --ignore {shown}."
-    span = f"The class file has {count_of(len(table.names), 'class', 'classes')}, for the labels {table.values[0]} .."
-    span = f"{span} {max(table.values)}."
+    first, last = table.values[0], max(table.values)
+    span = f"The class file has {count_of(len(table.names), 'class', 'classes')}, for the labels {first} .. {last}."
     text = f"{span} If pixels with {'this label' if len(values) == 1 else 'these labels'} do not count, set"
     text = f"{text} --ignore {shown}"
     if values == [len(table.values)] and table.values[0] == 0 and not zero:
