@@ -161,7 +161,7 @@ def test_annotations_of_a_dataset_are_changed_as_for_the_evaluation(tmp_path):
     [truth] = compare.find_truths([folders[0] / "a.jpg"], ade)
     assert truth.tolist() == [[255, 0, 149], [0, 0, 1]]
     Image.new("RGB", (3, 2)).save(tmp_path / "b.jpg")
-    with pytest.raises(ValueError, match=r"b\.jpg is no image of ade20k \(1 in all\)"):
+    with pytest.raises(ValueError, match=r"b\.jpg is not among the images of ade20k \(1\)"):
         compare.find_truths([tmp_path / "b.jpg"], ade)
     missing = load_config(CONFIGS / "sclip/sclip_vit-b16_voc21.py")
     with pytest.raises(
