@@ -92,9 +92,9 @@ class Segmenter:
         background: Words | None = None,
         threshold: float | None = None,
     ) -> None:
+        self._background, self._threshold = background, _checked(threshold)
         self.config, self.model = config, build_method(config, device)
         self._options = dict(options or {})
-        self._background, self._threshold = background, threshold
         self._heads: OrderedDict[str, TextHead] = OrderedDict()
         self._told: set[str] = set()
         for network in self.model.networks().values():
@@ -174,7 +174,7 @@ class Segmenter:
         self._use_words(
             words,
             self._background if background is None else background,
-            self._threshold if threshold is None else threshold,
+            self._threshold if threshold is None else _checked(threshold),
         )
         found = list(self._segment(images, several, scores, batch_size))
         return found if several else found[0]
@@ -184,7 +184,8 @@ class Segmenter:
         for start in range(0, len(images), size):
             part = slice(start, start + size)
             pixels = [_read(image, name) for image, name in zip(images[part], names[part], strict=True)]
-            yield from map(_result, segment_images(self.model, pixels, names[part], keep_logits=scores))
+            known = [_path(image, number if several else None) for number, image in enumerate(images[part], start)]
+            yield from map(_result, segment_images(self.model, pixels, known, keep_logits=scores))
 
     def _use_words(self, words: Words | None, background: Words | None, threshold: float | None) -> None:
         """Give the model the head for these words, as tfovss demo makes it."""
@@ -311,6 +312,21 @@ def _name(image: Picture, number: int | None) -> str:
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
     return "image" if number is None else f"image {number} of the list"
+
+
+def _path(image: Picture, number: int | None) -> str:
+    """What stands for an image's path in messages of the form ``The image PATH of 8x8 pixels``."""
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    return "(in memory)" if number is None else f"(number {number} of the list)"
+
+
+def _checked(threshold: float | None) -> float | None:
+    """A threshold, refused under the name that it has here."""
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not (number and 0 <= threshold <= 1):
+        raise ValueError(f"threshold must lie in [0, 1], but got {threshold!r}.")
+    return threshold
 
 
 def _read(image: Picture, name: str) -> np.ndarray:

@@ -259,6 +259,13 @@ def test_an_image_that_is_none_is_one_sentence(image, message, segment):
             segment(given, WORDS)
 
 
+def test_a_tiny_image_is_named_once(segment):
+    tiny = np.zeros((1, 1, 3), np.uint8)
+    for given, name in ((tiny, "(in memory)"), ([IMAGE, tiny], "(number 1 of the list)")):
+        with pytest.raises(ValueError, match=f"^The image {re.escape(name)} of 1x1 pixels .* is smaller than one"):
+            segment(given, WORDS, batch_size=1)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -269,6 +276,8 @@ def test_an_image_that_is_none_is_one_sentence(image, message, segment):
         ("cat, dog", "Words are given as a list: ['cat', 'dog']"),
         ("ade20", "Did you mean ade20k"),
         (["cat", "cat"], 'The word "cat" occurs twice'),
+        (["cat", "cat"], "or put the list into a file with the line '# duplicates: allowed' if its authors mean it so"),
+        (["cat; dog", "sky"], 'The text "cat; dog" of the given list holds ";": give each class a text of its own'),
     ],
 )
 def test_words_that_are_none_are_one_sentence(words, message, segment):
@@ -277,8 +286,10 @@ def test_words_that_are_none_are_one_sentence(words, message, segment):
 
 
 def test_wrong_numbers_are_one_sentence(segment, tmp_path):
-    with pytest.raises(ValueError, match=r"prob_threshold must lie in \[0, 1\], but got 2"):
+    with pytest.raises(ValueError, match=r"^threshold must lie in \[0, 1\], but got 2\.$"):
         segment(IMAGE, WORDS, threshold=2)
+    with pytest.raises(ValueError, match=r"^threshold must lie in \[0, 1\], but got '0\.1'\.$"):
+        tf.load("naclip", pretrained="pocket", threshold="0.1")
     with pytest.raises(ValueError, match="batch_size must be a whole number, at least 1, but got 0"):
         segment([IMAGE], WORDS, batch_size=0)
     with pytest.raises(FileNotFoundError, match="does not exist"):

@@ -139,18 +139,24 @@ def _tell_created(folder: Path, made: "Created") -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.existing import check
+    from mmseg_tfovss.own_data.report import pair_notes
 
-    table, found = check(arguments.folder, arguments.workers, _watch)
-    _tell_found(table, found)
+    checked = check(arguments.folder, arguments.workers, _watch)
+    _tell_found(checked.table, checked.survey)
+    say(*pair_notes(checked.pairs, checked.unlisted))
     say(f"Nothing is wrong in {arguments.folder}.")
 
 
 def _add(arguments: argparse.Namespace) -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.existing import add
+    from mmseg_tfovss.vocabulary.words import count_of
 
-    leaves = add(arguments.folder, arguments.methods, arguments.backbones)
-    say(*(f"Written: {arguments.folder / leaf.name}" for leaf in leaves))
+    added = add(arguments.folder, arguments.methods, arguments.backbones)
+    say(*(f"Written: {arguments.folder / leaf.name}" for leaf in added.written))
+    if added.kept:
+        kept = count_of(len(added.kept), "config", "configs")
+        say(f"Kept {kept}, which had been written before; added {len(added.written)}.")
 
 
 def _tell_found(table: "ClassTable", found: "Survey") -> None:
@@ -158,10 +164,10 @@ def _tell_found(table: "ClassTable", found: "Survey") -> None:
     from mmseg_tfovss.cli import say
     from mmseg_tfovss.own_data.report import class_rows
 
-    rows = [("class", "pixels", "masks"), *class_rows(found, table)]
-    width = max(len(name) for name, _, _ in rows)
+    rows = [("colour" if table.coloured else "label", "class", "pixels", "masks"), *class_rows(found, table)]
+    wide, width = (max(len(row[column]) for row in rows) for column in (0, 1))
     say("1 image with its mask." if found.images == 1 else f"{found.images} images with masks.")
-    say(*(f"  {name:{width}}  {share:>8}  {masks:>6}".rstrip() for name, share, masks in rows))
+    say(*(f"  {value:>{wide}}  {name:{width}}  {share:>8}  {masks:>6}".rstrip() for value, name, share, masks in rows))
 
 
 def _complain(lines: Sequence[str]) -> None:

@@ -42,8 +42,8 @@ def check_samples(dataset: BaseDataset, samples: Sequence[Mapping[str, Any]]) ->
     indices = getattr(dataset, "_indices", None)  # MMEngine cuts what is too large in silence
     if isinstance(indices, int) and abs(indices) > len(samples):
         raise ValueError(
-            f"test_dataloader.dataset.indices={indices}, but the dataset has {len(samples)} images: leave it out for"
-            " all."
+            f"test_dataloader.dataset.indices={indices}, but the dataset has only {len(samples)}: leave it out for all"
+            " images."
         )
     _check_twice(samples)
     if _lists_as_usual(dataset) and not dataset.ann_file and type(dataset).filter_data is BaseDataset.filter_data:

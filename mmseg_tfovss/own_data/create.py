@@ -14,6 +14,7 @@ from mmseg_tfovss.own_data.leaf import Leaf, make_leaves
 from mmseg_tfovss.own_data.masks import has_three_channels
 from mmseg_tfovss.own_data.pairs import Pairs, find_pairs
 from mmseg_tfovss.own_data.report import check_complete, check_survey
+from mmseg_tfovss.own_data.source import Source, write_source
 from mmseg_tfovss.own_data.split import only_listed
 from mmseg_tfovss.own_data.survey import Survey, Watch, survey
 from mmseg_tfovss.own_data.table import LARGEST_LABEL, ClassTable, read_table
@@ -106,7 +107,18 @@ def create(request: Request, watch: Watch) -> Created:
         links = {IMAGES: request.images, **({} if anew else {MASKS: request.masks})}
         listed = [(image, _png(mask) if anew else mask) for image, mask in pairs.pairs]
         write_files(scratch, name, table, listed, leaves, links, request.command)
+        write_source(_source(request, anew=anew), scratch)
     return Created(table, found, pairs, leaves, anew)
+
+
+def _source(request: Request, *, anew: bool) -> Source:
+    return Source(
+        masks=str(request.masks.resolve()) if anew else None,
+        image_suffix=request.image_suffix,
+        mask_suffix=request.mask_suffix,
+        only_pairs=request.only_pairs,
+        split=request.split is not None,
+    )
 
 
 def _check_name(folder: Path) -> str:

@@ -1,21 +1,41 @@
 """Folders that ``tfovss dataset init`` has made: read their files again, and write further configs into them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
 from mmseg_tfovss.datasets.listed import read_pairs
-from mmseg_tfovss.own_data.folder import DATASET
+from mmseg_tfovss.own_data.folder import DATASET, MASKS
 from mmseg_tfovss.own_data.leaf import Leaf, make_leaves
-from mmseg_tfovss.own_data.report import check_survey
+from mmseg_tfovss.own_data.pairs import Pairs
+from mmseg_tfovss.own_data.report import check_survey, made_hint
+from mmseg_tfovss.own_data.source import look_again
 from mmseg_tfovss.own_data.survey import Survey, Watch, survey
 from mmseg_tfovss.own_data.table import ClassTable
 from mmseg_tfovss.whole_file import whole_file
 
 
-def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]:
-    """Read every image and mask of a folder that :func:`create` has made.
+class Checked(NamedTuple):
+    """What :func:`check` has found.
+
+    Attributes:
+        table: the classes.
+        survey: what the masks hold.
+        pairs: the files that are there now; see :func:`mmseg_tfovss.own_data.source.look_again`.
+        unlisted: images with masks that have come since, and are not evaluated.
+    """
+
+    table: ClassTable
+    survey: Survey
+    pairs: Pairs
+    unlisted: list[str]
+
+
+def check(folder: Path, workers: int, watch: Watch) -> Checked:
+    """Read every image and mask of a folder that :func:`create` has made, and look for files that have come since.
 
     Raises:
         FileNotFoundError: no such folder, or a file of it.
@@ -29,31 +49,51 @@ def check(folder: Path, workers: int, watch: Watch) -> tuple[ClassTable, Survey]
     table = ClassTable(names, queries, values, False, False, () if ignored is None else (ignored,))
     root = Path(settings.data_root)
     pairs = read_pairs(root / settings.ann_file)
+    now, unlisted = look_again(folder, pairs)
     files = [
         (root / settings.data_prefix.img_path / image, root / settings.data_prefix.seg_map_path / mask)
         for image, mask in pairs
     ]
     found = survey(files, table, workers, watch)
-    check_survey(found, table)
-    return table, found
+    check_survey(found, table, made_hint(found, table, folder, anew=not (folder / MASKS).is_symlink()))
+    return Checked(table, found, now, unlisted)
 
 
-def add(folder: Path, methods: Sequence[str], backbones: Sequence[str]) -> list[Leaf]:
+class Added(NamedTuple):
+    """What :func:`add` has done.
+
+    Attributes:
+        written: configs that were not there.
+        kept: configs that were there, with the same text.
+    """
+
+    written: list[Leaf]
+    kept: list[Leaf]
+
+
+def add(folder: Path, methods: Sequence[str], backbones: Sequence[str]) -> Added:
     """Write configs of further methods into a folder that :func:`create` has made.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no such method, or a config that is there already; nothing is written.
+        ValueError: no such method, or a config that is there with another text; nothing is written.
         OSError: the folder cannot be written.
     """
     leaves = make_leaves(str(read_dataset(folder).dataset), methods, backbones)
-    there = [leaf.name for leaf in leaves if (folder / leaf.name).exists()]
-    if there:
-        raise ValueError(f"{folder / there[0]} exists already: delete it to have it made again.")
-    for leaf in leaves:
+    kept = [leaf for leaf in leaves if _is_there(leaf, folder / leaf.name)]
+    added = [leaf for leaf in leaves if leaf not in kept]
+    for leaf in added:
         with whole_file(folder / leaf.name) as scratch:
             scratch.write_text(leaf.text, encoding="utf-8")
-    return leaves
+    return Added(added, kept)
+
+
+def _is_there(leaf: Leaf, file: Path) -> bool:
+    if not os.path.lexists(file):
+        return False
+    if file.is_file() and file.read_bytes() == leaf.text.encode():
+        return True
+    raise ValueError(f"{file} exists already, and was changed since it was made: delete it to have it made again.")
 
 
 def read_dataset(folder: Path) -> Config:

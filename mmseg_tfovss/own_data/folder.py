@@ -31,13 +31,17 @@ def new_folder(target: Path) -> Iterator[Path]:
         The scratch folder.
 
     Raises:
-        OSError: it cannot be written; nothing half-written is left.
+        OSError: it cannot be written, with the name that it would have had; nothing half-written is left.
     """
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         scratch.mkdir(parents=True)
         yield scratch
         scratch.rename(target)
+    except OSError as error:
+        if str(scratch) not in str(error.filename):
+            raise
+        raise OSError(error.errno, error.strerror, str(error.filename).replace(str(scratch), str(target))) from error
     finally:
         with suppress(OSError):
             shutil.rmtree(scratch, ignore_errors=True)

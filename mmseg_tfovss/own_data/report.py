@@ -8,29 +8,41 @@ from mmseg_tfovss.own_data.pairs import Pairs
 from mmseg_tfovss.own_data.survey import Survey
 from mmseg_tfovss.own_data.table import ClassTable
 from mmseg_tfovss.vocabulary.agreement import is_background
+from mmseg_tfovss.vocabulary.words import count_of
 
 SHOWN = 10  # problems of one kind that are printed
+
+_WAYS_OUT = (
+    "Leave them out with --only-pairs, name the images that count with --split, or say what names end in with"
+    " --image-suffix and --mask-suffix."
+)
 
 
 class ProblemsError(ValueError):
     """A dataset cannot be used; the message has a line for every reason."""
 
 
-def check_complete(found: Pairs, images: Path, *, only_pairs: bool) -> None:
+def check_complete(found: Pairs, images: Path, *, only_pairs: bool, remedy: str = _WAYS_OUT) -> None:
     """Refuse images without a mask, unless they are to be left out.
+
+    Args:
+        found: all images and masks.
+        images: their folder, for messages.
+        only_pairs: whether images without a mask are left out.
+        remedy: what to do about them.
 
     Raises:
         ValueError: they are named.
     """
     count = len(found.pairs) + len(found.alone)
     if found.alone and not only_pairs:
+        have = "has" if len(found.alone) == 1 else "have"
         raise ValueError(
-            f"{len(found.alone)} of {count} images in {images} have no mask: {listed(found.alone)}. Leave them out with"
-            " --only-pairs, name the images that count with --split, or say what names end in with --image-suffix and"
-            " --mask-suffix."
+            f"{len(found.alone)} of {count_of(count, 'image', 'images')} in {images} {have} no mask:"
+            f" {listed(found.alone)}. {remedy}"
         )
     if not found.pairs:
-        raise ValueError(f"None of the {count} images in {images} has a mask.")
+        raise ValueError(f"None of the images in {images} ({count}) has a mask.")
 
 
 def check_survey(found: Survey, table: ClassTable, hint: str = "") -> None:
@@ -51,13 +63,34 @@ def check_survey(found: Survey, table: ClassTable, hint: str = "") -> None:
         raise ProblemsError("No pixel would count: every mask holds ignored values only.")
 
 
-def class_rows(found: Survey, table: ClassTable) -> Iterator[tuple[str, str, str]]:
-    """Name, share of the pixels and number of masks of each class, and of what is ignored."""
+def made_hint(found: Survey, table: ClassTable, folder: Path, *, anew: bool) -> str:
+    """What to do about labels that are no class in a folder that was made before; empty if there are none.
+
+    Args:
+        found: of all its pairs.
+        table: the classes.
+        folder: the dataset's.
+        anew: whether its masks were written anew.
+    """
+    if not found.foreign:
+        return ""
+    if anew:
+        return f"The masks in {folder} were written by tfovss dataset init, and changed since: make the folder anew."
+    ignored = " ".join(map(str, [*table.ignored, *sorted(found.foreign)[:SHOWN]]))
+    return (
+        "If pixels with such a label do not count, delete the folder and make it anew: tfovss dataset init"
+        f" {folder} ... --ignore {ignored}. If they do, add their classes to the class file before."
+    )
+
+
+def class_rows(found: Survey, table: ClassTable) -> Iterator[tuple[str, str, str, str]]:
+    """Label or colour, name, share of the pixels and number of masks of each class, and of what is ignored."""
     total = int(found.pixels.sum()) + found.ignored
     for number, name in enumerate(table.names):
-        yield name, _percent(int(found.pixels[number]), total), str(found.masks[number])
+        value = table.told(table.values[number])
+        yield value, name, _percent(int(found.pixels[number]), total), str(found.masks[number])
     if table.ignored:
-        yield f"ignored ({' '.join(map(table.told, table.ignored))})", _percent(found.ignored, total), ""
+        yield "", f"ignored ({' '.join(map(table.told, table.ignored))})", _percent(found.ignored, total), ""
 
 
 def notes(found: Survey, table: ClassTable, pairs: Pairs) -> Iterator[str]:
@@ -68,14 +101,23 @@ def notes(found: Survey, table: ClassTable, pairs: Pairs) -> Iterator[str]:
             f"note: in no mask: {listed(absent)}. A class that is also never predicted has no IoU and does not enter"
             " the mean; otherwise its IoU is 0."
         )
-    if pairs.spare:
-        yield f"note: {len(pairs.spare)} masks have no image and are not used: {listed(pairs.spare)}."
-    if pairs.alone:
-        yield f"note: {len(pairs.alone)} images have no mask and are left out: {listed(pairs.alone)}."
+    yield from pair_notes(pairs)
     splits = sorted({name.partition("/")[0] for name, _ in pairs.pairs if "/" in name})
     if len(splits) > 1 and {"train", "val", "test"} & {*splits}:
         yield f"note: the folders {', '.join(splits)} all count; for one of them, give its folders of images and masks."
     yield from _background(table)
+
+
+def pair_notes(pairs: Pairs, unlisted: Sequence[str] = ()) -> Iterator[str]:
+    """Which files are not used, and why."""
+    for names, one, more in (
+        (pairs.spare, "mask has no image and is not used", "masks have no image and are not used"),
+        (pairs.alone, "image has no mask and is left out", "images have no mask and are left out"),
+        (unlisted, "image with its mask is new", "images with masks are new"),
+    ):
+        if names:
+            anew = ", and not evaluated: make the folder anew to use all images" if names is unlisted else ""
+            yield f"note: {count_of(len(names), one, more)}{anew}: {listed(names)}."
 
 
 def _background(table: ClassTable) -> Iterator[str]:
@@ -95,28 +137,30 @@ def _background(table: ClassTable) -> Iterator[str]:
 def _foreign(found: Survey, table: ClassTable, hint: str) -> Iterator[str]:
     """A line for each value that is no class, the most frequent first, and what to do."""
     values = sorted(found.foreign, key=lambda value: -found.foreign[value].pixels)
-    what, masks = ("colour", "masks") if table.coloured else ("label", "masks")
+    what = "colour" if table.coloured else "label"
     for value in values[:SHOWN]:
         one = found.foreign[value]
-        masks = "1 mask" if one.masks == 1 else f"{one.masks} masks"
+        masks = count_of(one.masks, "mask", "masks")
         yield (
-            f"The {what} {table.told(value)} is no class: {one.pixels} pixels in {masks}, first in {one.file}"
-            f" ({one.there} pixels)."
+            f"The {what} {table.told(value)} is no class: {_pixels(one.pixels)} in {masks}, first in {one.file}"
+            f" ({_pixels(one.there)})."
         )
     if len(values) > SHOWN:
-        yield f"... and {len(values) - SHOWN} more {what}s that are no class."
+        more = count_of(len(values) - SHOWN, f"more {what} that is", f"more {what}s that are")
+        yield f"... and {more} no class."
     if values:
-        yield hint or _remedy(values, table)
+        yield hint or _remedy(values, table, zero=bool(found.pixels[0]))
 
 
-def _remedy(values: Sequence[int], table: ClassTable) -> str:
+def _remedy(values: Sequence[int], table: ClassTable, *, zero: bool) -> str:
     shown = " ".join(table.told(value) for value in values[:SHOWN])
     if table.coloured:
         return f"Add these colours to the class file, or, if their pixels do not count, set --ignore {shown}."
-    span = f"The class file has {len(table.names)} classes, for the labels {table.values[0]} .. {max(table.values)}."
+    first, last = table.values[0], max(table.values)
+    span = f"The class file has {count_of(len(table.names), 'class', 'classes')}, for the labels {first} .. {last}."
     text = f"{span} If pixels with {'this label' if len(values) == 1 else 'these labels'} do not count, set"
     text = f"{text} --ignore {shown}"
-    if values == [len(table.values)] and table.values[0] == 0:
+    if values == [len(table.values)] and table.values[0] == 0 and not zero:
         return f"{text}; if labels begin at 1, set --first-label 1."
     return (
         f"{text}; if they do, add their classes to the class file, with their labels if these have gaps (name,label)."
@@ -125,7 +169,13 @@ def _remedy(values: Sequence[int], table: ClassTable) -> str:
 
 def _first(lines: Sequence[str]) -> list[str]:
     more = len(lines) - SHOWN
-    return [*lines[:SHOWN], *([f"... and {more} more files that cannot be used."] if more > 0 else [])]
+    if more <= 0:
+        return [*lines]
+    return [*lines[:SHOWN], f"... and {count_of(more, 'more file', 'more files')} that cannot be used."]
+
+
+def _pixels(number: int) -> str:
+    return count_of(number, "pixel", "pixels")
 
 
 def _percent(pixels: int, total: int) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_tfovss.vocabulary import available_vocabularies, load_vocabulary
+from mmseg_tfovss.own_data.word_file import check_count, check_lines, check_words
+from mmseg_tfovss.vocabulary import Vocabulary, available_vocabularies, load_vocabulary
 from mmseg_tfovss.vocabulary.agreement import is_background
 from mmseg_tfovss.vocabulary.words import read_lines
 
@@ -91,7 +92,11 @@ def read_table(file: str, first_label: int | None = None) -> ClassTable:
         if first_label is not None:
             raise ValueError(f"--first-label does not act, for {file} says what masks hold for each class: leave it.")
         return _table_of(rows, path)
+    if not bundled:
+        check_lines(path)
     vocabulary = load_vocabulary(file if bundled else str(path.absolute()))
+    check_count(vocabulary.classes, file)
+    check_words(vocabulary)
     names = vocabulary.shown_names
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
@@ -193,6 +198,7 @@ def _table_of(rows: Sequence[_Row], path: Path) -> ClassTable:
                 raise ValueError(f"{earlier.name!r} and {row.name!r} have one {what} in {path}: give each its own.")
     queries = tuple(tuple(spoken(part) for part in row.name.split(",")) for row in rows)
     load_vocabulary([", ".join(own) for own in queries])  # refuses words that CLIP cannot tell apart
+    check_words(Vocabulary(queries, str(path), places=tuple(row.place for row in rows)))
     names = tuple(map(_first_name, rows))
     values = tuple(row.value for row in rows)
     return ClassTable(names, queries, values, rows[0].coloured, is_background(names[0]))

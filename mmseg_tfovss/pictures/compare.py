@@ -18,6 +18,7 @@ from mmseg_tfovss.registry import TRANSFORMS
 from mmseg_tfovss.vocabulary import Vocabulary, load_vocabulary
 from mmseg_tfovss.vocabulary.agreement import check_fits
 from mmseg_tfovss.vocabulary.classes import BACKGROUND
+from mmseg_tfovss.vocabulary.words import count_of
 
 _NO_CLASS = (255, 65535)  # in label files of 8 and 16 bits
 
@@ -157,7 +158,8 @@ def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> li
         FileNotFoundError: a file does not exist.
     """
     if len(files) != len(images):
-        raise ValueError(f"--ground-truth needs one file per image, but got {len(files)} for {len(images)} images.")
+        given = count_of(len(images), "image", "images")
+        raise ValueError(f"--ground-truth needs one file per image, but got {len(files)} for {given}.")
     truths = []
     for file, image in zip(files, images, strict=True):
         labels, turned = load_labels(file)
@@ -166,7 +168,7 @@ def read_truths(files: Sequence[Path], images: Sequence[Path], count: int) -> li
         wrong = labels[(labels >= count) & ~np.isin(labels, _NO_CLASS)]
         if wrong.size:
             raise ValueError(
-                f"The annotation {file} holds the label {wrong[0]}, but there are {count} classes (0 .. {count - 1});"
+                f"The annotation {file} holds the label {wrong[0]}, but the classes are 0 .. {count - 1};"
                 " for a benchmark's own annotation files use --ground-truth auto."
             )
         truths.append(labels)
@@ -194,7 +196,9 @@ def find_truths(images: Sequence[Path], config: Config) -> list[np.ndarray]:
     known = {Path(info["img_path"]).resolve(): info for info in infos}
     for image in images:
         if image.resolve() not in known:
-            raise ValueError(f"--ground-truth auto: {image} is none of the {len(known)} images of {config.dataset}.")
+            raise ValueError(
+                f"--ground-truth auto: {image} is not among the images of {config.dataset} ({len(known)})."
+            )
     return read_annotations([known[image.resolve()] for image in images], config)
 
 
@@ -246,9 +250,8 @@ def _share_dataset(configs: Sequence[Config]) -> bool:
 
 
 def _describe(config: Config, names: Sequence[str]) -> str:
-    return (
-        f"{config.run_name}: {len(names)} classes of {config.get('dataset', 'no dataset')} ({', '.join(names[:3])} ...)"
-    )
+    count, dataset = count_of(len(names), "class", "classes"), config.get("dataset", "no dataset")
+    return f"{config.run_name}: {count} of {dataset} ({', '.join(names[:3])} ...)"
 
 
 def _titles(configs: Sequence[Config]) -> list[str]:

@@ -188,7 +188,21 @@ def _texts(entries: object, what: str) -> Sequence[str]:
     return entries
 
 
+def _check_separators(lines: Sequence[str]) -> None:
+    """Refuse semicolons in the texts of a list: they separate classes in ``--classes``, but synonyms in files."""
+    if _rows(lines) in _bundled_headers() or "synonyms" in _headers(lines, "given list"):
+        return
+    row = next((line for line in lines if ";" in line and not is_comment(line)), None)
+    if row is not None:
+        raise ValueError(
+            f'The text {quoted(row)} of the given list holds ";": give each class a text of its own, and separate'
+            " synonyms by commas."
+        )
+
+
 def _parse(lines: Sequence[str], source: str, *, numbered: bool = True) -> _List:
+    if not numbered:
+        _check_separators(lines)
     vocabulary = parse_classes(lines, source, numbered=numbered)
     return _List(vocabulary, _headers(lines, source).get("duplicates") == ALLOWED)
 
@@ -284,9 +298,11 @@ def _check_duplicates(vocabulary: Vocabulary) -> None:
         if pieces in seen and not _is_authors_own(vocabulary.classes):
             here, there = vocabulary.place(seen[pieces]), vocabulary.place(number)
             where = f"within {here}" if here == there else f"{here} and {there}"
+            own = vocabulary.source.startswith("given list")
+            place = "put the list into a file with" if own else "write into the list"
             raise ValueError(
                 f"The word {quoted(query)} occurs twice ({where}), and CLIP cannot tell the two apart: remove one, or"
-                " write the line '# duplicates: allowed' into the list if its authors mean it so."
+                f" {place} the line '# duplicates: allowed' if its authors mean it so."
             )
         seen[pieces] = number
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import open_clip
+
 from mmseg_tfovss.vocabulary.classes import Vocabulary
 from mmseg_tfovss.vocabulary.words import quoted
 
@@ -18,6 +20,19 @@ class TokenCounter(Protocol):
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Tokens of each prompt, uncut, with those of start and end."""
+
+
+class PublishedClip:
+    """Counts as the text towers of the published CLIPs do, and that of the pocket CLIP, without loading one."""
+
+    context_length = 77
+
+    def __init__(self) -> None:
+        self._tokenizer = open_clip.SimpleTokenizer()
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Tokens of each prompt, uncut, with those of start and end."""
+        return [len(self._tokenizer.encode(prompt)) + 2 for prompt in prompts]
 
 
 def check_lengths(vocabulary: Vocabulary, templates: Sequence[str], encoder: TokenCounter) -> None:

@@ -85,11 +85,13 @@ def test_camvid_of_segnet(told, camvid, tmp_path):
     assert err.splitlines() == [
         f"error: The label 11 is no class: {sum(void)} pixels in 2 masks, first in {annotation} ({void[0]} pixels).",
         "error: The class file has 11 classes, for the labels 0 .. 10. If pixels with this label do not count, set"
-        " --ignore 11; if labels begin at 1, set --first-label 1.",
+        " --ignore 11; if they do, add their classes to the class file, with their labels if these have gaps"
+        " (name,label).",
     ]
     assert not [path for path in tmp_path.iterdir() if path != camvid]  # nothing half-written
     code, out, err = told(*init_of(camvid), *SMALL, "--ignore", 11)
     assert (code, err) == (0, "")
+    assert re.match(r"2 images with masks\.\n  label  class       +pixels   masks\n      0  sky   ", out)
     assert out.endswith("with 1 config. To evaluate one:\n  tfovss test camvid/sclip_vit-pocket_camvid.py\n")
     assert (tmp_path / "camvid/masks").resolve() == camvid / "CamVid/testannot"  # used as they are
 
@@ -174,9 +176,38 @@ def test_check_says_what_has_become_wrong(told, camvid):
     lines = err.splitlines()
     assert "0001TP_008550.png is truncated or damaged" in lines[0]
     assert lines[1].startswith("error: The label 77 is no class: 3072 pixels in 1 mask, first in ")
+    assert lines[2] == (
+        "error: If pixels with such a label do not count, delete the folder and make it anew: tfovss dataset init"
+        " camvid ... --ignore 11 77. If they do, add their classes to the class file before."
+    )
     assert told("dataset", "check", "nowhere")[2] == (
         "error: nowhere is no dataset made by tfovss dataset init: it has no dataset.py.\n"
     )
+
+
+def test_check_finds_files_that_have_come_since(told, camvid):
+    told(*init_of(camvid), *SMALL, "--ignore", 11)
+    save(np.zeros((48, 64), np.uint8), camvid / "CamVid/testannot/9.png")
+    assert "note: 1 mask has no image and is not used: 9.png.\n" in told("dataset", "check", "camvid")[1]
+    photo(camvid / "CamVid/test/9.png")
+    new = "note: 1 image with its mask is new, and not evaluated: make the folder anew to use all images: 9.png.\n"
+    assert new in told("dataset", "check", "camvid")[1]
+    photo(camvid / "CamVid/test/10.png")
+    code, out, err = told("dataset", "check", "camvid")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: 1 of 4 images in {camvid}/CamVid/test has no mask: 10.png. Add their masks, or ")
+    Path("camvid/source.json").write_text("[]")
+    assert "source.json cannot be read" in told("dataset", "check", "camvid")[2]
+    Path("camvid/source.json").unlink()
+    assert told("dataset", "check", "camvid")[0] == 0  # of an earlier version
+
+
+def test_check_looks_for_new_images_where_masks_were_written_anew(told, camvid):
+    told(*init_of(camvid), *SMALL, "--ignore", 11, 12)
+    assert not Path("camvid/masks").is_symlink()
+    assert told("dataset", "check", "camvid")[0] == 0
+    photo(camvid / "CamVid/test/10.png")
+    assert "has no mask: 10.png" in told("dataset", "check", "camvid")[2]
 
 
 def test_add_writes_further_configs_and_overwrites_none(told, camvid, tmp_path):
@@ -184,9 +215,16 @@ def test_add_writes_further_configs_and_overwrites_none(told, camvid, tmp_path):
     code, out, _ = told("dataset", "add", "camvid", "--methods", "naclip", "--backbones", "vit-l14")
     assert (code, out) == (0, "Written: camvid/naclip_vit-l14_camvid.py\n")
     assert load_config("camvid/naclip_vit-l14_camvid.py").model.backbone.arch == "ViT-L-14"
+    both = ("dataset", "add", "camvid", "--methods", "naclip", "sclip", "--backbones", "vit-l14")
+    assert told(*both)[:2] == (
+        0,
+        "Written: camvid/sclip_vit-l14_camvid.py\nKept 1 config, which had been written before; added 1.\n",
+    )
+    with (tmp_path / "camvid/sclip_vit-pocket_camvid.py").open("a") as file:
+        file.write("# mine\n")
     code, _, err = told("dataset", "add", "camvid", "--methods", "naclip", "sclip", "--backbones", "vit-pocket")
     assert code == 1
-    assert "camvid/sclip_vit-pocket_camvid.py exists already" in err
+    assert "camvid/sclip_vit-pocket_camvid.py exists already, and was changed" in err
     assert not (tmp_path / "camvid/naclip_vit-pocket_camvid.py").exists()
     add = ("dataset", "add", "camvid", "--methods")
     assert "The method sclip has no settings for vit-h14" in told(*add, "sclip", "--backbones", "vit-h14")[2]
@@ -229,6 +267,11 @@ def test_mistakes_are_one_sentence(told, camvid, name, options, message):
     assert err.startswith("error: ")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named_as_wished(told, camvid):
+    code, _, err = told(*init_of(camvid, "/proc/my"), *SMALL, "--ignore", 11)
+    assert (code, err) == (1, "error: /proc/my: No such file or directory.\n")
 
 
 def test_progress_in_a_file(capsys, monkeypatch):

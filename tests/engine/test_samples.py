@@ -238,8 +238,8 @@ def test_indices_act(indices, names, root):
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        (4, "indices=4, but the dataset has 3 images"),
-        (-9, "indices=-9, but the dataset has 3 images"),
+        (4, "indices=4, but the dataset has only 3: leave it out"),
+        (-9, "indices=-9, but the dataset has only 3: leave it out"),
         ([0, 3], "names an image that own does not have"),
         ([1, 1], r"b\.jpg is counted more than once"),
     ],

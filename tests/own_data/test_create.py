@@ -68,7 +68,7 @@ def test_masks_in_place_are_used_as_they_are(make, tmp_path):
     assert config.test_dataloader.dataset.metainfo.ignore_index is None
     assert config.model.decode_head.prob_threshold == 0
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {
-        "_base_", "dataset.py", "images", "masks", "pairs.txt", "sclip_vit-pocket_mine.py",
+        "_base_", "dataset.py", "images", "masks", "pairs.txt", "source.json", "sclip_vit-pocket_mine.py",
     }  # fmt: skip
 
 
@@ -181,11 +181,18 @@ def test_a_full_disk_leaves_nothing(make, tmp_path, monkeypatch):
 
 def test_images_without_masks(make, tmp_path):
     masks = {"1.png": noise(2), "2.png": None}
-    with pytest.raises(ValueError, match=r"1 of 2 images in .*images have no mask: 2\.png\. Leave them out with"):
+    with pytest.raises(ValueError, match=r"1 of 2 images in .*images has no mask: 2\.png\. Leave them out with"):
         make(masks, "cat\ndog\n")
     made = make(masks, "cat\ndog\n", only_pairs=True)
     assert (tmp_path / "mine/pairs.txt").read_text() == "1.png\t1.png\n"
-    assert "note: 1 images have no mask and are left out: 2.png." in [*notes(made.survey, made.table, made.pairs)]
+    assert "note: 1 image has no mask and is left out: 2.png." in [*notes(made.survey, made.table, made.pairs)]
+
+
+def test_labels_seem_to_begin_at_one_only_if_zero_occurs_nowhere(make):
+    with pytest.raises(ProblemsError, match="if labels begin at 1, set --first-label 1"):
+        make({"1.png": noise(2) + 1}, "cat\ndog\n")
+    with pytest.raises(ProblemsError, match="set --ignore 2; if they do, add their classes"):
+        make({"1.png": noise(3)}, "cat\ndog\n")
 
 
 def test_nothing_that_counts(make):
@@ -199,13 +206,13 @@ def test_what_a_user_should_know(make, tmp_path):
     made = make({"1.png": truth}, "void\ncat\ndog\nother\n", ignored=("9",))
     told = " ".join(notes(made.survey, made.table, made.pairs))
     assert "in no mask: void, cat, other." in told
-    assert "1 masks have no image and are not used: spare.png." in told
+    assert "1 mask has no image and is not used: spare.png." in told
     assert "note: class 0 (void) is the background" in told
     assert "note: other is a class like any other" in told
     rows = [*class_rows(made.survey, made.table)]
     share = f"{100 * (truth == 2).mean():.2f} %"
-    assert rows[2] == ("dog", share, "1")
-    assert rows[4] == ("ignored (9)", f"{100 * (truth == 9).mean():.2f} %", "")
+    assert rows[2] == ("2", "dog", share, "1")
+    assert rows[4] == ("", "ignored (9)", f"{100 * (truth == 9).mean():.2f} %", "")
 
 
 def test_many_classes_have_16_bits(make, tmp_path):

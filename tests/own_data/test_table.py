@@ -18,10 +18,31 @@ def table(tmp_path):
 
 
 def test_words(table):
-    found = table("sky, cloud\n\n# a comment\ncat\ndog, puppy\n")
+    found = table("# own words\n\nsky, cloud\n# a comment\ncat\ndog, puppy\n\n")
     assert found.names == ("sky", "cat", "dog")
     assert found.queries == (("sky", "cloud"), ("cat",), ("dog", "puppy"))
     assert (found.values, found.coloured, found.background, found.is_plain) == ((0, 1, 2), False, False, True)
+
+
+def test_semicolons_separate_synonyms_as_in_authors_files(table):
+    assert table("cat; kitten\ndog\n").queries == (("cat", "kitten"), ("dog",))
+    for text in ("red; blue; sand\n", "red, blue, sand"):
+        with pytest.raises(ValueError, match=r"has 1 class of 3 words \(red, blue, sand\): write one class a line"):
+            table(text)
+
+
+@pytest.mark.parametrize(("text", "line"), [("cat\n\ndog\n", 2), ("\ncat\n", 1), ("# own\ncat\ncow\n \ndog", 4)])
+def test_a_blank_line_would_shift_labels(table, text, line):
+    with pytest.raises(ValueError, match=rf"Line {line} of .*classes\.txt is blank, but lines with classes follow"):
+        table(text)
+
+
+@pytest.mark.parametrize("text", ["cat\n{}\n", "name,label\n{},3\n"])
+def test_a_word_that_a_run_would_refuse_is_refused_at_once(table, text):
+    message = r'The word "red red.*" \(line 2 of .*classes\.txt\) makes 2\d\d tokens in the prompt .* reads 77: shorten'
+    with pytest.raises(ValueError, match=message):
+        table(text.format("red " * 200))
+    assert table(text.format("red " * 20))
 
 
 def test_labels_from_one_on(table):

@@ -86,7 +86,7 @@ def test_files_are_those_of_the_demo(image, tmp_path):
         ({"methods": []}, "Methods: choose at least one."),
         ({"methods": ["clip", "sclip", "naclip", "gem", "cass"]}, "Methods: choose at most 4; you have chosen 5."),
         ({"methods": ["corrclip"]}, "Methods: this page does not offer corrclip."),
-        ({"threshold": 1.5}, "model.decode_head.prob_threshold must lie in [0, 1], but got 1.5."),
+        ({"threshold": 1.5}, "threshold must lie in [0, 1], but got 1.5."),
     ],
 )
 def test_a_mistake_is_one_sentence(playground, question, tmp_path, change, problem):

@@ -223,6 +223,14 @@ def test_separators_of_the_authors_files_are_understood(text, classes, tmp_path)
     assert load_vocabulary(write(tmp_path, text)).classes == classes
 
 
+def test_semicolons_in_a_list_are_refused_unless_it_says_what_they_are():
+    assert load_vocabulary(["# synonyms: semicolon", "cat; tame", "dog"]).classes == (("cat", "tame"), ("dog",))
+    lines = (DATA / "voc21_proxyclip.txt").read_text().splitlines()
+    assert load_vocabulary(lines).hash == load_vocabulary("voc21_proxyclip").hash
+    with pytest.raises(ValueError, match=r'The text "cat; dog" of the given list holds ";": give each class a text'):
+        load_vocabulary(["cat; dog", "sky"])
+
+
 def test_unknown_separator_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"words\.txt says '# synonyms: tabs'; valid: comma, semicolon, none"):
         load_vocabulary(write(tmp_path, "# synonyms: tabs\ncat"))

@@ -4,7 +4,7 @@ import pytest
 
 from mmseg_tfovss.encoders.weights import load_clip
 from mmseg_tfovss.vocabulary.classes import parse_classes
-from mmseg_tfovss.vocabulary.lengths import check_lengths
+from mmseg_tfovss.vocabulary.lengths import PublishedClip, check_lengths
 from mmseg_tfovss.vocabulary.templates import available_templates, load_templates
 
 
@@ -20,7 +20,9 @@ def words(count, end="apple"):
 
 def test_tokens_are_counted_uncut(encoder):
     assert encoder.context_length == 77
-    assert encoder.count_tokens(["apple", words(100), ""]) == [3, 102, 2]
+    prompts = ["apple", words(100), ""]
+    assert encoder.count_tokens(prompts) == PublishedClip().count_tokens(prompts) == [3, 102, 2]
+    assert PublishedClip.context_length == 77
 
 
 @pytest.mark.parametrize("name", available_templates())
