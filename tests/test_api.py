@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 import mmseg_tfovss as tf
@@ -150,6 +151,14 @@ def test_new_words_load_nothing_and_are_kept(segment, monkeypatch):
     assert segment(IMAGE, ["a tree"]).classes == ("a tree",)
     assert segment(IMAGE).classes == segment(IMAGE, "pocket_all").classes
     assert len(segment._heads) <= 33
+
+
+def test_new_words_do_not_depend_on_the_current_scope(segment):
+    """MMSegInferencer leaves MMSegmentation's scope behind."""
+    wanted = segment(IMAGE, ["brick", "sheep"])
+    segment._heads.clear()
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        assert same(segment(IMAGE, ["brick", "sheep"]), wanted)
 
 
 def test_later_words_are_as_if_they_were_the_first():
