@@ -31,6 +31,7 @@ from PIL import Image
 from mmseg_tfovss.catalogue import ARCH, POCKET, PRETRAINED, MethodFacts, list_methods
 from mmseg_tfovss.config import build, load_config
 from mmseg_tfovss.datasets.given import Picture, pixels_of
+from mmseg_tfovss.encoders.absent import AbsentWeightsError
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
 from mmseg_tfovss.engine.single import Segmentation, build_method, segment_images
 from mmseg_tfovss.engine.words import check_classes, put_words
@@ -270,7 +271,10 @@ def load(
     weights = None if pretrained is None else os.fspath(pretrained)
     dotted = _weights(backbone, weights) | _dotted(options)
     config = load_config(os.fspath(method_or_config), dotted)
-    return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
+    try:
+        return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
+    except AbsentWeightsError as error:  # the clients' own errors, five in a row, say no more
+        raise FileNotFoundError(error.in_python) from None
 
 
 def list_vocabularies() -> list[str]:

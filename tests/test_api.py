@@ -242,6 +242,18 @@ def test_wrong_names_are_one_sentence(arguments, message):
         tf.load(*arguments)
 
 
+def test_weights_that_cannot_be_had_are_one_sentence_without_other_tracebacks(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("mmseg_tfovss.encoders.hub.hub_reachable", lambda: False)
+    with pytest.raises(
+        FileNotFoundError, match=r'set pretrained="pocket"; or run tfovss download .* set pretrained to'
+    ) as caught:
+        tf.load("sclip", device="cpu")
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
+    assert "model.backbone" not in str(caught.value)
+
+
 def test_wrong_options_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"model.shortside: unknown option of SCLIP 'shortside'. Did you mean"):
         tf.load("sclip", pretrained="pocket", device="cpu", shortside=96)
