@@ -471,8 +471,14 @@ def _is_input(text: str) -> bool:
         return False
 
 
+def _unused(valid: Collection[str]) -> set[str]:
+    """Options that a model has for MMSegmentation's functions only, and refuses: they are not offered."""
+    return {"init_cfg", "train_cfg", "pretrained"} if "train_cfg" in valid else {"init_cfg"}
+
+
 def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    names = sorted(valid)
+    found = set(valid)
+    names = sorted(found - _unused(found))
     close = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names) or 'none'}."

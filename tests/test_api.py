@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,13 @@ def test_new_words_load_nothing_and_are_kept(segment, monkeypatch):
     assert len(segment._heads) <= 33
 
 
+def test_a_result_is_shown_in_one_line(segment):
+    found = segment(IMAGE, ["brick", "donut, ring"], scores=True)
+    assert repr(found) == "<Segmented by NACLIP: 120 x 90 pixels, 2 classes (brick, donut)>"
+    many = replace(found, classes=tuple("abcdefg"))
+    assert repr(many).endswith("7 classes (a, b, c, d, e, ...)>")
+
+
 def test_new_words_do_not_depend_on_the_current_scope(segment):
     """MMSegInferencer leaves MMSegmentation's scope behind."""
     wanted = segment(IMAGE, ["brick", "sheep"])
@@ -208,7 +216,7 @@ def test_options_reach_model_and_head():
     )
     model = segment.model
     assert (model.decode_head.logit_scale, model.common["precision"], model.stride) == (70, "bf16", (32, 32))
-    assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, sclip_vit-pocket_pocket_all>"
+    assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, unified protocol>"
     assert segment.device.type == "cpu"
 
 
@@ -252,6 +260,12 @@ def test_weights_that_cannot_be_had_are_one_sentence_without_other_tracebacks(mo
     assert caught.value.__suppress_context__
     assert caught.value.__cause__ is None
     assert "model.backbone" not in str(caught.value)
+
+
+def test_options_that_are_refused_are_not_offered():
+    with pytest.raises(ValueError, match="unknown option of SCLIP") as caught:
+        tf.load("sclip", pretrained="pocket", device="cpu", depth=2)
+    assert not re.search("init_cfg|train_cfg|pretrained", str(caught.value).partition("Valid: ")[2])
 
 
 def test_wrong_options_are_one_sentence(tmp_path):
