@@ -31,6 +31,7 @@ from PIL import Image
 from mmseg_tfovss.catalogue import ARCH, POCKET, PRETRAINED, MethodFacts, list_methods
 from mmseg_tfovss.config import build, load_config
 from mmseg_tfovss.datasets.given import Picture, pixels_of
+from mmseg_tfovss.encoders.absent import AbsentWeightsError
 from mmseg_tfovss.encoders.clip import CLIPImageEncoder
 from mmseg_tfovss.engine.single import Segmentation, build_method, segment_images
 from mmseg_tfovss.engine.words import check_classes, put_words
@@ -46,10 +47,11 @@ Words = Sequence[str] | str
 _BACKBONE = "ViT-B-16"  # of methods; a config says its own
 _HEAD = "model.decode_head"
 _TOP = ("protocol",)  # options that are none of the model
+_MOST_NAMES = 5  # of classes in a result's repr
 _MOST_LISTS = 32  # of words, whose text features are kept
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Segmented:
     """A segmented image.
 
@@ -62,6 +64,7 @@ class Segmented:
         scores: (Q, H, W) float32, with ``scores=True``: cosine of every pixel and query, before logit scale and
             softmax; -inf for a query that the method rejects. (C, H, W) where a method merges the queries of a class
             before. These are the ``seg_logits`` of ``tfovss demo --save-logits``.
+        method: name of the model's class.
     """
 
     image: np.ndarray
@@ -69,6 +72,12 @@ class Segmented:
     classes: tuple[str, ...]
     queries: tuple[str, ...]
     scores: np.ndarray | None = None
+    method: str = ""
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        by = f" by {self.method}" if self.method else ""
+        return f"<Segmented{by}: {width} x {height} pixels, {len(self.classes)} classes ({_shortened(self.classes)})>"
 
     def overlay(self) -> Image.Image:
         """The image, coloured by class, with a legend of the classes that occur."""
@@ -102,7 +111,7 @@ class Segmenter:
                 network.keeps_text_encoder = True
 
     def __repr__(self) -> str:
-        return f"<{type(self.model).__name__} on {self.model.backbone.name}, {self.config.run_name}>"
+        return f"<{type(self.model).__name__} on {self.model.backbone.name}, {self.config.protocol} protocol>"
 
     @property
     def device(self) -> torch.device:
@@ -185,7 +194,8 @@ class Segmenter:
             part = slice(start, start + size)
             pixels = [_read(image, name) for image, name in zip(images[part], names[part], strict=True)]
             known = [_path(image, number if several else None) for number, image in enumerate(images[part], start)]
-            yield from map(_result, segment_images(self.model, pixels, known, keep_logits=scores))
+            for found in segment_images(self.model, pixels, known, keep_logits=scores):
+                yield _result(found, type(self.model).__name__)
 
     def _use_words(self, words: Words | None, background: Words | None, threshold: float | None) -> None:
         """Give the model the head for these words, as tfovss demo makes it."""
@@ -262,7 +272,7 @@ def load(
     Example:
         >>> import mmseg_tfovss as tf
         >>> tf.load("SCLIP", pretrained="pocket")
-        <SCLIP on ViT-128x12-8/pocket, sclip_vit-pocket_pocket_all>
+        <SCLIP on ViT-128x12-8/pocket, unified protocol>
         >>> tf.load("slcip")
         Traceback (most recent call last):
         ...
@@ -271,7 +281,10 @@ def load(
     weights = None if pretrained is None else os.fspath(pretrained)
     dotted = _weights(backbone, weights) | _dotted(options)
     config = load_config(os.fspath(method_or_config), dotted)
-    return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
+    try:
+        return Segmenter(config, device or get_device(), options=dotted, background=background, threshold=threshold)
+    except AbsentWeightsError as error:  # the clients' own errors, five in a row, say no more
+        raise FileNotFoundError(error.in_python) from None
 
 
 def list_vocabularies() -> list[str]:
@@ -335,5 +348,9 @@ def _read(image: Picture, name: str) -> np.ndarray:
     return pixels_of(image, name)
 
 
-def _result(found: Segmentation) -> Segmented:
-    return Segmented(found.image, found.pred, found.names, found.queries, found.seg_logits)
+def _result(found: Segmentation, method: str) -> Segmented:
+    return Segmented(found.image, found.pred, found.names, found.queries, found.seg_logits, method)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])])

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mmseg_tfovss.plain import printable
 
@@ -15,8 +14,6 @@ _USER_ERRORS = (ValueError, OSError)  # FileNotFoundError, PermissionError and a
 _NAME = 200  # characters of a name in a message
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 TRACEBACK_VARIABLE = "MMSEG_TFOVSS_TRACEBACK"
-_ROOT = Path(__file__).parents[1]  # of a checkout; beside an installed package lie those of others
-_TOOLS = {"prepare": "prepare_data", "array": "slurm_array"}  # the others have their commands' names
 
 
 @contextmanager
@@ -58,13 +55,6 @@ def say(*lines: object) -> None:
     for line in lines:
         sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
-
-
-def typed(command: str) -> str:
-    """What a message tells the user to type for a command: its tool in a checkout, else ``tfovss COMMAND``."""
-    tool = f"tools/{_TOOLS.get(command, command)}.py"
-    is_checkout = (_ROOT / "setup.cfg").is_file() and (_ROOT / tool).is_file()
-    return f"python {tool}" if is_checkout else f"tfovss {command}"
 
 
 class _PrintableFormatter(logging.Formatter):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 
 from mmseg_tfovss.acting import check_acting
 from mmseg_tfovss.catalogue import resolve
@@ -182,7 +182,9 @@ def build(settings: Mapping[str, Any], registry: Registry, where: str) -> Any:  
         ValueError: unknown type or option, with near matches.
     """
     check_settings(settings, registry, where)
-    return registry.build(dict(settings))
+    # Another package's scope may be the current one, as after MMSegInferencer: ours has our types first.
+    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
+        return registry.build(dict(settings))
 
 
 def check_settings(settings: Mapping[str, Any], registry: Registry, where: str) -> None:
@@ -469,8 +471,14 @@ def _is_input(text: str) -> bool:
         return False
 
 
+def _unused(valid: Collection[str]) -> set[str]:
+    """Options that a model has for MMSegmentation's functions only, and refuses: they are not offered."""
+    return {"init_cfg", "train_cfg", "pretrained"} if "train_cfg" in valid else {"init_cfg"}
+
+
 def _unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    names = sorted(valid)
+    found = set(valid)
+    names = sorted(found - _unused(found))
     close = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names) or 'none'}."

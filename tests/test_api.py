@@ -6,10 +6,12 @@ import runpy
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 import mmseg_tfovss as tf
@@ -152,6 +154,21 @@ def test_new_words_load_nothing_and_are_kept(segment, monkeypatch):
     assert len(segment._heads) <= 33
 
 
+def test_a_result_is_shown_in_one_line(segment):
+    found = segment(IMAGE, ["brick", "donut, ring"], scores=True)
+    assert repr(found) == "<Segmented by NACLIP: 120 x 90 pixels, 2 classes (brick, donut)>"
+    many = replace(found, classes=tuple("abcdefg"))
+    assert repr(many).endswith("7 classes (a, b, c, d, e, ...)>")
+
+
+def test_new_words_do_not_depend_on_the_current_scope(segment):
+    """MMSegInferencer leaves MMSegmentation's scope behind."""
+    wanted = segment(IMAGE, ["brick", "sheep"])
+    segment._heads.clear()
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        assert same(segment(IMAGE, ["brick", "sheep"]), wanted)
+
+
 def test_later_words_are_as_if_they_were_the_first():
     check_later_words("lht_clip_naclip", **SMALL)
 
@@ -199,7 +216,7 @@ def test_options_reach_model_and_head():
     )
     model = segment.model
     assert (model.decode_head.logit_scale, model.common["precision"], model.stride) == (70, "bf16", (32, 32))
-    assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, sclip_vit-pocket_pocket_all>"
+    assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, unified protocol>"
     assert segment.device.type == "cpu"
 
 
@@ -231,6 +248,24 @@ def test_a_methods_settings_are_those_of_the_unified_protocol(tiny_clip):
 def test_wrong_names_are_one_sentence(arguments, message):
     with pytest.raises(ValueError, match=message):
         tf.load(*arguments)
+
+
+def test_weights_that_cannot_be_had_are_one_sentence_without_other_tracebacks(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("mmseg_tfovss.encoders.hub.hub_reachable", lambda: False)
+    with pytest.raises(
+        FileNotFoundError, match=r'set pretrained="pocket"; or run tfovss download .* set pretrained to'
+    ) as caught:
+        tf.load("sclip", device="cpu")
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
+    assert "model.backbone" not in str(caught.value)
+
+
+def test_options_that_are_refused_are_not_offered():
+    with pytest.raises(ValueError, match="unknown option of SCLIP") as caught:
+        tf.load("sclip", pretrained="pocket", device="cpu", depth=2)
+    assert not re.search("init_cfg|train_cfg|pretrained", str(caught.value).partition("Valid: ")[2])
 
 
 def test_wrong_options_are_one_sentence(tmp_path):

@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from mmseg import registry as mmseg_registry
 
+from mmseg_tfovss.catalogue import config_folder
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.single import build_method, segment_file
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -94,3 +97,23 @@ def test_method_of_the_documentation_is_one(tmp_path):
         assert found.pred.max() > 0
     finally:
         MODELS.module_dict.pop("MethodOfTheDocs", None)
+
+
+def test_method_of_the_documentation_without_a_clone(tmp_path, monkeypatch):
+    """A folder with the copied bases, the method's file, and the configs that import it."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_method.md").read_text(), flags=re.DOTALL)
+    method, _, _, config, around, _ = (text.replace("MyMethod", "MethodElsewhere") for text in blocks)
+    shutil.copytree(config_folder() / "_base_", tmp_path / "_base_")
+    monkeypatch.syspath_prepend(tmp_path)
+    paths = [tmp_path / name for name in ("mymethod_vit-pocket_pocket_all.py", "around.py")]
+    for path, text in zip([tmp_path / "mymethod.py", *paths], (method, config, around), strict=True):
+        path.write_text(text)
+    try:
+        for path, name in zip(paths, ("MethodElsewhere", "LHTCLIP"), strict=True):
+            model, found = label(load_config(path))
+            assert type(model).__name__ == name
+            assert found.pred.max() > 0
+    finally:
+        sys.modules.pop("mymethod", None)
+        for registry in (MODELS, mmseg_registry.MODELS):
+            registry.module_dict.pop("MethodElsewhere", None)

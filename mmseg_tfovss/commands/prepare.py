@@ -105,7 +105,7 @@ def _what_was_done(key: str, done: "Prepared", root: Path) -> str:
 
 def _report(key: str, root: Path, workers: int) -> bool:
     """Print what a check finds; whether all is well."""
-    from mmseg_tfovss.cli import say, typed
+    from mmseg_tfovss.cli import say
     from mmseg_tfovss.prepare.check import check
 
     report = check(key, root, workers, _watch)
@@ -114,7 +114,7 @@ def _report(key: str, root: Path, workers: int) -> bool:
     if report.wrong:
         say(f"{key}: delete the wrong files ({len(report.wrong)}); they are then made again")
     if report.missing or report.wrong:
-        say(f"{key}: make missing files with: {typed('prepare')} {key} --root {shlex.quote(str(root))}")
+        say(f"{key}: make missing files with: tfovss prepare {key} --root {shlex.quote(str(root))}")
         return False
     span = f"{report.labels[0]} .. {report.labels[-1]}"
     say(f"{key}: complete: {report.images} images with annotations in {report.folder}, labels {span}")

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_tfovss.checks import is_number
-from mmseg_tfovss.cli import typed
 from mmseg_tfovss.vocabulary.features import cache_folder
 
 VERSION = 1
 BUNDLED = Path(__file__).parent / "rankings"
 _REMEDY = (
-    f"make it once with {typed('analyze')} discriminability CONFIG --split train --max-images 1000, for one dataset"
-    f" or several, and {typed('analyze')} rank-heads RESULT.json [RESULT2.json ...]; or name a file in"
+    "make it once with tfovss analyze discriminability CONFIG --split train --max-images 1000, for one dataset"
+    " or several, and tfovss analyze rank-heads RESULT.json [RESULT2.json ...]; or name a file in"
     " model.ranking, or switch SHE off with model.k=0"
 )
 

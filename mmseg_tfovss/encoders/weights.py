@@ -17,6 +17,7 @@ from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from torch import Tensor, nn
 
 from mmseg_tfovss.checks import check_option
+from mmseg_tfovss.encoders.absent import AbsentWeightsError
 from mmseg_tfovss.encoders.facts_beside import OPENAI_MEAN, OPENAI_STD, Colour, Facts, facts_beside, statistics_of
 from mmseg_tfovss.encoders.head_width import Shapes, find_head_width, find_text_heads, shapes_of
 from mmseg_tfovss.encoders.hub import offline_if_unreachable, quiet
@@ -168,12 +169,7 @@ def _clip_from_tag(arch: str, tag: str, quick_gelu: bool | None) -> _Filled:
             model = open_clip.create_model(arch, pretrained=tag, force_quick_gelu=wanted or _has_quick_gelu(arch))
     # The hub clients raise their own families of errors (connection, offline mode, HTTP status, missing entry).
     except Exception as error:
-        source = settings.get("url") or f"https://huggingface.co/{settings.get('hf_hub', '').rstrip('/')}"
-        raise FileNotFoundError(
-            f"The weights {arch}/{tag} are not in the local cache and could not be downloaded"
-            f" ({type(error).__name__}): download them from {source} on a machine with network access and set"
-            " model.backbone.pretrained to the file."
-        ) from error
+        raise AbsentWeightsError(arch, tag, type(error).__name__) from error
     return _Filled(_check_plain(model, arch), _facts_of_tag(arch, tag))
 
 

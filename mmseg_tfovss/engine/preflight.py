@@ -12,7 +12,6 @@ from mmengine.dist import is_main_process
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
-from mmseg_tfovss.cli import typed
 from mmseg_tfovss.config import check_loader, check_names, check_settings
 from mmseg_tfovss.datasets.facts import FACTS, PREPARED
 from mmseg_tfovss.engine.dataset_options import check_dataset_options, check_ignored
@@ -206,7 +205,7 @@ def _prepared_by(config: Config) -> str:
 
 
 def _remedy(key: str) -> str:
-    return f": prepare it with {typed('prepare')} {key}" if key in PREPARED else ": put the dataset there"
+    return f": prepare it with tfovss prepare {key}" if key in PREPARED else ": put the dataset there"
 
 
 def _warn_of_another_count(images: int, key: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from mmseg_tfovss.config import build
@@ -56,8 +55,7 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
             f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): take the device cpu,"
             " or leave it out."
         ) from error
-    with DefaultScope.overwrite_default_scope("mmseg_tfovss"):
-        model: OpenVocabSegmentor = build(config.model, MODELS, "model")
+    model: OpenVocabSegmentor = build(config.model, MODELS, "model")
     model.cfg = config
     return model.to(target)
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_tfovss.cli import typed
 from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME, RESULT_NAME, Result, read_result
 from mmseg_tfovss.leaderboard.check import KEY, check_result
 from mmseg_tfovss.leaderboard.duplicates import newest_of_each
@@ -90,7 +89,7 @@ def _nothing(unfinished: Sequence[LeftOut]) -> str:
     more = f", and so for {len(others)} more" if others else ""
     return (
         f"No {RESULT_NAME} was found: {printable(first.path)} {first.reason.rstrip('.')}{more}. Run a test first, for"
-        f" example {typed('test')} sclip_vit-pocket_pocket_all, or make benchmark for all of them."
+        " example tfovss test sclip_vit-pocket_pocket_all, or tfovss benchmark-pocket for all methods."
     )
 
 

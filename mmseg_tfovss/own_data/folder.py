@@ -102,7 +102,7 @@ def dataset_text(name: str, table: ClassTable, command: str) -> str:
     facts = f"metainfo=dict(classes=classes, ignore_index={ignored}{', palette=palette' if table.palette else ''}),"
     lines = [
         f"# {name}, made by: {one_line(command)}",
-        "# What is said of these settings: docs/own_data.md.",
+        "# These settings are explained in docs/own_data.md of mmseg_tfovss.",
         '_base_ = ["_base_/loader.py", "_base_/runtime.py"]',
         f"dataset = {written(name)}",
         "# Names in results, in the order of the labels.",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from mmseg_tfovss.catalogue import config_folder, find_method, method_names
+from mmseg_tfovss.catalogue import config_folder, find_method, method_names, squeezed
 from mmseg_tfovss.config import load_config
 
 BACKBONES = ("vit-b16", "vit-l14", "vit-h14", "vit-pocket")
@@ -65,17 +65,34 @@ def make_leaves(dataset: str, methods: Sequence[str], backbones: Sequence[str]) 
 
 def _source(method: str, backbone: str) -> Path:
     """The config of this package from which one's own is made."""
-    try:
-        find_method(method, BACKBONES[0])
-    except ValueError:
+    known = {squeezed(name): name for name in method_names()}.get(squeezed(method))
+    if known is None:
         close = difflib.get_close_matches(method.lower(), method_names(), n=3)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"unknown method {method!r}.{hint} Valid: {', '.join(method_names())}, {ALL}.") from None
+        raise ValueError(f"unknown method {method!r}.{hint} Valid: {', '.join(method_names())}, {ALL}.")
+    leaf = _source_on(known, backbone)
+    if leaf is None:
+        ready = {name: found for name in BACKBONES if (found := _source_on(known, name))}
+        raise ValueError(
+            f"The method {known} has no settings for {backbone}: set --backbones {' '.join(ready)}, or write a config"
+            f" for it first, such as {_wanted(next(iter(ready.values())), backbone)}."
+        )
+    return leaf
+
+
+def _source_on(method: str, backbone: str) -> Path | None:
     with suppress(ValueError):
         path = find_method(method, backbone, pocket=backbone == _POCKET)
         if re.search(rf"_{backbone}[-_]", path.stem):
             return path
-    raise ValueError(f"The method {method} has no settings for {backbone}: choose another one with --backbones.")
+    return None
+
+
+def _wanted(path: Path, backbone: str) -> Path:
+    """Where a method's settings for a backbone are looked for, beside those for another one."""
+    dataset = _DATASETS[backbone == _POCKET]
+    stem = next(path.stem.removesuffix(end) for end in _DATASETS if path.stem.endswith(end))
+    return path.with_name(f"{re.sub('_vit-[a-z0-9]+', f'_{backbone}', stem)}{dataset}.py")
 
 
 def _leaf(path: Path, dataset: str) -> Leaf:

@@ -81,5 +81,5 @@ def test_its_methods_are_loaded_as_load_loads_them(monkeypatch):
     playground = app.new_playground(arguments, ["sclip"])
     assert (playground.offered, playground.longest, playground.is_pocket) == (["sclip"], 640, True)
     with playground.segmenters.use("sclip") as segment:
-        assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, sclip_vit-pocket_pocket_all>"
+        assert repr(segment) == "<SCLIP on ViT-128x12-8/pocket, unified protocol>"
     assert not app.new_playground(app.parse_arguments(["--pretrained", "openai"]), ["sclip"]).is_pocket

@@ -71,8 +71,8 @@ def test_none_for_these_weights_names_the_commands_and_the_options(monkeypatch, 
     message = str(caught.value)
     for part in (
         HASH[:12],
-        "tools/analyze.py discriminability",
-        "tools/analyze.py rank-heads",
+        "tfovss analyze discriminability",
+        "tfovss analyze rank-heads",
         "model.ranking",
         "model.k=0",
     ):

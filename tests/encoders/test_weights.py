@@ -411,7 +411,10 @@ def test_tag_without_network_is_one_sentence(tag, empty_hub):
     assert time.monotonic() - start < 5
     message = str(caught.value)
     assert "\n" not in message
-    assert "https://" in message
+    assert "set model.backbone.pretrained=pocket; " in message
+    assert "tfovss download --for sclip_vit-b16_voc20 " in message
+    assert (f"--cfg-options model.backbone.pretrained={tag}" in message) == (tag != "openai")
+    assert "download open_clip_model.safetensors from https://huggingface.co/" in message
     assert message.endswith("set model.backbone.pretrained to the file.")
 
 

@@ -181,7 +181,7 @@ def test_missing_data_root_and_list_are_named(config, voc):
     with pytest.raises(FileNotFoundError, match=r"val\.txt of the dataset voc21 does not exist"):
         check_run(config)
     config.test_dataloader.dataset.data_root = "nowhere"
-    with pytest.raises(FileNotFoundError, match=r"nowhere of .*: prepare it with python tools/prepare_data\.py voc21"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere of .*: prepare it with tfovss prepare voc21"):
         check_run(config)
 
 

@@ -136,7 +136,7 @@ def test_nothing_to_show_is_an_error(tmp_path, monkeypatch, capsys):
     (tmp_path / "runs").mkdir()
     with pytest.raises(SystemExit, match="1"):
         main_of_the_tool("runs", "--out", "board")
-    assert "make benchmark" in capsys.readouterr().err
+    assert "tfovss benchmark-pocket" in capsys.readouterr().err
     (tmp_path / "runs/result.json").write_text("{")
     with pytest.raises(SystemExit, match="1"):
         main_of_the_tool("runs", "--out", "board")

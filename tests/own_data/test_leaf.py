@@ -1,8 +1,11 @@
 """Configs of methods on own data: the very settings that the method has here under the unified protocol."""
 
+import shutil
+
 import pytest
 
-from mmseg_tfovss.catalogue import find_method
+from mmseg_tfovss import catalogue
+from mmseg_tfovss.catalogue import config_folder, find_method
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.own_data.folder import write_files
 from mmseg_tfovss.own_data.leaf import make_leaves
@@ -49,3 +52,23 @@ def test_what_is_changed_in_a_file_is_said_in_results(tmp_path):
 
 def test_any_spelling_of_a_method(tmp_path):
     assert [leaf.name for leaf in make_leaves("mine", ["LHT-CLIP"], ["vit-l14"])] == ["lht_clip_vit-l14_mine.py"]
+
+
+def test_a_method_with_settings_for_the_pocket_clip_only(tmp_path, monkeypatch):
+    """As the first config of one's own method is."""
+    own = tmp_path / "mymethod/mymethod_vit-pocket_pocket_all.py"
+    own.parent.mkdir()
+    shutil.copytree(config_folder() / "_base_", tmp_path / "_base_")
+    shutil.copy(config_folder() / "sclip/sclip_vit-pocket_pocket_all.py", own)
+    monkeypatch.setattr(catalogue, "config_folder", lambda: tmp_path)
+    catalogue.configs_on.cache_clear()
+    try:
+        assert [leaf.name for leaf in make_leaves("mine", ["mymethod"], ["vit-pocket"])] == [
+            "mymethod_vit-pocket_mine.py"
+        ]
+        with pytest.raises(ValueError, match=r"mymethod has no settings for vit-b16: set --backbones vit-pocket, or"):
+            make_leaves("mine", ["mymethod"], ["vit-b16", "vit-pocket"])
+        with pytest.raises(ValueError, match=r"mymethod/mymethod_vit-b16_voc20\.py\."):
+            make_leaves("mine", ["mymethod"], ["vit-b16"])
+    finally:
+        catalogue.configs_on.cache_clear()

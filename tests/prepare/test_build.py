@@ -189,9 +189,7 @@ def test_run_without_a_file_names_the_command_that_makes_it(archives, data):
     prepare("ade20k", data, archives)
     paths_of("ade20k", data)[1][0].unlink()
     dataset = official.config_dataset("ade20k", data / FILES["ade20k"][0])
-    with pytest.raises(
-        FileNotFoundError, match=r"1 of 2 samples .*: prepare it with python tools/prepare_data\.py ade20k"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 samples .*: prepare it with tfovss prepare ade20k"):
         check_files(dataset, "ade20k")
 
 

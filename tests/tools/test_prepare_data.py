@@ -287,7 +287,7 @@ def test_check_makes_nothing(tool, archives, tmp_path):
     assert (code, err) == (1, "")
     assert out.splitlines() == [
         "voc21: The list of images sets/VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt does not exist.",
-        "voc21: make missing files with: python tools/prepare_data.py voc21 --root sets",
+        "voc21: make missing files with: tfovss prepare voc21 --root sets",
     ]
     assert not (tmp_path / "sets").exists()
 
@@ -304,7 +304,7 @@ def test_check_names_what_is_missing_and_what_is_wrong(tool, archives, small, tm
         f"ade20k: data/{LABELS}/{first.name} does not exist.",
         f"ade20k: The annotation data/{LABELS}/{second.name} holds the label 200, outside 0 .. 150 and 255.",
         "ade20k: delete the wrong files (1); they are then made again",
-        "ade20k: make missing files with: python tools/prepare_data.py ade20k --root data",
+        "ade20k: make missing files with: tfovss prepare ade20k --root data",
     ]
     assert lines[4].startswith("ade847: complete: 2 images")
     tool("ade20k")

@@ -104,7 +104,7 @@ def analyse(
         dataset = DATASETS.build(dict(config.test_dataloader.dataset))
         dataset.get_subset_(choose_images(len(dataset), Sample(max_images=options.max_images, seed=options.seed)))
         loader = Runner.build_dataloader({**config.test_dataloader, "dataset": dataset})
-    tally = Tally(config, dataset)
+        tally = Tally(config, dataset)
     for loaded in count_down(loader, len(loader), config.run_name):
         measure_batch(model, loaded, options.smoothing, tally)
     result = {

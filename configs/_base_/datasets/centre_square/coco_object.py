@@ -3,7 +3,7 @@
 # "COCO80": COCO-Stuff's labels, of which the 80 things count, and as background what is unlabelled (255) or a banner
 # (80); other stuff does not count at all.
 _base_ = "../coco_object.py"
-prepared_by = "coco_stuff164k"  # what makes these labels, for tools/prepare_data.py
+prepared_by = "coco_stuff164k"  # what makes these labels, for tfovss prepare
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
