@@ -50,7 +50,8 @@ def to_html(board: Board, folder: Path, reload_seconds: float | None = None) -> 
 <body>
 <header>
 <h1>Leaderboard</h1>
-<p>mIoU in percent. ★ best, ☆ second. Press a column's title to sort by it; a third press restores the first order.</p>
+<p>mIoU in percent. ★ best, ☆ second. <span class="scripted" hidden>Press a column's title to sort by it; a third press
+restores the first order.</span></p>
 {_notes(board)}
 {_wrong(board)}
 </header>
