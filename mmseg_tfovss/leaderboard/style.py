@@ -80,7 +80,7 @@ tbody th, thead th:first-child { position: sticky; left: 0; z-index: 1; }
 .many th, .many td { padding-inline: .25rem; }
 .many .text { max-width: 10rem; }
 tbody th .text { overflow-wrap: break-word; }
-.short { white-space: nowrap; }
+.part, .short { white-space: nowrap; }
 .on-phones { display: none; }
 .under { display: none; font-weight: 400; color: var(--faint); }
 .number { text-align: right; white-space: nowrap; }
@@ -131,6 +131,7 @@ _SIZES = """
 @media screen and (max-width: 500px) {
   section:not(.many) .text { max-width: 30vw; }
   section.runs .text { max-width: 38vw; }
+  .part { white-space: normal; }
   section:not(:has(.more input:checked)) .off-phones { display: none; }
   section:not(:has(.more input:checked)) .on-phones { display: block; }
 }

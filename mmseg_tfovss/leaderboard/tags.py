@@ -86,9 +86,10 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[str]) -> str:
 
 
 def breakable(title: str) -> str:
-    """Escaped text that breaks well: at underscores, slashes and brackets, in "background", but not in "of 200"."""
+    """Escaped text that breaks well: at underscores and slashes, in long words, and in "50 of 200" on phones only."""
     text = escape(title).replace("_", "_<wbr>").replace("/", "/<wbr>").replace("background", "back&shy;ground")
-    return re.sub(r"(?<=\d) of (?=\d)", " of&nbsp;", re.sub(r"(?<=\w)\(", "<wbr>(", text))
+    text = re.sub(r"(?<=\w{10})\(", "<wbr>(", text)
+    return re.sub(r"\((\d+) of (\d+\)?)", r'<span class="part">(\1 of&nbsp;\2</span>', text)
 
 
 def _head(column: Column) -> str:

@@ -16,7 +16,7 @@ from mmseg_tfovss.cli import user_errors
 from mmseg_tfovss.whole_file import whole_file
 from tests.chromium import open_page
 
-WIDTH, MOST_HEIGHT = 1180, 1300  # pixels
+WIDTH, MOST_HEIGHT = 1000, 1400  # pixels
 MOST_BYTES = 300_000
 COLOURS = 128  # enough for text and one hue
 

@@ -168,7 +168,7 @@ def test_all_scores_of_two_datasets_stand_beside_their_method_on_a_phone(pocket)
             assert section.locator(".scroll").evaluate("region => region.scrollWidth <= region.clientWidth")
         assert page.locator("section.runs tbody .under").first.inner_text().startswith("pocket_all")
         broken = page.evaluate(
-            """() => [...document.querySelectorAll("section.protocol .text, section.protocol thead button")].flatMap((e) => {
+            """() => [...document.querySelectorAll("section.protocol :is(.text, thead button)")].flatMap((e) => {
               const found = [], walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
               for (let node; (node = walker.nextNode());) for (const word of node.data.matchAll(/\\w+/g)) {
                 const range = document.createRange();
