@@ -104,6 +104,7 @@ tbody th .text { overflow-wrap: break-word; }
 """
 
 _SIZES = """
+@media (min-width: 1200px) { .runs .networks .text { min-width: 11rem; } }
 @media (min-width: 1000px) {
   html { scroll-padding-top: 7rem; }
   .filters[open] { position: sticky; top: 0; }
