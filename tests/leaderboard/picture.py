@@ -1,6 +1,6 @@
 """A picture of a leaderboard's page, as docs/leaderboard.png is one of the bundled pocket benchmark.
 
-    make page-picture PAGE=work_dirs/leaderboard_50-of-200/leaderboard.html
+    make page-picture
 
 Needs Playwright and a Chromium (extra ``browser``). The picture shows the top of the page: its notes, which say what a
 pocket benchmark is, and the first table.
