@@ -66,8 +66,8 @@ model-index: $(STAMP)
 unmoved: $(STAMP)
 	$(BIN)/python -m tests.unmoved $(SINCE) --pocket
 
-# The picture in README.md of the page that `make benchmark` writes; needs a Chromium and pip install -e '.[browser]'.
-PAGE ?= work_dirs/leaderboard/leaderboard.html
+# The picture in docs/leaderboard.md, of the page that `make benchmark` writes; needs a Chromium and pip install -e '.[browser]'.
+PAGE ?= work_dirs/leaderboard_50-of-200/leaderboard.html
 page-picture: $(STAMP)
 	$(BIN)/python -m tests.leaderboard.picture $(PAGE) --out docs/leaderboard.png
 

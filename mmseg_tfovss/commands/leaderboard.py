@@ -90,10 +90,13 @@ def watch(arguments: argparse.Namespace) -> None:
     written: list[Collected] = []
 
     def keep(found: "Collected") -> None:
-        write(found, arguments, arguments.watch)
+        board, _ = write(found, arguments, arguments.watch)
+        if arguments.published and not written and (reason := unmatched(board)):
+            say(reason)
         written[:] = [found]
 
     try:
+        from mmseg_tfovss.leaderboard.notes import unmatched
         from mmseg_tfovss.leaderboard.watch import watch_results
 
         for line in watch_results(arguments.results, keep, lambda: time.sleep(arguments.watch)):
@@ -124,6 +127,7 @@ def write_once(arguments: argparse.Namespace) -> int:
         one_line,
         printable,
         refused,
+        unmatched,
     )
 
     collected = collect_results(arguments.results) if arguments.results else Collected(())
@@ -138,6 +142,8 @@ def write_once(arguments: argparse.Namespace) -> int:
         console.print(POCKET_NOTE)
     written = ", ".join(map(printable, paths))
     console.print(f"Written: {written}", soft_wrap=True, markup=False, emoji=False)
+    if arguments.published and (reason := unmatched(board)):
+        sys.stderr.write(f"{reason}\n")
     wrong = refused(board)
     for path, reason in wrong:
         sys.stderr.write(f"does not count: {path} {reason}\n")

@@ -8,7 +8,6 @@ from statistics import fmean
 
 from mmseg_tfovss.evaluation.result import PROTOCOLS, Result
 from mmseg_tfovss.leaderboard.board import (
-    MORE_NETWORKS,
     NOT_STATED,
     PUBLISHED,
     Board,
@@ -116,7 +115,7 @@ def _published_lines(published: Sequence[Published]) -> list[Line]:
                 backbone=backbone,
                 setting=setting,
                 precision="",
-                kind=MORE_NETWORKS if JOIN in backbone else NOT_STATED,
+                kind=kind_of(backbone) if JOIN in backbone else NOT_STATED,
                 cells={**cells, **_printed_average(group)},
                 ranked=False,
                 source=full_source(group),

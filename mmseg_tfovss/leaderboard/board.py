@@ -13,7 +13,8 @@ POCKET_NOTE = (
     " pipeline works and ranks nothing about the real world."
 )
 PUBLISHED = "published"
-ONE_NETWORK, MORE_NETWORKS, NOT_STATED = "CLIP only", "CLIP and a second network", "not stated"
+ONE_NETWORK, TWO_NETWORKS, MORE_NETWORKS = "CLIP only", "CLIP and a second network", "CLIP and other networks"
+NOT_STATED = "not stated"
 USUAL_PRECISION = "fp32"
 Mark = Literal["", "best", "second"]
 _TITLES = {
@@ -63,7 +64,7 @@ class Line:
         backbone: networks and weights.
         setting: of the authors, what the command line changed, and what tells the row from others under its name.
         precision: of the image tower; empty for published numbers.
-        kind: whether a second network takes part.
+        kind: whether other networks than CLIP take part.
         cells: by column; what is missing is not there.
         ranked: False if the command line changed the protocol, and for published numbers.
         source: of published numbers.
@@ -137,5 +138,5 @@ class Board:
 
 
 def kind_of(backbone: str) -> str:
-    """Whether a backbone of ours names a second network."""
-    return MORE_NETWORKS if JOIN in backbone else ONE_NETWORK
+    """Whether a backbone names no other network than CLIP, one, or more."""
+    return (ONE_NETWORK, TWO_NETWORKS, MORE_NETWORKS)[min(backbone.count(JOIN), 2)]

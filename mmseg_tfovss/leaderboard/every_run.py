@@ -10,6 +10,7 @@ from mmseg_tfovss.leaderboard.run import Run, commit_of
 from mmseg_tfovss.leaderboard.tags import (
     NAME,
     NUMBER,
+    OFF_PHONES,
     SECONDARY,
     Column,
     breakable,
@@ -26,7 +27,7 @@ _SCORES = COLUMNS[5:9]
 _SHORT = f"short {NAME}{SECONDARY}"
 _HEADS = (
     Column("Method", NAME),
-    Column("Dataset", NAME),
+    Column("Dataset", f"{NAME} {OFF_PHONES}"),
     *(Column(title, NUMBER) for title in _SCORES),
     *(Column(title, NAME + SECONDARY) for title in ("Protocol", "Backbone", "Precision")),
     *(Column(title, NUMBER + SECONDARY) for title in COLUMNS[9:]),
@@ -52,10 +53,11 @@ def _row(run: Run, row: Sequence[str], folder: Path) -> str:
     scores, rest = numbers[: len(_SCORES)], numbers[len(_SCORES) :]
     cells = [
         row_start(*row_of(result)),
-        row_title(method, backbone, protocol, unusual),
-        f'<td class="{NAME}">{breakable(run.title)}</td>',
+        row_title(method, backbone, protocol, unusual, dataset=run.title),
+        f'<td class="{NAME} {OFF_PHONES}">{breakable(run.title)}</td>',
         *(f'<td class="{NUMBER}">{escape(score)}</td>' for score in scores),
-        *map(name_cell, (protocol, backbone)),
+        name_cell(protocol),
+        name_cell(backbone, f"{NAME} networks{SECONDARY}"),
         f'<td class="{_SHORT}">{escape(precision)}</td>',
         *(f'<td class="{NUMBER}{SECONDARY}">{escape(number)}</td>' for number in rest),
         f'<td class="{_SHORT}" title="{escape(result["git_commit"] or "")}">{escape(commit_of(result))}</td>',
@@ -67,11 +69,15 @@ def _row(run: Run, row: Sequence[str], folder: Path) -> str:
 
 def _links(run: Run, folder: Path) -> str:
     links = [_link(run.path, "result", folder)]
-    links += [_link(path, path.stem.removesuffix("_overlay"), folder) for path in run.overlays]
+    links += [_link(path, path.stem.removesuffix("_overlay"), folder, "overlay ") for path in run.overlays]
     return " ".join(links)
 
 
-def _link(path: Path, text: str, folder: Path) -> str:
-    """A link relative to the page; quoted, so that no name of a file can be an address of another kind."""
+def _link(path: Path, text: str, folder: Path, what: str = "") -> str:
+    """A link relative to the page; quoted, so that no name of a file can be an address of another kind.
+
+    ``what`` the file is stands once in the title and the accessible name, not in every link of a narrow column.
+    """
     relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-    return f'<a href="{escape(quote(os.fsencode(Path(relative).as_posix())))}">{escape(text)}</a>'
+    label = f' aria-label="{escape(what + text)}" title="{escape(what + text)}"' if what else ""
+    return f'<a href="{escape(quote(os.fsencode(Path(relative).as_posix())))}"{label}>{escape(text)}</a>'

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mmseg_tfovss.leaderboard.board import MORE_NETWORKS, NOT_STATED, ONE_NETWORK, Board
+from mmseg_tfovss.leaderboard.board import MORE_NETWORKS, NOT_STATED, ONE_NETWORK, TWO_NETWORKS, Board
 from mmseg_tfovss.leaderboard.every_run import every_run
 from mmseg_tfovss.leaderboard.heat import heat_maps
 from mmseg_tfovss.leaderboard.protocol_table import protocol_table
@@ -15,7 +15,7 @@ from mmseg_tfovss.leaderboard.style import STYLE
 from mmseg_tfovss.leaderboard.tags import escape
 from mmseg_tfovss.leaderboard.text import refused
 
-_KINDS = (ONE_NETWORK, MORE_NETWORKS, NOT_STATED)
+_KINDS = (ONE_NETWORK, TWO_NETWORKS, MORE_NETWORKS, NOT_STATED)
 
 
 def to_html(board: Board, folder: Path, reload_seconds: float | None = None) -> str:
@@ -50,7 +50,8 @@ def to_html(board: Board, folder: Path, reload_seconds: float | None = None) -> 
 <body>
 <header>
 <h1>Leaderboard</h1>
-<p>mIoU in percent. ★ best, ☆ second. Press a column's title to sort by it; a third press restores the first order.</p>
+<p>mIoU in percent. ★ best, ☆ second. <span class="scripted" hidden>Press a column's title to sort by it; a third press
+restores the first order.</span></p>
 {_notes(board)}
 {_wrong(board)}
 </header>

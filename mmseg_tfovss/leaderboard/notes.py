@@ -4,10 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from mmseg_tfovss.evaluation.result import Result
-from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
+from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board, Cell, Section
 from mmseg_tfovss.leaderboard.leaves import strays_by
 from mmseg_tfovss.leaderboard.published import JOIN, counterpart_of
 from mmseg_tfovss.leaderboard.run import assumptions_of, commit_of
+from mmseg_tfovss.plain import one_line
 
 _MARKS_NOTE = "Best bold, second underlined: per table, among results without changes from the command line."
 _PART_NOTE = (
@@ -33,7 +34,7 @@ _NOT_RECORDED = "not recorded"
 
 def notes_of(board: Board) -> list[str]:
     """What the tables need said."""
-    cells = [cell for section in board.sections for line in section.lines for cell in line.cells.values()]
+    cells = [cell for section in board.sections for cell in _cells(section)]
     results = [run.result for run in board.runs]
     candidates = (
         (_MARKS_NOTE, any(cell.mark for cell in cells)),
@@ -52,6 +53,24 @@ def notes_of(board: Board) -> list[str]:
         *_mixed((f"{r['dataset']} (unified)", r["vocabulary_hash"], "different class lists") for r in unified),
         *_mixed(_shared_settings(unified)),
     ]
+
+
+def unmatched(board: Board) -> str:
+    """A sentence that says why published numbers were asked for and none stands beside a result; empty if one does."""
+    if not board.runs or any(cell.published for section in board.sections for cell in _cells(section)):
+        return ""
+    if board.published:
+        return (
+            "--published: no printed number stands beside a result, because none is of the same method, backbone,"
+            " setting and dataset as an unchanged run over all images under the paper protocol."
+        )
+    datasets = ", ".join(dict.fromkeys(run.result["dataset"] for run in board.runs))
+    return f"--published adds nothing: no source prints a number for {one_line(datasets)}."
+
+
+def _cells(section: Section) -> Iterator[Cell]:
+    for line in section.lines:
+        yield from line.cells.values()
 
 
 def _beside(board: Board) -> list[str]:

@@ -1,5 +1,7 @@
 """The table of one protocol on the leaderboard's page: methods down, datasets and their averages across."""
 
+from collections.abc import Sequence
+
 from mmseg_tfovss.leaderboard.board import PUBLISHED, USUAL_PRECISION, Cell, Line, Section
 from mmseg_tfovss.leaderboard.tags import (
     NAME,
@@ -22,13 +24,14 @@ _SIGNS = {"best": "★", "second": "☆"}  # so that neither weight nor colour i
 def protocol_table(section: Section) -> str:
     """A section with the table, and the sources of the published numbers in it."""
     first, *others = name_columns(section)
-    # Averages first: beside many datasets they would be out of sight.
+    averages, others_last = _averages(section)
+    order = (*averages, *section.datasets, *others_last)
     columns = [
         Column(first, NAME),
         *(Column(title, NAME + SECONDARY) for title in others),
-        *(Column(title, NUMBER) for title in (*section.averages, *section.datasets)),
+        *(Column(title, NUMBER) for title in order),
     ]
-    rows = [_row(section, line) for line in section.lines]
+    rows = [_row(section, line, order) for line in section.lines]
     sources = "".join(f'<li id="{section.name}-{n}">{escape(text)}</li>' for n, text in enumerate(numbered(section), 1))
     below = f'<ul class="sources">{sources}</ul>' if sources else ""
     kind = " published" if section.name == PUBLISHED else ""
@@ -36,12 +39,19 @@ def protocol_table(section: Section) -> str:
     return f'<section class="protocol{kind}">{table(section.title, columns, rows)}{below}</section>'
 
 
-def _row(section: Section, line: Line) -> str:
+def _averages(section: Section) -> tuple[list[str], list[str]]:
+    """Averages before the datasets, beside many of which they would be out of sight, and those that few rows have."""
+    counts = {name: sum(name in line.cells for line in section.lines) for name in section.averages}
+    usual = [name for name, count in counts.items() if 2 * count >= len(section.lines)]
+    return usual, [name for name in counts if name not in usual]
+
+
+def _row(section: Section, line: Line, order: Sequence[str]) -> str:
     method, *others = line_names(section, line)
     precision = "" if line.precision == USUAL_PRECISION else line.precision
     names = row_title(method, line.backbone, line.setting, precision) + "".join(map(name_cell, others))
-    numbers = [_number(line.cells.get(name), section.name, f"{NUMBER} average") for name in section.averages]
-    numbers += [_number(line.cells.get(name), section.name) for name in section.datasets]
+    kinds = dict.fromkeys(section.averages, f"{NUMBER} average")
+    numbers = [_number(line.cells.get(name), section.name, kinds.get(name, NUMBER)) for name in order]
     return row_start(section.name, line.backbone, line.kind, line.method) + names + "".join(numbers) + "</tr>"
 
 

@@ -9,6 +9,24 @@ SCRIPT = """
   // What is above the tables begins folded on small screens.
   const narrow = matchMedia("(max-width: 999px)").matches;
   document.querySelectorAll("details").forEach((part) => { part.open = !narrow; });
+  document.querySelectorAll(".scripted").forEach((text) => { text.hidden = false; });
+
+  // Paper gets the notes and what does not count, folded or not.
+  const unfolded = new Set();
+  function print(begins) {
+    if (begins) {
+      for (const part of document.querySelectorAll("details.notes:not([open]), details.wrong:not([open])")) {
+        unfolded.add(part);
+        part.open = true;
+      }
+    } else {
+      unfolded.forEach((part) => { part.open = false; });
+      unfolded.clear();
+    }
+  }
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+  matchMedia("print").addEventListener("change", (media) => print(media.matches));
 
   // Sorting: numbers falling first, words rising first, then the order at the start; empty cells always last.
   const tables = [...document.querySelectorAll(".sortable")];

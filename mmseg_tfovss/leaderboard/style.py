@@ -64,8 +64,8 @@ _TABLES = """
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 0 0 .5rem; }
-caption span {
-  display: block; position: sticky; left: 0; width: max-content; max-width: var(--room);
+caption h2, caption span {
+  display: block; margin: 0; position: sticky; left: 0; width: max-content; max-width: var(--room);
   font-weight: 600; font-size: 1.1rem;
 }
 th, td { padding: .28rem .5rem; border-bottom: 1px solid var(--line); text-align: left; overflow-wrap: normal; }
@@ -80,7 +80,8 @@ tbody th, thead th:first-child { position: sticky; left: 0; z-index: 1; }
 .many th, .many td { padding-inline: .25rem; }
 .many .text { max-width: 10rem; }
 tbody th .text { overflow-wrap: break-word; }
-.short { white-space: nowrap; }
+.part, .short { white-space: nowrap; }
+.on-phones { display: none; }
 .under { display: none; font-weight: 400; color: var(--faint); }
 .number { text-align: right; white-space: nowrap; }
 .sortable thead .number { white-space: normal; }
@@ -90,7 +91,9 @@ tbody th .text { overflow-wrap: break-word; }
 .above { color: var(--above); } .below { color: var(--below); }
 .sources { list-style: none; margin: .5rem 0 0; padding: 0; color: var(--faint); max-width: var(--room); }
 .average { background: var(--stripe); border-left: 1px solid var(--line); }
-.files a { display: inline-block; margin-right: .5rem; }
+.files a { display: inline-block; margin-right: .25rem; }
+.runs tbody th, .runs td, .runs thead button, .runs thead th > span { padding-inline: .25rem; }
+.runs .files { width: 9.75rem; }
 .map { margin-bottom: 1rem; }
 .map td { padding: .2rem .1rem; min-width: 2.3rem; text-align: center; font-size: 14px; border: 0; }
 .map tbody th small { font-weight: 400; color: var(--faint); }
@@ -101,6 +104,7 @@ tbody th .text { overflow-wrap: break-word; }
 """
 
 _SIZES = """
+@media (min-width: 1200px) { .runs .networks .text { min-width: 11rem; } }
 @media (min-width: 1000px) {
   html { scroll-padding-top: 7rem; }
   .filters[open] { position: sticky; top: 0; }
@@ -120,10 +124,17 @@ _SIZES = """
   .many:not(:has(.more input:checked)) .under { display: block; }
 }
 @media (max-width: 500px) {
-  th, td { padding: .3rem .4rem; }
-  .sortable thead button { padding: .6rem .4rem; min-height: 40px; }
+  th, td, .runs tbody th, .runs td { padding: .3rem .25rem; }
+  .sortable thead button, .runs thead button { padding: .6rem .25rem; min-height: 40px; }
   .filters label { display: flex; flex-direction: column; width: 100%; }
   select, input[type=search] { max-width: 100%; width: 100%; }
+}
+@media screen and (max-width: 500px) {
+  section:not(.many) .text { max-width: 30vw; }
+  section.runs .text { max-width: 38vw; }
+  .part { white-space: normal; }
+  section:not(:has(.more input:checked)) .off-phones { display: none; }
+  section:not(:has(.more input:checked)) .on-phones { display: block; }
 }
 @media print {
   @page { size: A4 landscape; margin: 1cm; }

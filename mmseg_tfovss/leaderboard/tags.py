@@ -1,6 +1,7 @@
 """What the parts of the leaderboard's page share: escaped text, heads and tables, and rows that the filters find."""
 
 import html
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from mmseg_tfovss.leaderboard.published import JOIN
 from mmseg_tfovss.plain import one_line
 
 NAME, NUMBER, SECONDARY = "name", "number", " secondary"
+ON_PHONES, OFF_PHONES = "on-phones", "off-phones"
 
 
 class Column(NamedTuple):
@@ -42,18 +44,26 @@ def row_of(result: Result) -> tuple[str, str, str, str]:
     return result["protocol"], result["backbone"], kind_of(result["backbone"]), result["method"]
 
 
-def row_title(method: str, backbone: str, *others: str) -> str:
-    """The head of a row; what is under the method shows where the columns that hold it are folded."""
+def row_title(method: str, backbone: str, *others: str, dataset: str = "") -> str:
+    """The head of a row; what is under the method shows where the columns that hold it are folded.
+
+    Args:
+        method: its name.
+        backbone: networks and weights; the others go by their short names.
+        others: further details, empty ones are left out.
+        dataset: shown on phones only, where its own column is folded too.
+    """
     first, *more = backbone.split(JOIN)
     names = JOIN.join([first, *(name if "(" in name else name.rpartition("/")[2] for name in more)])
-    details = escape(", ".join(filter(None, (names, *others))))
-    under = f'<small class="under">{details}</small>' if details else ""
+    details = breakable(", ".join(filter(None, (names, *others))))
+    first_line = f'<span class="{ON_PHONES}">{breakable(dataset)}</span>' if dataset else ""
+    under = f'<small class="under">{first_line}{details}</small>' if details else ""
     return f'<th scope="row" data-value="{escape(method)}"><div class="text">{escape(method)}{under}</div></th>'
 
 
 def name_cell(text: str, kind: str = NAME + SECONDARY) -> str:
     """A cell that holds text."""
-    return f'<td class="{kind}"><div class="text">{escape(text)}</div></td>'
+    return f'<td class="{kind}"><div class="text">{breakable(text)}</div></td>'
 
 
 def table(caption: str, columns: Sequence[Column], rows: Sequence[str]) -> str:
@@ -70,15 +80,16 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[str]) -> str:
     heads, body, title = "".join(map(_head, columns)), "\n".join(rows), escape(caption)
     return (
         f'{switch}<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="sortable">'
-        f"<caption><span>{title}</span></caption><thead><tr>{heads}</tr></thead><tbody>\n{body}\n"
+        f"<caption><h2>{title}</h2></caption><thead><tr>{heads}</tr></thead><tbody>\n{body}\n"
         "</tbody></table></div>"
     )
 
 
 def breakable(title: str) -> str:
-    """Escaped text that breaks well: behind underscores and in the averages' long word, but not in "50 of 200"."""
-    text = escape(title).replace("_", "_<wbr>").replace("background", "back&shy;ground")
-    return text.replace(" of ", "&nbsp;of&nbsp;")
+    """Escaped text that breaks well: at underscores and slashes, in long words, and in "50 of 200" on phones only."""
+    text = escape(title).replace("_", "_<wbr>").replace("/", "/<wbr>").replace("background", "back&shy;ground")
+    text = re.sub(r"(?<=\w{10})\(", "<wbr>(", text)
+    return re.sub(r"\((\d+) of (\d+\)?)", r'<span class="part">(\1 of&nbsp;\2</span>', text)
 
 
 def _head(column: Column) -> str:

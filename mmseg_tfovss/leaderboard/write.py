@@ -8,6 +8,7 @@ from mmseg_tfovss.leaderboard.board import POCKET_NOTE, Board
 from mmseg_tfovss.leaderboard.check import SCORES
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.latex import to_latex
+from mmseg_tfovss.leaderboard.notes import unmatched
 from mmseg_tfovss.leaderboard.published import published_numbers, read_published
 from mmseg_tfovss.leaderboard.results import Collected, collect_results
 from mmseg_tfovss.leaderboard.text import (
@@ -35,6 +36,7 @@ __all__ = [
     "published_numbers",
     "read_published",
     "refused",
+    "unmatched",
     "write_leaderboard",
 ]
 

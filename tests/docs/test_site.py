@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -78,6 +79,20 @@ def test_links_and_anchors_that_lead_nowhere_are_found(tmp_path):
     assert not list(site.links(page))[1].target.exists()
 
 
+def test_links_to_folders_become_their_names_on_the_site():
+    nodes = pytest.importorskip("docutils.nodes", reason="needs the extra docs")
+    addnodes = pytest.importorskip("sphinx.addnodes", reason="needs the extra docs")
+    document = importlib.import_module("docutils.utils").new_document("page")
+    targets = {"configs/clip": "../../configs/clip", "six": "../../configs/clip", "clip.md": "clip.md", "no": "gone"}
+    for text, target in targets.items():
+        link = addnodes.pending_xref("", nodes.inline(text, text), reftype="myst", reftarget=target)
+        document += nodes.paragraph("", "", link)
+    runpy.run_path(str(DOCS / "conf.py"))["name_folders"](document, DOCS / "methods" / "clip.md")
+    assert [link.astext() for link in document.findall(addnodes.pending_xref)] == ["clip.md", "no"]
+    assert [part.astext() for part in document.findall(nodes.paragraph)][:2] == ["configs/clip", "six (configs/clip)"]
+    assert [name.astext() for name in document.findall(nodes.literal)] == ["configs/clip"] * 2
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path):
     pytest.importorskip("sphinx", reason="needs the extra docs")
@@ -96,4 +111,7 @@ def test_the_site_builds_without_warnings(tmp_path):
     built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert "Segmenter" in (tmp_path / "html/api/python.html").read_text()
+    pages = {path: path.read_text() for path in (tmp_path / "html").rglob("*.html")}
+    assert [path for path, text in pages.items() if 'href="#..' in text] == []
+    assert re.search(r'href="\.\./_downloads/\w+/sclip\.py"', pages[tmp_path / "html/methods/sclip.html"])
     assert INDEX.is_file()

@@ -87,7 +87,8 @@ def test_complete_rows_come_first_then_the_higher_mean():
 
 def test_kind_tells_whether_a_second_network_takes_part():
     assert only_line(board(scored(1.0))).kind == boards.ONE_NETWORK
-    assert only_line(board(scored(1.0, backbone="ViT-B-16/openai + sam"))).kind == boards.MORE_NETWORKS
+    assert only_line(board(scored(1.0, backbone="ViT-B-16/openai + sam"))).kind == boards.TWO_NETWORKS
+    assert only_line(board(scored(1.0, backbone="ViT-B-16/openai + dino + sam"))).kind == boards.MORE_NETWORKS
 
 
 def test_published_numbers_stand_beside_ours_and_in_a_table_of_their_own():

@@ -13,7 +13,7 @@ from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.published import published_numbers
 from mmseg_tfovss.leaderboard.results import Collected
 from mmseg_tfovss.leaderboard.run import Run
-from tests.leaderboard.boards import board, scored
+from tests.leaderboard.boards import EIGHT, board, scored
 from tests.leaderboard.hostile import HACK
 
 EVIL = f"""\"><script>{HACK}</script><img src=x onerror="{HACK}">'&</td>"""
@@ -22,7 +22,7 @@ EVIL = f"""\"><script>{HACK}</script><img src=x onerror="{HACK}">'&</td>"""
 class Structure(html.parser.HTMLParser):
     """Checks that elements are balanced, and keeps what matters."""
 
-    VOID = ("meta", "link", "input", "br", "img")
+    VOID = ("meta", "link", "input", "br", "wbr", "img")
 
     def __init__(self):
         super().__init__()
@@ -134,7 +134,7 @@ def test_numbers_places_and_links(tmp_path):
     run = Run(scored(1.0), tmp_path / "runs/a b/result.json", (tmp_path / "runs/a b/x#1_overlay.png",))
     text = to_html(make_board(Collected((run,))), tmp_path / "board")
     assert '<a href="../runs/a%20b/result.json">result</a>' in text
-    assert '<a href="../runs/a%20b/x%231_overlay.png">x#1</a>' in text
+    assert '<a href="../runs/a%20b/x%231_overlay.png" aria-label="overlay x#1" title="overlay x#1">x#1</a>' in text
 
 
 def test_heat_map_has_a_row_per_method_and_a_column_per_class(tmp_path):
@@ -154,6 +154,21 @@ def test_averages_come_before_the_datasets(tmp_path):
     text = to_html(shown(), tmp_path)
     heads = re.findall(r'<th scope="col" class="number"><button type="button">([^<]*)<', text)
     assert heads[:3] == ["average", "voc21", "voc20"]
+
+
+def test_averages_of_few_rows_come_after_the_datasets(tmp_path):
+    results = [
+        scored(1.0, method=name, dataset=dataset) for name in "ABC" for dataset in EIGHT[: 8 if name == "A" else 2]
+    ]
+    heads = re.findall(
+        r'<th scope="col" class="number"><button type="button">([^<]*)<', to_html(board(*results), tmp_path)
+    )
+    assert heads[0] == "voc21"
+    assert heads[7:11] == ["ade20k", "avg 3 (back&shy;ground)", "avg 5 (no back&shy;ground)", "avg 8"]
+
+
+def test_what_needs_the_script_is_hidden_without_it(tmp_path):
+    assert '<span class="scripted" hidden>Press a column' in to_html(shown(), tmp_path)
 
 
 def test_the_page_loads_itself_again_only_on_request(tmp_path):

@@ -3,12 +3,16 @@
 import random
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from mmseg_tfovss.datasets.facts import BENCHMARKS
+from mmseg_tfovss.leaderboard.arrange import make_board
 from mmseg_tfovss.leaderboard.html import to_html
 from mmseg_tfovss.leaderboard.published import published_numbers
+from mmseg_tfovss.leaderboard.results import Collected
+from mmseg_tfovss.leaderboard.run import Run
 from mmseg_tfovss.leaderboard.scale import DARK, LIGHT, colours
 from tests.chromium import open_page
 from tests.leaderboard.boards import EIGHT, board, scored
@@ -107,17 +111,83 @@ def test_nothing_runs_out_of_the_page_and_methods_stand_beside_their_scores(full
             assert boxes[0][2] < width / 2
             assert len(seen) >= min(2 if width == 390 else 6, len(boxes) - 1)  # scores, without scrolling
             assert not any(overlap(one, other) for one in boxes for other in boxes if one is not other)
-            title = box(section.locator("caption span"))
+            title = box(section.locator("caption h2"))
             assert title[0] >= 0
             assert title[2] <= width
             # Scrolled to its end, the table keeps its methods where they were, and the page stays.
             region.evaluate("region => { region.scrollLeft = region.scrollWidth; }")
             assert box(heads.first)[0] == pytest.approx(boxes[0][0], abs=SLACK)
-            assert box(section.locator("caption span"))[0] == pytest.approx(title[0], abs=SLACK)
+            assert box(section.locator("caption h2"))[0] == pytest.approx(title[0], abs=SLACK)
             assert page.evaluate("scrollX") == 0
             last = section.locator("thead th:visible").last
             assert box(last)[2] <= width
             region.evaluate("region => { region.scrollLeft = 0; }")
+
+
+@pytest.fixture(scope="module")
+def pocket(tmp_path_factory):
+    """The page of a part of both pocket datasets, with the names and the four overlays of the bundled benchmark."""
+    clip = "ViT-128x12-8/pocket"
+    rows = {
+        "DSLO": (f"{clip} + StableDiffusion(pocket)", "maximum velocity"),
+        "LHTCLIP": (clip, "around SCLIP"),
+        "CLIPSurgery": (clip, ""),
+        "LPOSSPlus": (f"{clip} + DINO(pocket)", ""),
+    }
+    runs = [
+        Run(
+            scored(
+                60.0 + place,
+                method=method,
+                backbone=backbone,
+                setting=setting,
+                dataset=dataset,
+                protocol="unified",
+                num_images=50,
+                expected_images=200,
+                git_commit="1234567890",
+            ),
+            Path(f"{method}_{dataset}/result.json"),
+            tuple(Path(f"{method}_{dataset}/overlays/{n:04}_overlay.png") for n in (2, 52, 132, 194)),
+        )
+        for place, (method, (backbone, setting)) in enumerate(rows.items())
+        for dataset in ("pocket_all", "pocket_thing")
+    ]
+    folder = tmp_path_factory.mktemp("pocket")
+    (folder / "page.html").write_text(to_html(make_board(Collected(tuple(runs))), folder), encoding="utf-8")
+    return folder / "page.html"
+
+
+def test_all_scores_of_two_datasets_stand_beside_their_method_on_a_phone(pocket):
+    with page_of(pocket, 390, 844) as page:
+        for name, columns in (("protocol", 3), ("runs", 4)):
+            section = page.locator(f"section.{name}")
+            scores = [box(cell) for cell in section.locator("tbody td.number:visible").all()]
+            assert len(scores) == columns * section.locator("tbody tr").count()
+            assert max(right for _, _, right, _ in scores) <= 390
+            assert section.locator(".scroll").evaluate("region => region.scrollWidth <= region.clientWidth")
+        assert page.locator("section.runs tbody .under").first.inner_text().startswith("pocket_all")
+        broken = page.evaluate(
+            """() => [...document.querySelectorAll("section.protocol :is(.text, thead button)")].flatMap((e) => {
+              const found = [], walker = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
+              for (let node; (node = walker.nextNode());) for (const word of node.data.matchAll(/\\w+/g)) {
+                const range = document.createRange();
+                range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+                if (new Set([...range.getClientRects()].map((r) => r.top)).size > 1) found.push(word[0]);
+              }
+              return found;
+            })"""
+        )
+        assert broken == []
+
+
+def test_every_run_is_a_heading_with_rows_of_two_lines_and_links_that_say_what_they_are(pocket):
+    with page_of(pocket, 1400, 900) as page:
+        assert page.get_by_role("heading", name="Every run", level=2).is_visible()
+        rows = page.locator("section.runs tbody tr:not([data-backbone*=Stable])")
+        assert max(rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")) < 3 * FONT * 1.45
+        assert page.locator("section.runs").get_by_role("link", name="overlay 0002").count() == 8
+        assert page.get_by_text("Press a column's title").is_visible()
 
 
 def test_every_run_and_ten_benchmarks_fit_a_usual_screen(full):
@@ -292,6 +362,18 @@ def test_paper_gets_the_whole_table_in_light_colours(tmp_path):
         assert page.locator("section.protocol th", has_text="Backbone").first.is_visible()
         assert page.locator("section.protocol tbody th").first.evaluate("e => getComputedStyle(e).position") == "static"
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_paper_gets_the_notes_that_are_folded_on_a_phone(pocket):
+    with page_of(pocket, 390, 844) as page:
+        warning = page.get_by_text("ranks nothing about the real world")
+        assert warning.is_hidden()
+        page.emulate_media(media="print")
+        warning.wait_for(state="visible")
+        page.emulate_media(media="screen")
+        warning.wait_for(state="hidden")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert warning.is_visible()
 
 
 # -- hostile names ----------------------------------------------------------------------------------------------------

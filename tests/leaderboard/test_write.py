@@ -71,6 +71,22 @@ def test_complete_results_exit_with_0(runs, tmp_path, monkeypatch, capsys):
     assert "## Published numbers" in (tmp_path / "board/leaderboard.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (scored(16.2, dataset="pocket_all"), "--published adds nothing: no source prints a number for pocket_all.\n"),
+        (scored(16.2, method="Mine"), "--published: no printed number stands beside a result, because none"),
+        (scored(16.2, method="SCLIP"), ""),
+    ],
+)
+def test_published_numbers_that_fit_no_result_are_a_sentence(result, said, tmp_path, capsys):
+    write_result(result, tmp_path / "runs/one")
+    assert main_of_the_tool(f"{tmp_path}/runs", "--out", f"{tmp_path}/board", "--published") == 0
+    error = capsys.readouterr().err
+    assert error.startswith(said)
+    assert error.count("\n") == bool(said)
+
+
 def test_published_tables_are_shown_whole_without_results(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main_of_the_tool("--published", "--out", "board") == 0
