@@ -25,8 +25,8 @@ def test_it_is_short():
     assert len(README.split()) <= MOST_WORDS
 
 
-def test_it_has_one_picture():
-    assert README.count("![") == 1
+def test_it_has_a_picture_of_the_methods_and_one_of_the_leaderboard():
+    assert re.findall(r"!\[.*\]\((.*)\)", README) == ["docs/pocket.png", "docs/leaderboard.png"]
 
 
 def test_the_two_commands_for_a_fresh_machine_are_in_it():

@@ -106,7 +106,7 @@ def test_folders_without_results_are_named_with_what_to_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing does not exist"):
         collect_results([tmp_path / "nothing"])
     with pytest.raises(
-        FileNotFoundError, match=r"no run in it has finished, and so for 1 more\. Run a test first, .* tools/test\.py"
+        FileNotFoundError, match=r"no run in it has finished, and so for 1 more\. Run a test first, .* tfovss test "
     ):
         collect_results([tmp_path, tmp_path / "nothing"])
 

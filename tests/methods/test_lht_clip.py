@@ -485,7 +485,7 @@ def test_wrong_options_are_named(options, said, build):
 
 
 def test_without_a_ranking_the_way_to_one_is_told(build):
-    with pytest.raises(FileNotFoundError, match=r"make it once with python tools/analyze\.py"):
+    with pytest.raises(FileNotFoundError, match=r"make it once with tfovss analyze "):
         build(ranking=None)
     assert not build(ranking=None, k=0).token_plugins.heads
 

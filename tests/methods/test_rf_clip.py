@@ -103,7 +103,7 @@ def test_there_are_official_outputs():
     assert len(CASES) >= 10
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES[::2], *(pytest.param(name, marks=pytest.mark.slow) for name in CASES[1::2])])
 def test_equals_official_code(name, tiny_clip, tmp_path, monkeypatch):
     """The outputs, and of the window at the corner, which is the last pass, what they are made of."""
     settings, official = load_case("rfclip", name)

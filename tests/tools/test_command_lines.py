@@ -31,6 +31,7 @@ def test_help(tool, tmp_path):
     assert "usage:" in answer.stdout
 
 
+@pytest.mark.slow
 def test_demo_writes_its_three_files_from_any_folder(mini_clip, tmp_path):
     image = ROOT / "tests/parity/images/china.png"
     file = (f"model.backbone.pretrained={mini_clip}", "model.backbone.arch=auto")

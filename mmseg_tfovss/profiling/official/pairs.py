@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from mmseg.structures import SegDataSample
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.plain import printable
 from mmseg_tfovss.profiling.official.machine import on_device
 from mmseg_tfovss.profiling.official.repository import Repository
 
@@ -128,7 +130,7 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
 
 def pairs_table(title: str, found: Mapping[str, Pairs]) -> Table:
     """One row per precision of ours."""
-    table = Table(title=title)
+    table = Table(title=Text(printable(title)))
     for name in ("ours in", "official (s)", "ours (s)", "ratio", "lowest .. highest", "same labels", "classes"):
         table.add_column(name, justify="left" if name == "ours in" else "right")
     for precision, pairs in found.items():

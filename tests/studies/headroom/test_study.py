@@ -42,6 +42,7 @@ def score(result, graph, mode, **options):
     return rows[0]["mIoU"]
 
 
+@pytest.mark.slow
 def test_there_is_something_to_gain(result):
     assert result["upper_mIoU"] > result["logits_mIoU"] + 20
     assert 0.3 < result["confident_share"] < 0.8
