@@ -19,9 +19,9 @@ def code_cells(notebook):
 
 
 def said(cell):
-    """The text that a cell gives; what libraries warn of differs between machines."""
-    texts = [output.text for output in cell.outputs if output.get("name") == "stdout"]
-    return [*texts, *(output.data["text/plain"] for output in cell.outputs if "text/plain" in output.get("data", {}))]
+    """The text that a cell gives, in however many parts; what libraries warn of differs between machines."""
+    printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+    return [printed, *(output.data["text/plain"] for output in cell.outputs if "text/plain" in output.get("data", {}))]
 
 
 def pictures(cell):
