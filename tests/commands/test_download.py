@@ -4,54 +4,17 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
 from huggingface_hub import constants
 
-from mmseg_tfovss import commands
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.heads import text_head
 from mmseg_tfovss.registry import MODELS
 from tests.downloads import hub
-from tests.prepare import official
-from tests.reproduce import stand_ins
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "sclip_vit-b16_voc21"
 # Seven prompts for each word in place of eighty.
 FEW = ("--cfg-options", "model.decode_head.templates=imagenet7")
-
-
-@pytest.fixture(scope="module")
-def module_server(mini_state, tmp_path_factory):
-    with hub.serving(stand_ins.tiny_hub(mini_state, tmp_path_factory.mktemp("voc"))) as server:
-        yield server
-
-
-@pytest.fixture
-def server(module_server, monkeypatch, tmp_path):
-    module_server.requests.clear()
-    stand_ins.use(monkeypatch, module_server, tmp_path / "home")
-    official.convert_in_this_process(monkeypatch)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return module_server
-
-
-@pytest.fixture
-def told(capfd):
-    """Run a command line: exit code, stdout, stderr."""
-
-    def run(*words):
-        capfd.readouterr()
-        try:
-            code = commands.main(words)
-        except SystemExit as end:
-            code = end.code
-        return code or 0, *capfd.readouterr()
-
-    return run
 
 
 def test_a_dry_run_lists_and_touches_nothing(server, told, tmp_path):
