@@ -28,6 +28,7 @@ from mmseg_tfovss.encoders import pretrained as companions
 from mmseg_tfovss.pocket import scenes
 from mmseg_tfovss.pocket.scenes import NUM_VALIDATION
 from mmseg_tfovss.registry import MODELS
+from tests.copying import copy_network
 from tests.mini import new_mini_clip
 from tests.parity import cases, gen_clip
 
@@ -129,8 +130,8 @@ def read_shared_weights_once():
         key = repr((arch, pretrained, *sorted(options.items())))  # 1 is not True
         if key not in kept:
             kept[key] = load(arch, pretrained, **options)
-        words = kept[key].model.token_embedding.weight  # the largest tensor, which nobody changes
-        return copy.deepcopy(kept[key], {id(words): words})
+        tower = kept[key].text  # which nobody changes, and methods drop
+        return copy_network(kept[key], shared=[*tower.modules(), *tower.parameters()])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clip, "load_clip", load_once)
@@ -138,16 +139,16 @@ def read_shared_weights_once():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def read_bundled_diffusion_once():
-    """Likewise the small diffusion model of the package."""
+def read_shared_diffusion_once():
+    """Likewise the small diffusion model of the package, or a tiny one."""
     load, kept = stable_diffusion._load, {}
 
     def load_once(folder, kind):
-        if folder.parent != stable_diffusion.POCKET_FOLDER:
+        if folder.parent != stable_diffusion.POCKET_FOLDER and str(folder.parent) not in READ_ONCE:
             return load(folder, kind)
-        if folder not in kept:
-            kept[folder] = load(folder, kind)
-        return copy.deepcopy(kept[folder])
+        if (folder, kind) not in kept:
+            kept[folder, kind] = load(folder, kind)
+        return copy_network(kept[folder, kind])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stable_diffusion, "_load", load_once)
@@ -166,7 +167,7 @@ def read_shared_companions_once():
             key = repr((read.__name__, path, network.name, more))
             if key not in kept:
                 kept[key] = read(path, network, *more)
-            return copy.deepcopy(kept[key])
+            return copy_network(kept[key])
 
         return call
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.ops.graph import GraphMean
 from mmseg_tfovss.registry import MODELS
+from tests.conftest import READ_ONCE
 
 UP = ("up_blocks.1", "up_blocks.2", "up_blocks.3")
 SIZE, LATENT = (32, 48), (16, 24)
@@ -67,6 +68,7 @@ def tiny_sd(tmp_path_factory):
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
     )
     scheduler.save_pretrained(folder / "scheduler")
+    READ_ONCE.add(str(folder))
     return folder
 
 
