@@ -32,7 +32,7 @@ def test_nms_is_declared():
 
 
 def test_torchvision_is_imported_with_its_operators():
-    """open_clip imports it; tests/conftest.py has imported this package before."""
+    """open_clip imports it; tests/fixtures.py has imported this package before."""
     assert callable(sys.modules["torchvision"].ops.nms)
 
 

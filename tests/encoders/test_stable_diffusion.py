@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.ops.graph import GraphMean
 from mmseg_tfovss.registry import MODELS
-from tests.conftest import READ_ONCE
+from tests.fixtures import READ_ONCE
 
 UP = ("up_blocks.1", "up_blocks.2", "up_blocks.3")
 SIZE, LATENT = (32, 48), (16, 24)

@@ -21,8 +21,8 @@ from mmseg_tfovss.encoders.sam import SAM
 from mmseg_tfovss.encoders.stable_diffusion import StableDiffusion
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.registry import MODELS
-from tests.conftest import READ_ONCE
 from tests.encoders.test_sam import write_tiny_sam
+from tests.fixtures import READ_ONCE
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLIDE, WHOLE = {"mode": "slide", "crop_size": 32, "stride": 16}, {"mode": "whole"}
@@ -76,7 +76,7 @@ class Builder:
     """Builds methods: ``build("SCLIP", test_cfg={...}, window_batch=1)``.
 
     Args:
-        build_method: of tests/conftest.py.
+        build_method: of tests/fixtures.py.
         mini_clip: file with CLIP's weights.
         folder: for networks.
     """
