@@ -1,7 +1,8 @@
 """Methods as a config of theirs sets them, on the mini CLIP: whoever adds a method adds no line to the tests.
 
 A companion whose weights do not come with this package is replaced by a tiny random network of its type, a ranking of
-heads, which nobody has made for the mini CLIP, by no heads at all, and recorded masks by none.
+heads, which nobody has made for the mini CLIP, by no heads at all, and recorded masks by none. Masks are cut from
+smaller images.
 """
 
 import inspect
@@ -27,6 +28,12 @@ from tests.fixtures import READ_ONCE
 CONFIGS = Path(__file__).parents[2] / "configs"
 SLIDE, WHOLE = {"mode": "slide", "crop_size": 32, "stride": 16}, {"mode": "whole"}
 _TESTS_OWN = ("backbone", "decode_head", "test_cfg", "short_side", "centre_square", "stretch_to_square")
+# By an option of a method: what nobody has made for the mini CLIP, and what takes long at its usual size.
+_ADAPTED = {
+    "ranking": {"ranking": None, "k": 0},
+    "masks": {"masks": None},
+    "cut_size": {"cut_size": 64, "crf_steps": 2},
+}
 _VIT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 
 
@@ -115,7 +122,7 @@ class Builder:
         return model
 
     def adapted(self, settings):
-        """Settings, at any depth, with networks that are there, and without a ranking."""
+        """Settings, at any depth, with networks that are there, without a ranking, and for small images."""
         settings = {
             key: self.adapted(value) if isinstance(value, Mapping) else value for key, value in settings.items()
         }
@@ -124,9 +131,8 @@ class Builder:
             return settings
         if not issubclass(kind, OpenVocabSegmentor):
             return {**settings, **self.network(kind, settings)}
-        options = inspect.signature(kind.__init__).parameters
-        nobodys = {"ranking": {"ranking": None, "k": 0}, "masks": {"masks": None}}
-        return settings | {key: value for name in nobodys.keys() & options for key, value in nobodys[name].items()}
+        named = settings.keys() | inspect.signature(kind.__init__).parameters.keys()
+        return settings | {key: value for name in _ADAPTED.keys() & named for key, value in _ADAPTED[name].items()}
 
     def network(self, kind, settings):
         """What settings of a class of encoders must change where its weights do not come with this package."""
