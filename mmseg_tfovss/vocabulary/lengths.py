@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import open_clip
-
 from mmseg_tfovss.vocabulary.classes import Vocabulary
-from mmseg_tfovss.vocabulary.words import quoted
+from mmseg_tfovss.vocabulary.words import clip_tokenizer, quoted
 
 _SLACK = 8  # tokens: a word and a template may make another number together than apart, by a few at their seams
 
@@ -28,7 +26,7 @@ class PublishedClip:
     context_length = 77
 
     def __init__(self) -> None:
-        self._tokenizer = open_clip.SimpleTokenizer()
+        self._tokenizer = clip_tokenizer()
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
         """Tokens of each prompt, uncut, with those of start and end."""

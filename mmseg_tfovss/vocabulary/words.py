@@ -106,8 +106,14 @@ def tidy(word: str, place: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def spoken(word: str) -> tuple[str, ...]:
     """The pieces that CLIP's tokenizer cuts a word into; words with the same pieces have the same features."""
-    tokenizer = _tokenizer()
+    tokenizer = clip_tokenizer()
     return tuple(regex.findall(tokenizer.pat, tokenizer.clean_fn(word)))
+
+
+@cache
+def clip_tokenizer() -> open_clip.SimpleTokenizer:
+    """CLIP's own tokenizer, read once."""
+    return open_clip.SimpleTokenizer()
 
 
 def quoted(word: str) -> str:
@@ -154,11 +160,6 @@ def _upper_first(text: str) -> str:
 
 
 @cache
-def _tokenizer() -> open_clip.SimpleTokenizer:
-    return open_clip.SimpleTokenizer()
-
-
-@cache
 def _special_tokens() -> frozenset[str]:
-    tokenizer = _tokenizer()
+    tokenizer = clip_tokenizer()
     return frozenset(tokenizer.decoder[number] for number in tokenizer.all_special_ids)

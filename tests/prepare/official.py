@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -162,6 +163,21 @@ def ade_code_file(ids, size=SIZE):
 
 def make_archives(folder):
     """All official archives, tiny."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _archives().items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def _archives():
+    """The archives' names and contents: to write them takes longer than most tests that read them."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_archives(Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _write_archives(folder):
     write_tar(folder / "VOCtrainval_11-May-2012.tar", voc2012_members())
     write_tar(folder / "VOCtrainval_03-May-2010.tar", voc2010_members())
     (folder / "trainval_merged.json").write_text(json.dumps(context_record(context_masks())))
@@ -204,7 +220,6 @@ def make_archives(folder):
     base = "ADE20K_2021_17_01/images/ADE/training/urban/street"
     full |= {f"{base}/ADE_train_00000001.jpg": image_file(), f"{base}/ADE_train_00000001_seg.png": ade_code_file([1])}
     write_zip(folder / "ADE20K_2021_17_01.zip", full)
-    return folder
 
 
 def convert_in_this_process(monkeypatch):
