@@ -140,7 +140,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     options = _in_full(options)
     _check_file(config, path)
     unified = _set_protocol(config, options, path)
-    before = copy.deepcopy(config.get("model"))
+    before = copy.deepcopy(config.get("model")) if options else None
     _apply(config, options, path)
     _check_parts(config, path)
     _check_acting(config, options, before)
@@ -302,6 +302,8 @@ def _set_protocol(config: Config, options: Mapping[str, Any], path: Path) -> Map
 
 def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
     """Where a file that calls itself unified has other settings than that protocol: a result says so."""
+    if not unified:
+        return {}
     wanted = copy.deepcopy(config)
     wanted.merge_from_dict(copy.deepcopy(dict(unified)))
     (one, other) = (dict(_leaves(deciding_settings(each), "")) for each in (config, wanted))

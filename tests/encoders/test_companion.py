@@ -12,6 +12,7 @@ from mmseg_tfovss.encoders import DINO, MAE, SAM, CLIPGraph, DINOv2, DINOv2Regis
 from mmseg_tfovss.encoders.companion import Companion, declare
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from tests.encoders.test_sam import random_image, tiny_sam  # noqa: F401 - a fixture
+from tests.fixtures import READ_ONCE
 
 # Which of the networks that come with the package have what, written down by hand.
 HAVING = {
@@ -163,6 +164,7 @@ def tiny_vits(tmp_path_factory):
     for name, network in networks.items():
         folders[name] = tmp_path_factory.mktemp(name)
         network.save_pretrained(folders[name])
+        READ_ONCE.add(str(folders[name]))
     return folders
 
 
@@ -187,6 +189,11 @@ def test_features_of_dino_lie_on_the_grid_that_is_asked_for(kind, grid, tiny_vit
     assert 0 < (half - found).abs().mean() < 0.05
 
 
+@pytest.fixture(scope="module")
+def sam(tiny_sam):  # noqa: F811
+    return SAM(str(tiny_sam))
+
+
 # The tiny SAM sees 64 pixels as 8 x 8 places of 16 channels.
 @pytest.mark.parametrize(
     ("size", "whole"),
@@ -194,16 +201,15 @@ def test_features_of_dino_lie_on_the_grid_that_is_asked_for(kind, grid, tiny_vit
 )
 @pytest.mark.parametrize("grid", [(4, 4), (3, 5), (9, 12)])
 @torch.inference_mode()
-def test_features_of_sam_leave_its_padding_out(size, whole, grid, tiny_sam):  # noqa: F811
-    network = SAM(str(tiny_sam))
+def test_features_of_sam_leave_its_padding_out(size, whole, grid, sam):
     images = torch.stack([random_image(*size, seed=seed) for seed in (0, 1)])
-    found = network.features(images, grid)
+    found = sam.features(images, grid)
     assert found.shape == (2, 16, *grid)
     assert found.isfinite().all()
     for image, features in zip(images, found, strict=True):
-        places = network.embed(image)[0, :, : whole[0], : whole[1]]
-        assert torch.equal(network.features(image[None], whole)[0], places)
+        places = sam.embed(image)[0, :, : whole[0], : whole[1]]
+        assert torch.equal(sam.features(image[None], whole)[0], places)
         expected = F.interpolate(places[None], size=grid, mode="bilinear", align_corners=False)[0]
         torch.testing.assert_close(features, expected, atol=1e-6, rtol=0)
     assert (found[0] - found[1]).abs().max() > 1e-3
-    torch.testing.assert_close(network.features(images.float(), grid), found, atol=1e-6, rtol=0)
+    torch.testing.assert_close(sam.features(images.float(), grid), found, atol=1e-6, rtol=0)

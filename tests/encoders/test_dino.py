@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from mmseg_tfovss.encoders.dino import DINO, DINO_MEAN, DINO_STD, MAE, POSITIONS, DINOv2, DINOv2Registers
 from mmseg_tfovss.encoders.weight_files import hash_tensors
+from tests.fixtures import READ_ONCE
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,7 @@ def kind(request, tmp_path_factory):
         for parameter in network.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape))
     network.save_pretrained(folder)
+    READ_ONCE.add(str(folder))
     network.set_attn_implementation("eager")
     network.config.mask_ratio = 0.0  # of MAE: nothing is masked here, whatever its folder says
     return graph, folder, patch, skip, network

@@ -120,7 +120,9 @@ def test_grey_levels_are_the_images_own_and_unrounded_ones_the_towers(build_meth
     assert torch.equal(given.grey_levels(images, unrounded=True), given.grey_levels(images))
 
 
-@pytest.mark.parametrize("mode", ["whole", "slide", pytest.param("oblong slide", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["whole", *(pytest.param(one, marks=pytest.mark.slow) for one in ("slide", "oblong slide"))]
+)
 @pytest.mark.parametrize("method", VARIANTS)
 def test_batch_of_two_equals_two_singles(method, mode, build_variant):
     model = build_variant(method, test_cfg=MODES[mode])
@@ -137,13 +139,16 @@ def test_batch_of_two_equals_two_singles(method, mode, build_variant):
 @pytest.mark.parametrize("mode", [pytest.param("whole", marks=pytest.mark.slow), "slide"])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_images_of_different_sizes_share_a_batch(method, mode, build_variant):
+    """And two of one size, whose windows share passes."""
     model = build_variant(method, test_cfg=MODES[mode])
-    images, sizes = random_images((48, 40), (33, 71), (20, 24)), [(50, 41), (33, 71), (64, 9)]
+    images = random_images((48, 40), (33, 71), (20, 24), (48, 40))
+    sizes = [(50, 41), (33, 71), (64, 9), (50, 41)]
     together = answers(model, images, sizes)
     for image, size, found in zip(images, sizes, together, strict=True):
         [single] = answers(model, [image], [size])
         assert found.dense.shape == (4 if model.of_classes else 7, *size)
         found.assert_like(single, atol=2e-6)
+    assert not torch.equal(together[0].dense, together[3].dense)
 
 
 @pytest.mark.parametrize(
