@@ -41,6 +41,8 @@ def one_thread_and_own_cache(tmp_path_factory):
     # is made, which would be most of a small run's time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # a network is thousands of objects
+    gc.enable()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=int))
         # A runner writes its config four times; to lay it out nicely takes half a second, which nobody looks at here.

@@ -52,7 +52,11 @@ def same(one, other):
 @pytest.mark.parametrize(
     ("config", "words", "given"),
     [
-        ("sclip_vit-pocket_pocket_thing", WORDS, {}),  # threshold 0.1: class 0 of the words is the background
+        (
+            "sclip_vit-pocket_pocket_thing",
+            WORDS,
+            {"short_side": 96},
+        ),  # threshold 0.1: class 0 of the words is the background
         ("sclip_vit-pocket_pocket_thing", None, {}),
         ("sclip_vit-b16_voc21", WORDS, {"pretrained": "pocket", "short_side": 96}),  # its area_threshold is off
         ("LHT-CLIP NACLIP", WORDS, {"pretrained": "pocket", "short_side": 96}),

@@ -91,6 +91,8 @@ def test_what_tools_read_is_what_every_file_says():
 def test_the_doors_that_share_a_process(tmp_path, capsys):
     """The Runner's scores and MMSegmentation's labels, on two pocket scenes."""
     leaf = own_leaf(tmp_path, CONFIGS / "sclip/sclip_vit-pocket_pocket_thing.py", data_root=str(POCKET_DATA), indices=2)
+    with leaf.open("a") as file:
+        file.write("model = dict(short_side=96, test_cfg=dict(crop_size=64, stride=32))\n")
     stock, config = Config.fromfile(leaf), load_config(leaf)
     stock.work_dir, config.work_dir = str(tmp_path / "stock"), str(tmp_path / "ours")
     scores = Runner.from_cfg(stock).test()

@@ -5,6 +5,7 @@ import os
 import runpy
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -95,13 +96,16 @@ def test_the_commands_of_preparing(tmp_path, monkeypatch, capsys):
     assert shlex.quote(f"{FOLDER}/{SHOWN}") in said
 
 
+@cache
 def calls():
     """Every call in the package and the tools, with the name of what is called."""
+    found = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 function = node.func
-                yield path, node, getattr(function, "attr", getattr(function, "id", ""))
+                found.append((path, node, getattr(function, "attr", getattr(function, "id", ""))))
+    return found
 
 
 def is_plain(value):

@@ -22,7 +22,7 @@ SIDE, CLASSES = 16, 14
 
 @pytest.fixture(scope="module")
 def truths():
-    return [find_truth(scene, SIDE) for scene in islice(draw_validation(), 4)]
+    return [find_truth(scene, SIDE) for scene in islice(draw_validation(), 2)]
 
 
 @pytest.mark.parametrize("auc", [PLANTABLE[0], 0.86, 0.96, PLANTABLE[1]])
