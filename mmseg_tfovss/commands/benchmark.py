@@ -91,8 +91,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     from mmseg_tfovss.cli import parse_options, say
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.leaderboard.table import print_table
-    from mmseg_tfovss.profiling.benchmark import benchmark_table, make_noise_image
+    from mmseg_tfovss.profiling.benchmark import make_noise_image
     from mmseg_tfovss.profiling.complexity import complexity_row, complexity_table, write_complexity
+    from mmseg_tfovss.profiling.tables import benchmark_table, summary_table
 
     if arguments.solvers:
         from mmseg_tfovss.profiling.solver_speed import time_solvers
@@ -103,12 +104,15 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
         return
-    rows = []
+    rows, all_timings = [], {}
     for config in configs:
         timings = time_precisions(config, image, arguments)
         rows += [complexity_row(config.run_name, timing, name, arguments.device) for name, timing in timings.items()]
+        all_timings |= {f"{config.run_name}, {name}": timing for name, timing in timings.items()}
         if not arguments.complexity:
             print_table(benchmark_table(config.run_name, timings))
+    if len(configs) > 1 and not arguments.complexity:
+        print_table(summary_table(all_timings))
     if arguments.complexity:
         print_table(complexity_table(rows))
     if arguments.out:

@@ -86,7 +86,7 @@ class TimedSteps:
     def close(self) -> None:
         """Give the model its own methods back."""
         for name in self._model.timed_steps:
-            delattr(*self._place(name))
+            object.__delattr__(*self._place(name))
 
     def _place(self, name: str) -> tuple[Any, str]:
         """The object that has a step, by the step's dotted name, and the name there."""
