@@ -104,7 +104,8 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
         return
-    rows, all_timings = [], {}
+    rows = []
+    all_timings: dict[str, Timing] = {}
     for config in configs:
         timings = time_precisions(config, image, arguments)
         rows += [complexity_row(config.run_name, timing, name, arguments.device) for name, timing in timings.items()]
