@@ -29,7 +29,8 @@ those of the first window are torch's after ``manual_seed``. Nothing N x N is de
 d x d will do. Eigenvalues of equal size are scaled to 1.5 times theirs, where the code divides by 0.
 Ties: where two heads of DINO have steeper spectra than two of CLIP, both ways of matching them have the same sum, and
 the last digit of W in float32 decides, here as in the code. Two machines, or batches on a GPU, may then differ in a
-window; with ``match_margin`` they do not, but we and the code may.
+window; with ``match_margin`` they do not, but we and the code may. For the last digit's sake, DINO's attention on up to
+1,024 patches is computed as in the code; on more it is fused, which takes a third of the time and no N x N memory.
 [open] ViT-L/14 has 16 heads, and the code knows no network beside it: the configs take DINOv2-L with registers.
 """
 
@@ -74,6 +75,7 @@ _OF_STRATEGY: _Own = {
 _MARGINS = {True: 0.0, False: 1e-3}
 _OF_SVD: _Own = {"exact": {}, "randomised": {"seed": 0}}
 _ENTRIES = 1 << 25  # of graphs that are held at a time
+_EXACT_PATCHES = 1024  # of DINO, up to which its attention is computed step by step, as the code does
 
 
 def grey_levels_of_code(images: Tensor) -> Tensor:
@@ -251,7 +253,8 @@ class CASS(Presence):
     def vfm_keys(self, images: Tensor, grid: Grid) -> Tensor:
         """Keys of the VFM's last block on CLIP's grid, (B, heads, N, d), of windows (B, 3, H, W)."""
         levels, source = self.vfm_input(images)
-        exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and self.official_quirks else {}
+        small = source[0] * source[1] <= _EXACT_PATCHES and self.official_quirks
+        exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and small else {}
         # One by one: networks round with the batch, and at a tie the last digit decides which heads are matched.
         found = [self.vfm.projections(one[None], source, **exactly)[1] for one in levels]
         keys = torch.cat(found)  # (B, heads, h' w', d)
