@@ -14,8 +14,9 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 # Those of attention are of a class of their own, which says that they must not be quantised, and adds nothing.
 _PLAIN = (nn.Linear, NonDynamicallyQuantizableLinear)
-# Multiplications, each with an addition: with fewer, the call itself costs more than it saves.
-_FEWEST_PRODUCTS = 10_000_000
+# Smaller layers, or fewer tokens, cost more in the call itself than they save. The number of images does not matter:
+# the same image is rounded in the same way in a batch and alone.
+_SMALLEST_WEIGHT, _FEWEST_TOKENS = 1 << 18, 32
 
 
 class Linear(nn.Linear):
@@ -44,7 +45,8 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         (..., D).
     """
-    if inputs.numel() * len(weight) >= _FEWEST_PRODUCTS and _suits_onednn(inputs, weight):
+    large = weight.numel() >= _SMALLEST_WEIGHT and inputs.dim() > 1 and inputs.shape[-2] >= _FEWEST_TOKENS
+    if large and _suits_onednn(inputs, weight):
         found: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
         return found
     return F.linear(inputs, weight, bias)
@@ -52,7 +54,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def _suits_onednn(inputs: Tensor, weight: Tensor) -> bool:
     """Whether the layer is on a CPU, in a type that oneDNN is good at there, and nobody asks for gradients."""
-    if inputs.dtype is not weight.dtype or not torch.backends.mkldnn.enabled:
+    if inputs.dtype is not weight.dtype or not torch.backends.mkldnn.enabled or torch.compiler.is_compiling():
         return False
     here = inputs.device.type == weight.device.type == "cpu"
     frozen = not (torch.is_grad_enabled() and (inputs.requires_grad or weight.requires_grad))

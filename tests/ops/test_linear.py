@@ -13,7 +13,8 @@ with_onednn = pytest.mark.skipif(not module._ONEDNN, reason="this build of PyTor
 
 @pytest.fixture
 def _any_size(monkeypatch):
-    monkeypatch.setattr(module, "_FEWEST_PRODUCTS", 1)
+    monkeypatch.setattr(module, "_SMALLEST_WEIGHT", 1)
+    monkeypatch.setattr(module, "_FEWEST_TOKENS", 1)
 
 
 def _layer(dtype=torch.float32, width=16, out=24):
@@ -44,14 +45,22 @@ def test_takes_views():
 
 @with_onednn
 def test_large_frozen_layers_run_by_onednn_and_are_counted_like_others():
-    weight, bias = _layer(width=256, out=512)
-    inputs = torch.randn(2, 64, 256)
+    weight, bias = _layer(width=512, out=512)
+    inputs = torch.randn(2, 64, 512)
     with FlopCounterMode(display=False) as counter:
         linear(inputs, weight, bias)
     assert [str(name) for name in counter.get_flop_counts()["Global"]] == ["mkldnn._linear_pointwise"]
     with FlopCounterMode(display=False) as plain:
         F.linear(inputs, weight, bias)
-    assert counter.get_total_flops() == plain.get_total_flops() == 2 * 128 * 256 * 512
+    assert counter.get_total_flops() == plain.get_total_flops() == 2 * 128 * 512 * 512
+
+
+def test_an_image_is_rounded_in_a_batch_as_alone():
+    weight, bias = _layer(width=512, out=512)
+    inputs = torch.randn(3, 40, 512)
+    together = linear(inputs, weight, bias)
+    alone = torch.cat([linear(one[None], weight, bias) for one in inputs])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("_any_size")
