@@ -41,6 +41,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
     )
+    parser.add_argument(
+        "--gpu-report", type=Path, metavar="OUT", help="measure this machine's GPU; write report.md and .json into OUT"
+    )
+    parser.add_argument("--minutes", type=float, help="that the report may take; default: 8")
+    parser.add_argument(
+        "--report-network", metavar="NETWORK", help="of the report: ViT-B-16 (default) or pocket, which is small"
+    )
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
@@ -53,7 +60,11 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that exclude each other, before anything is timed."""
     from mmseg_tfovss.profiling.complexity import check_suffix
+    from mmseg_tfovss.profiling.gpu_report.options import check_options
 
+    check_options(vars(arguments), vars(parse_arguments([])))
+    if arguments.gpu_report:
+        return
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
     if bool(arguments.configs) == arguments.solvers:
@@ -100,6 +111,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    if arguments.gpu_report:
+        say(f"Written: {_gpu_report(image, arguments, scratch)}")
+        return
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
         return
@@ -114,6 +128,13 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.out:
         write_complexity(rows, arguments.out)
         say(f"Written: {arguments.out}")
+
+
+def _gpu_report(image: Path, arguments: argparse.Namespace, scratch: Path) -> Path:
+    from mmseg_tfovss.profiling.gpu_report.options import report_of
+    from mmseg_tfovss.profiling.gpu_report.run import write_report
+
+    return write_report(report_of(arguments, image, scratch))
 
 
 def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> "Table":

@@ -1,0 +1,71 @@
+"""The options of the command that makes a report."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmseg_tfovss.engine.single import read_image
+from mmseg_tfovss.profiling.gpu_report.bench import LEAVES
+from mmseg_tfovss.profiling.gpu_report.run import Report
+from mmseg_tfovss.whole_file import check_target
+
+_OWN = ("gpu_report", "minutes", "report_network", "device", "image", "size")
+_DEFAULT_MINUTES, _DEFAULT_NETWORK = 8.0, "ViT-B-16"
+
+
+def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse options that would not act.
+
+    Args:
+        given: of the command line.
+        defaults: of a command line without options.
+
+    Raises:
+        ValueError: an option of the report without ``--gpu-report``, another one with it, or one out of range.
+    """
+    if not given["gpu_report"]:
+        for name in ("minutes", "report_network"):
+            if given[name] is not None:
+                raise ValueError(f"{_flag(name)} is about the report of --gpu-report: give both.")
+        return
+    for name, value in given.items():
+        if name not in _OWN and value != defaults[name]:
+            shown = "a config" if name == "configs" else _flag(name)
+            raise ValueError(f"--gpu-report chooses what it measures: leave out {shown}.")
+    if given["minutes"] is not None and not given["minutes"] > 0:
+        raise ValueError(f"--minutes must be above 0, but got {given['minutes']}.")
+    if given["report_network"] not in (None, *LEAVES):
+        raise ValueError(f"--report-network must be one of {', '.join(LEAVES)}, but got {given['report_network']}.")
+    if given["gpu_report"].exists() and not given["gpu_report"].is_dir():
+        raise ValueError(f"--gpu-report {given['gpu_report']} is a file: name a folder.")
+    check_target(given["gpu_report"] / "report.md", "--gpu-report")
+
+
+def report_of(arguments: argparse.Namespace, image: Path, scratch: Path) -> Report:
+    """The report that the options ask for.
+
+    Args:
+        arguments: checked, with a device.
+        image: that is labelled.
+        scratch: folder for what is needed meanwhile.
+
+    Raises:
+        ValueError: there is no such device.
+        FileNotFoundError: no such image.
+    """
+    read_image(image)
+    return Report(
+        folder=arguments.gpu_report.absolute(),
+        device=torch.device(arguments.device),
+        network=arguments.report_network or _DEFAULT_NETWORK,
+        minutes=arguments.minutes or _DEFAULT_MINUTES,
+        image=image.absolute(),
+        scratch=scratch,
+    )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
