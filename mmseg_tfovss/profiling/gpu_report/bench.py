@@ -36,7 +36,8 @@ METHODS = {
 LEAVES = {"ViT-B-16": "{}_vit-b16_voc21", "pocket": "{}_vit-pocket_pocket_all"}
 """Networks -> names of the configs with them."""
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+_PRECISIONS = {"cuda": ("fp32", "fp16", "bf16")}
+_WITHOUT_FP16 = ("fp32", "bf16")  # products in float16 take a CPU far longer than those in float32
 _PACKAGES = {"DSLO": (("diffusers", "diffusion"), ("transformers", "diffusion")), "ProxyCLIP": (("transformers", None),)}
 _SHIFT = 48  # pixels between the images of a batch
 
@@ -57,6 +58,16 @@ class Bench:
     image: Path
     scratch: Path
     _words: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """That are compared on the device, float32 first."""
+        return _PRECISIONS.get(self.device.type, _WITHOUT_FP16)
+
+    @property
+    def half(self) -> str:
+        """The precision in which speed is measured."""
+        return self.precisions[1]
 
     def config(self, method: str, precision: str, **options: Any) -> Config:  # noqa: ANN401
         """A method's own config, with networks that need no download; ``precision`` is that of all of them.

@@ -16,8 +16,8 @@ from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
 
 SECTION = Section(
     title="Machine",
-    about="The rate is that of one square matrix product, the best of several runs in a row: what the machine can do.",
-    columns={"what": ("", ""), "value": ("", ""), "tflops": ("TFLOP/s", ".2f"), "side": ("matrix side", "d")},
+    about="Matrix products are square, and their rate is the best of several runs: what the machine can do.",
+    columns={"what": ("", ""), "value": ("", "")},
 )
 _SIDES = {"cuda": 8192}
 _SIDE = 1024  # on other devices
@@ -33,15 +33,16 @@ def describe(device: torch.device) -> Found:
 
 def matmul_rates(device: torch.device, deadline: Deadline) -> Found:
     """A row for each type of numbers: TFLOP/s of a square product."""
-    kinds = [("fp32", torch.float32, False), ("bf16", torch.bfloat16, False), ("fp16", torch.float16, False)]
-    if device.type == "cuda":
-        kinds.insert(1, ("fp32 as TF32", torch.float32, True))
+    kinds = [("fp32", torch.float32, False), ("bf16", torch.bfloat16, False)]
+    if device.type == "cuda":  # a CPU would take long for float16, and has no TF32
+        kinds += [("fp16", torch.float16, False), ("fp32 as TF32", torch.float32, True)]
     side = _SIDES.get(device.type, _SIDE)
     for number, (name, kind, tf32) in enumerate(kinds):
         seconds = min(_MOST_SECONDS, deadline.left() / (len(kinds) - number))
         with _tf32(tf32):
             rate = matmul_rate(device, kind, side, seconds)
-        yield {"what": f"matrix product, {name}", "tflops": rate / 1e12, "side": side}
+        value = f"{rate / 1e12:.2f} TFLOP/s (side {side})"
+        yield {"what": f"matrix product, {name}", "value": value, "flops_per_second": rate, "side": side}
 
 
 def matmul_rate(device: torch.device, kind: torch.dtype, side: int, seconds: float) -> float:

@@ -34,7 +34,12 @@ _TEXT = {
     "num_hidden_layers": 1,
     "num_attention_heads": 16,
     "max_position_embeddings": 77,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 1,
 }
+# On queries and keys of self-attention, whose maps would be flat otherwise: no two patches would differ.
+_GAIN = 4.0
 _PURPOSE = "Stable Diffusion 2"
 
 
@@ -62,4 +67,7 @@ def _random_networks() -> dict[str, Any]:
         torch.manual_seed(0)
         unet, vae = diffusers.UNet2DConditionModel(**_UNET), diffusers.AutoencoderKL(**_VAE)
         text = transformers.CLIPTextModel(transformers.CLIPTextConfig(**_TEXT))
+    for name, weight in unet.named_parameters():
+        if name.endswith((".attn1.to_q.weight", ".attn1.to_k.weight")):
+            weight.data *= _GAIN
     return {"vae": vae.half().eval(), "unet": unet.half().eval(), "text_encoder": text.eval()}

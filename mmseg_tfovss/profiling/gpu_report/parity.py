@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.gpu_report.bench import PRECISIONS, Bench
+from mmseg_tfovss.profiling.gpu_report.bench import Bench
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
 
@@ -51,10 +51,10 @@ def compare_devices(bench: Bench, method: str, deadline: Deadline) -> Found:
         deadline: precisions that come after it are left out, with a remark.
     """
     [expected] = answers(bench.build(method, "fp32", torch.device("cpu")), bench.batch(1))
-    for precision in PRECISIONS:
+    for number, precision in enumerate(bench.precisions):
         if deadline.over():
-            yield f"{method} in {precision} was left out: its time was up; --minutes gives more."
-            continue
+            yield f"{method} in {' and '.join(bench.precisions[number:])}: left out, for the time was up."
+            return
         model = bench.build(method, precision)
         yield _row(bench, method, precision, model, expected)
         if precision == "fp32" and bench.device.type == "cuda" and method in _WITH_CONVOLUTIONS:

@@ -39,7 +39,6 @@ SECTION = Section(
 )
 BATCHES = (1, 2, 4, 8, 16, 32)
 WINDOW_BATCHES = (32, 64, 128, 256)
-PRECISION = "fp16"
 _HELPS = 1.02  # times as many images per second: less is noise
 _PATIENCE = 2  # larger batches in a row that do not help, before the search ends
 _MOST_SECONDS = 1.0  # of a trial
@@ -54,14 +53,14 @@ def measure_throughput(bench: Bench, case: Case, deadline: Deadline) -> Found:
         case: what is timed.
         deadline: the search ends half-way to it.
     """
-    model = bench.build(case.method, PRECISION, **case.options)
+    model = bench.build(case.method, bench.half, **case.options)
     rate_of = partial(_rate_of, bench, model, case)
     rates, ended = search_batches(rate_of, Deadline(deadline.left() / 2), largest=1 if case.single else BATCHES[-1])
     (batch, window_batch), rate = max(rates.items(), key=lambda item: item[1])
     model.window_batch = window_batch
     row = {
         "method": case.name,
-        "precision": PRECISION,
+        "precision": bench.half,
         "batch": batch,
         "window_batch": window_batch,
         "images_per_second": rate,
@@ -84,7 +83,7 @@ def search_batches(
     """Larger batches until that no longer helps, and then more windows at a time, likewise.
 
     Args:
-        rate_of: images per second of a batch and so many windows at a time (``None``: the method's own number), and
+        rate_of: images per second of a batch with so many windows at a time (``None``: the method's own number), and
             that number.
         deadline: after which nothing further is tried.
         largest: batch; 1: nothing is searched.
@@ -96,11 +95,11 @@ def search_batches(
     rates: dict[tuple[int, int], float] = {}
     pairs: list[tuple[int, int | None]] = [(batch, None) for batch in BATCHES if batch <= largest]
     ended = _climb(rates, rate_of, pairs, deadline)
-    if largest == 1:
+    if largest == 1 or ended:
         return rates, ended
     (batch, own), _ = max(rates.items(), key=lambda item: item[1])
     larger: list[tuple[int, int | None]] = [(batch, windows) for windows in WINDOW_BATCHES if windows > own]
-    return rates, ended + _climb(rates, rate_of, larger, deadline)
+    return rates, _climb(rates, rate_of, larger, deadline)
 
 
 def _climb(
