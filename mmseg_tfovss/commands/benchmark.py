@@ -60,11 +60,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that exclude each other, before anything is timed."""
     from mmseg_tfovss.profiling.complexity import check_suffix
-    from mmseg_tfovss.profiling.gpu_report.options import check_options
 
-    check_options(vars(arguments), vars(parse_arguments([])))
-    if arguments.gpu_report:
-        return
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
     if bool(arguments.configs) == arguments.solvers:
@@ -164,6 +160,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     with user_errors(), tempfile.TemporaryDirectory() as scratch:
         from mmengine.device import get_device
 
-        check(arguments)
+        from mmseg_tfovss.profiling.gpu_report.options import check_options
+
+        check_options(vars(arguments), vars(parse_arguments([])))
+        if not arguments.gpu_report:
+            check(arguments)
         arguments.device = arguments.device or get_device()
         run(arguments, Path(scratch))

@@ -1,6 +1,5 @@
 """Methods on random or bundled networks, and the images that they label."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,12 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.encoders.head_ranking import VERSION
-from mmseg_tfovss.encoders.weights import load_clip
 from mmseg_tfovss.engine.single import build_method, fit_image, read_image
 from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.gpu_report.diffusion import RandomStableDiffusion
 from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
-from mmseg_tfovss.profiling.official.hub import random_dino
-from mmseg_tfovss.profiling.official.weights import words_from_patches, write_random_clip
+from mmseg_tfovss.profiling.gpu_report.weights import take_random_weights
+from mmseg_tfovss.profiling.official.weights import words_from_patches
 
 METHODS = {
     "SCLIP": "sclip",
@@ -38,7 +34,10 @@ LEAVES = {"ViT-B-16": "{}_vit-b16_voc21", "pocket": "{}_vit-pocket_pocket_all"}
 
 _PRECISIONS = {"cuda": ("fp32", "fp16", "bf16")}
 _WITHOUT_FP16 = ("fp32", "bf16")  # products in float16 take a CPU far longer than those in float32
-_PACKAGES = {"DSLO": (("diffusers", "diffusion"), ("transformers", "diffusion")), "ProxyCLIP": (("transformers", None),)}
+_PACKAGES = {
+    "DSLO": (("diffusers", "diffusion"), ("transformers", "diffusion")),
+    "ProxyCLIP": (("transformers", None),),
+}
 _SHIFT = 48  # pixels between the images of a batch
 
 
@@ -79,14 +78,18 @@ class Bench:
         config = load_config(LEAVES[self.network].format(METHODS[method]), options)
         config.model.precision = precision
         if self.network != "pocket":
-            self._take_random(config)
+            take_random_weights(config, self.scratch)
         for companion in ("graph", "vfm"):
             if config.model.get(companion):
                 config.model[companion].precision = precision
         return config
 
     def build(
-        self, method: str, precision: str, device: torch.device | None = None, **options: Any  # noqa: ANN401
+        self,
+        method: str,
+        precision: str,
+        device: torch.device | None = None,
+        **options: Any,  # noqa: ANN401
     ) -> OpenVocabSegmentor:
         """A method with the same weights and words every time, ready to label.
 
@@ -118,33 +121,8 @@ class Bench:
             pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
         images = [np.roll(pixels, _SHIFT * number, axis=1) for number in range(count)]
         inputs = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images]
-        samples = [
-            SegDataSample(metainfo={"img_path": str(self.image), "ori_shape": pixels.shape[:2]}) for _ in inputs
-        ]
+        samples = [SegDataSample(metainfo={"img_path": str(self.image), "ori_shape": pixels.shape[:2]}) for _ in inputs]
         return {"inputs": inputs, "data_samples": samples}
-
-    def _take_random(self, config: Config) -> None:
-        weights = self._clip(config.model.backbone.arch)
-        config.model.backbone.update(arch="auto", pretrained=str(weights), quick_gelu=True)
-        if config.model.type == "LHTCLIP":
-            config.model.ranking = str(weights.with_suffix(".json"))
-        if config.model.get("graph"):
-            config.model.graph = {"type": RandomStableDiffusion}
-        if config.model.get("vfm"):
-            config.model.vfm.pretrained = str(self._dino())
-
-    def _clip(self, arch: str) -> Path:
-        path = self.scratch / "random_clip.pt"
-        if not path.is_file():
-            write_random_clip(path, arch)
-            _write_ranking(path)
-        return path
-
-    def _dino(self) -> Path:
-        path = self.scratch / "random_dino.pth"
-        if not path.is_file():
-            torch.save(random_dino(), path)
-        return path
 
 
 def _check_packages(method: str) -> None:
@@ -153,22 +131,3 @@ def _check_packages(method: str) -> None:
             import_extra(package, method, extra)
         except ValueError as error:
             raise LeftOutError(str(error)) from error
-
-
-def _write_ranking(weights: Path) -> None:
-    """Rank the heads of a random CLIP, for LHT-CLIP: by their numbers, for none is better than another."""
-    loaded = load_clip("auto", str(weights), quick_gelu=True)
-    blocks = loaded.model.visual.transformer.resblocks
-    heads = blocks[0].attn.num_heads
-    ranked = [[block, head, 0.0] for head in range(heads) for block in range(len(blocks) - 1, 0, -1)]
-    content = {
-        "version": VERSION,
-        "weights_hash": loaded.weights_hash,
-        "arch": loaded.name,
-        "blocks": len(blocks),
-        "heads_per_block": heads,
-        "datasets": [],
-        "commands": [],
-        "heads": ranked,
-    }
-    weights.with_suffix(".json").write_text(json.dumps(content))

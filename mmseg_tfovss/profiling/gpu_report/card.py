@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
+from mmseg_tfovss.profiling.gpu_report.waits import wait_for
 
 SECTION = Section(
     title="Machine",
@@ -65,17 +66,12 @@ def matmul_rate(device: torch.device, kind: torch.dtype, side: int, seconds: flo
 
 def _products(one: Tensor, other: Tensor, runs: int) -> float:
     """Seconds of one product."""
-    _wait(one.device)
+    wait_for(one.device)
     start = time.perf_counter()
     for _ in range(runs):
         one @ other
-    _wait(one.device)
+    wait_for(one.device)
     return (time.perf_counter() - start) / runs
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @contextmanager

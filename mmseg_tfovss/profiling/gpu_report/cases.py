@@ -76,5 +76,3 @@ def cases_of(network: str, methods: tuple[str, ...]) -> list[Case]:
         name = f"DSLO, {_DSLO_SIDE} px"
         cases.append(Case(name, "DSLO", (_DSLO_SIDE, _DSLO_SIDE), whole, single=True, aims=(_WHOLE,)))
     return cases
-
-

@@ -1,6 +1,7 @@
 """The options of the command that makes a report."""
 
 import argparse
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import torch
 
 from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.profiling.gpu_report.bench import LEAVES
+from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN
 from mmseg_tfovss.profiling.gpu_report.run import Report
 from mmseg_tfovss.whole_file import check_target
 
-_OWN = ("gpu_report", "minutes", "report_network", "device", "image", "size")
+_WITH_REPORT = ("minutes", "report_network")
+_SHARED = ("gpu_report", "device", "image", "size")
 _DEFAULT_MINUTES, _DEFAULT_NETWORK = 8.0, "ViT-B-16"
 
 
@@ -26,22 +29,27 @@ def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None
     Raises:
         ValueError: an option of the report without ``--gpu-report``, another one with it, or one out of range.
     """
-    if not given["gpu_report"]:
-        for name in ("minutes", "report_network"):
+    folder = given["gpu_report"]
+    if folder is None:
+        for name in _WITH_REPORT:
             if given[name] is not None:
                 raise ValueError(f"{_flag(name)} is about the report of --gpu-report: give both.")
         return
-    for name, value in given.items():
-        if name not in _OWN and value != defaults[name]:
-            shown = "a config" if name == "configs" else _flag(name)
+    for name in given.keys() - {*_WITH_REPORT, *_SHARED}:
+        if given[name] != defaults[name]:
+            shown = "the configs" if name == "configs" else _flag(name)
             raise ValueError(f"--gpu-report chooses what it measures: leave out {shown}.")
-    if given["minutes"] is not None and not given["minutes"] > 0:
-        raise ValueError(f"--minutes must be above 0, but got {given['minutes']}.")
-    if given["report_network"] not in (None, *LEAVES):
-        raise ValueError(f"--report-network must be one of {', '.join(LEAVES)}, but got {given['report_network']}.")
-    if given["gpu_report"].exists() and not given["gpu_report"].is_dir():
-        raise ValueError(f"--gpu-report {given['gpu_report']} is a file: name a folder.")
-    check_target(given["gpu_report"] / "report.md", "--gpu-report")
+    _check_values(folder, given["minutes"], given["report_network"])
+
+
+def _check_values(folder: Path, minutes: float | None, network: str | None) -> None:
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"--minutes must be above 0, but got {minutes}.")
+    if network not in (None, *LEAVES):
+        raise ValueError(f"--report-network must be one of {', '.join(LEAVES)}, but got {network}.")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--gpu-report {folder} is a file: name a folder.")
+    check_target(folder / MARKDOWN, "--gpu-report")
 
 
 def report_of(arguments: argparse.Namespace, image: Path, scratch: Path) -> Report:

@@ -71,12 +71,15 @@ def _section_lines(section: Section, entries: Sequence[Entry]) -> list[str]:
     if not entries:
         return ["Not reached."]
     rows = [row for entry in entries for row in entry.rows]
-    lines = [*_table(section, rows), ""] if rows else []
+    lines = [*_table(section, rows)] if rows else []
     remarks = [f"- {remark}" for entry in entries for remark in entry.remarks]
-    for entry in entries:
-        if entry.state != DONE:
-            remarks.append("- " + _SAID[entry.state].format(name=_inline(entry.name), error=_inline(entry.error)))
-    return lines + remarks
+    ends = [
+        "- " + _SAID[entry.state].format(name=_inline(entry.name), error=_inline(entry.error))
+        for entry in entries
+        if entry.state != DONE
+    ]
+    below = remarks + ends
+    return [*lines, "", *below] if lines and below else lines + below
 
 
 def _table(section: Section, rows: Sequence[Row]) -> list[str]:

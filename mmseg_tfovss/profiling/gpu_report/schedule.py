@@ -87,6 +87,6 @@ def _show(number: int, steps: Sequence[Step], entry: Entry, passed: float, most:
     """A line on stderr; the time left is that of the steps so far, but no more than there is."""
     before = sum(step.weight for step in steps[:number])
     rest = sum(step.weight for step in steps[number:])
-    left = min(passed / before * rest, most) if before else most
+    left = min(passed / before * rest, most) if before >= 1 else most
     sys.stderr.write(f"{number + 1}/{len(steps)} {entry.section}: {entry.name}, about {clock_text(left)} left\n")
     sys.stderr.flush()

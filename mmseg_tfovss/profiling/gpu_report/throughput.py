@@ -12,8 +12,9 @@ from mmseg_tfovss.profiling.gpu_report.bench import Bench
 from mmseg_tfovss.profiling.gpu_report.cases import Case
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
+from mmseg_tfovss.profiling.gpu_report.search import BATCHES, search_batches, unless_memory_ends
 from mmseg_tfovss.profiling.gpu_report.stages import PREPROCESS, STAGES, after_encoder_share, time_batch_stages
-from mmseg_tfovss.profiling.gpu_report.waits import count_waits
+from mmseg_tfovss.profiling.gpu_report.waits import count_waits, wait_for
 from mmseg_tfovss.profiling.meters import PeakMemory
 
 SECTION = Section(
@@ -22,7 +23,8 @@ SECTION = Section(
         "From decoded images in memory to labels on the device: resizing and the way to the device are in images/s."
         " Stages are milliseconds per image at the best batch; each waits for the one before it, so their sum may be"
         " more than an image takes. *After the encoder* is the share of assemble, refine and label in the five stages."
-        " *Memory* is above the weights. *Waits* are host synchronisations per batch that PyTorch notices."
+        " *Memory* is above the weights. *Waits* are host synchronisations per batch that PyTorch notices,"
+        " counted on a GPU only."
     ),
     columns={
         "method": ("method", ""),
@@ -37,10 +39,6 @@ SECTION = Section(
         "waits": ("waits", "d"),
     },
 )
-BATCHES = (1, 2, 4, 8, 16, 32)
-WINDOW_BATCHES = (32, 64, 128, 256)
-_HELPS = 1.02  # times as many images per second: less is noise
-_PATIENCE = 2  # larger batches in a row that do not help, before the search ends
 _MOST_SECONDS = 1.0  # of a trial
 _PLACES = 5  # of waits, that are named
 
@@ -57,6 +55,8 @@ def measure_throughput(bench: Bench, case: Case, deadline: Deadline) -> Found:
     rate_of = partial(_rate_of, bench, model, case)
     rates, ended = search_batches(rate_of, Deadline(deadline.left() / 2), largest=1 if case.single else BATCHES[-1])
     (batch, window_batch), rate = max(rates.items(), key=lambda item: item[1])
+    tried = ", ".join(f"{b} ({w}): {r:.1f}" for (b, w), r in rates.items())
+    yield f"{case.name}, images/s by batch (and windows at a time): {tried}.{ended}"
     model.window_batch = window_batch
     row = {
         "method": case.name,
@@ -69,75 +69,13 @@ def measure_throughput(bench: Bench, case: Case, deadline: Deadline) -> Found:
         "trials": [{"batch": b, "window_batch": w, "images_per_second": r} for (b, w), r in rates.items()],
     }
     yield row
-    yield from (f"{case.name}, aim on an H100 or H200: {aim.told(row)}." for aim in case.aims)
-    tried = ", ".join(f"{b} ({w}): {r:.1f}" for (b, w), r in rates.items())
-    yield f"{case.name}, images/s by batch (and windows at a time): {tried}.{ended}"
+    yield from (f"{case.name}, aim on an H100 or H200: {aim.told(row)}." for aim in case.aims if aim.key in row)
     places = list((row["waits_by_place"] or {}).items())[:_PLACES]
     if places:
         yield f"{case.name} waits most often at {', '.join(f'{place} ({count})' for place, count in places)}."
 
 
-def search_batches(
-    rate_of: Callable[[int, int | None], tuple[float, int]], deadline: Deadline, largest: int = BATCHES[-1]
-) -> tuple[dict[tuple[int, int], float], str]:
-    """Larger batches until that no longer helps, and then more windows at a time, likewise.
-
-    Args:
-        rate_of: images per second of a batch with so many windows at a time (``None``: the method's own number), and
-            that number.
-        deadline: after which nothing further is tried.
-        largest: batch; 1: nothing is searched.
-
-    Returns:
-        Images per second by batch and windows at a time, in the order of the trials; and a sentence, with a space
-        before it, if the search did not end by itself.
-    """
-    rates: dict[tuple[int, int], float] = {}
-    pairs: list[tuple[int, int | None]] = [(batch, None) for batch in BATCHES if batch <= largest]
-    ended = _climb(rates, rate_of, pairs, deadline)
-    if largest == 1 or ended:
-        return rates, ended
-    (batch, own), _ = max(rates.items(), key=lambda item: item[1])
-    larger: list[tuple[int, int | None]] = [(batch, windows) for windows in WINDOW_BATCHES if windows > own]
-    return rates, _climb(rates, rate_of, larger, deadline)
-
-
-def _climb(
-    rates: dict[tuple[int, int], float],
-    rate_of: Callable[[int, int | None], tuple[float, int]],
-    pairs: list[tuple[int, int | None]],
-    deadline: Deadline,
-) -> str:
-    """Add the rates of pairs until they no longer help, or time or memory ends."""
-    in_vain = 0
-    for batch, windows in pairs:
-        if rates and (in_vain == _PATIENCE or deadline.over()):
-            return "" if in_vain == _PATIENCE else " Time ended the search."
-        best = max(rates.values(), default=0.0)
-        found = _unless_memory_ends(partial(rate_of, batch, windows))
-        if found is None:
-            if not rates:
-                raise ValueError("A single image does not fit into the memory of the device.")
-            return f" Memory ended the search at batch {batch}" + (f" with {windows} windows." if windows else ".")
-        rate, used = found
-        rates[batch, used] = rate
-        in_vain = 0 if rate > _HELPS * best else in_vain + 1
-    return ""
-
-
-def _unless_memory_ends(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work returns
-    """What it returns, or None; the memory that it had is free again."""
-    try:
-        return work()
-    except torch.cuda.OutOfMemoryError:
-        pass
-    torch.cuda.empty_cache()  # here, where no traceback holds tensors any longer
-    return None
-
-
-def _rate_of(
-    bench: Bench, model: OpenVocabSegmentor, case: Case, batch: int, windows: int | None
-) -> tuple[float, int]:
+def _rate_of(bench: Bench, model: OpenVocabSegmentor, case: Case, batch: int, windows: int | None) -> tuple[float, int]:
     if windows is not None:
         model.window_batch = windows
     data = bench.batch(batch, case.size)
@@ -154,12 +92,12 @@ def seconds_per_run(work: Callable[[], object], device: torch.device, most: floa
         most: seconds after which no further run begins.
     """
     work()
-    _wait(device)
+    wait_for(device)
     deadline, start, runs = Deadline(most), time.perf_counter(), 0
     while not runs or not deadline.over():
         work()
         runs += 1
-    _wait(device)
+    wait_for(device)
     return (time.perf_counter() - start) / runs
 
 
@@ -169,21 +107,20 @@ def _at_best(bench: Bench, model: OpenVocabSegmentor, data: dict[str, Any], dead
     model.test_step(_anew(data))
     peak = memory.megabytes()
     places = count_waits(lambda: model.test_step(_anew(data)), bench.device)
-    seconds = time_batch_stages(model, lambda: _anew(data), bench.device, Deadline(deadline.left() / 2))
-    return {
-        **{f"{name}_ms": 1e3 * value / len(data["inputs"]) for name, value in seconds.items()},
-        "after_encoder": after_encoder_share(seconds),
+    row = {
         "memory_mb": peak,
         "waits": None if places is None else sum(places.values()),
         "waits_by_place": places,
     }
+    until = Deadline(deadline.left() / 2)
+    # Between two stages, all that the first one has made is there at once.
+    seconds = unless_memory_ends(lambda: time_batch_stages(model, lambda: _anew(data), bench.device, until))
+    if seconds is None:
+        return row
+    stages = {f"{name}_ms": 1e3 * value / len(data["inputs"]) for name, value in seconds.items()}
+    return {**row, **stages, "after_encoder": after_encoder_share(seconds)}
 
 
 def _anew(data: dict[str, Any]) -> dict[str, Any]:
     """The same images with new samples: a step writes its labels into those that it gets."""
     return {"inputs": data["inputs"], "data_samples": [sample.clone() for sample in data["data_samples"]]}
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -11,6 +11,12 @@ _SAID = "synchronizing CUDA operation"  # what PyTorch warns of
 _PACKAGE = Path(__file__).parents[2]
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def count_waits(work: Callable[[], object], device: torch.device) -> dict[str, int] | None:
     """Host synchronisations during some work, as far as PyTorch's own sync debug mode notices them.
 
