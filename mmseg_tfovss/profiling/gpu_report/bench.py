@@ -50,12 +50,14 @@ class Bench:
         device: that the report is about.
         image: the file that is labelled.
         scratch: folder for the random weights.
+        options: of all configs, by dotted names.
     """
 
     network: str
     device: torch.device
     image: Path
     scratch: Path
+    options: dict[str, Any] = field(default_factory=dict)
     _words: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -75,7 +77,7 @@ class Bench:
             LeftOutError: a package that the method needs is not installed.
         """
         _check_packages(method)
-        config = load_config(LEAVES[self.network].format(METHODS[method]), options)
+        config = load_config(LEAVES[self.network].format(METHODS[method]), {**self.options, **options})
         config.model.precision = precision
         if self.network != "pocket":
             take_random_weights(config, self.scratch)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from mmseg_tfovss.engine.single import read_image
+from mmseg_tfovss.engine.single import find_device, read_image
 from mmseg_tfovss.profiling.gpu_report.bench import LEAVES
 from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN
 from mmseg_tfovss.profiling.gpu_report.run import Report
@@ -67,7 +65,7 @@ def report_of(arguments: argparse.Namespace, image: Path, scratch: Path) -> Repo
     read_image(image)
     return Report(
         folder=arguments.gpu_report.absolute(),
-        device=torch.device(arguments.device),
+        device=find_device(arguments.device),
         network=arguments.report_network or _DEFAULT_NETWORK,
         minutes=arguments.minutes or _DEFAULT_MINUTES,
         image=image.absolute(),

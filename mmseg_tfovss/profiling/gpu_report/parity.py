@@ -17,7 +17,8 @@ SECTION = Section(
     title="Parity",
     about=(
         "The same networks and image on the CPU in float32 and on the device. *Difference* is the largest of all"
-        " full-size logits, beside the largest logit of the CPU. The last two columns compare a batch of two images"
+        " full-size logits, beside the largest logit of the CPU. *Same best word* is the share of pixels with the same"
+        " largest logit, *same labels* that after thresholds and votes. The last columns compare a batch of two images"
         " with the same images one by one, on the device."
     ),
     columns={
@@ -25,6 +26,7 @@ SECTION = Section(
         "precision": ("precision", ""),
         "difference": ("difference", ".2e"),
         "largest": ("largest logit", ".3g"),
+        "same_queries": ("same best word", ".3%"),
         "same_labels": ("same labels", ".3%"),
         "classes": ("classes seen", "d"),
         "batch_difference": ("batch: difference", ".2e"),
@@ -48,11 +50,11 @@ def compare_devices(bench: Bench, method: str, deadline: Deadline) -> Found:
     Args:
         bench: networks, image and device.
         method: one of its methods.
-        deadline: precisions that come after it are left out, with a remark.
+        deadline: half precisions that come after it are left out, with a remark.
     """
     [expected] = answers(bench.build(method, "fp32", torch.device("cpu")), bench.batch(1))
     for number, precision in enumerate(bench.precisions):
-        if deadline.over():
+        if number and deadline.over():
             yield f"{method} in {' and '.join(bench.precisions[number:])}: left out, for the time was up."
             return
         model = bench.build(method, precision)
@@ -109,6 +111,7 @@ def _row(bench: Bench, method: str, precision: str, model: OpenVocabSegmentor, e
         "precision": precision,
         "difference": largest_difference(alone[0].logits, expected.logits),
         "largest": expected.logits[expected.logits.isfinite()].abs().max().item(),
+        "same_queries": same_share(alone[0].logits.argmax(dim=0), expected.logits.argmax(dim=0)),
         "same_labels": same_share(alone[0].labels, expected.labels),
         "classes": len(expected.labels.unique()),
         "batch_difference": max(largest_difference(one.logits, other.logits) for one, other in both),

@@ -98,8 +98,8 @@ def steps_of(report: Report) -> list[Step]:
 
 def _cleared(step: Step, deadline: Deadline) -> Found:
     """A step, after the memory of those before it is free."""
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
     yield from step.work(deadline)
 
