@@ -19,7 +19,8 @@ SECTION = Section(
         "The same networks and image on the CPU in float32 and on the device. *Difference* is the largest of all"
         " full-size logits, beside the largest logit of the CPU. *Same best word* is the share of pixels with the same"
         " largest logit, *same labels* that after thresholds and votes. The last columns compare a batch of two images"
-        " with the same images one by one, on the device."
+        " with the same images one by one, on the device. In a clone, `python -m tests.parity --device cuda` compares"
+        " the official outputs."
     ),
     columns={
         "method": ("method", ""),
