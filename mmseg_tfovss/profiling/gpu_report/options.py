@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmseg_tfovss.engine.single import find_device, read_image
 from mmseg_tfovss.profiling.gpu_report.bench import LEAVES
 from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN
@@ -38,6 +40,11 @@ def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None
             shown = "the configs" if name == "configs" else _flag(name)
             raise ValueError(f"--gpu-report chooses what it measures: leave out {shown}.")
     _check_values(folder, given["minutes"], given["report_network"])
+    if given["device"] is None and not torch.cuda.is_available():
+        raise ValueError(
+            "--gpu-report: PyTorch sees no GPU here. To try the report on the CPU, add --device cpu --report-network"
+            " pocket."
+        )
 
 
 def _check_values(folder: Path, minutes: float | None, network: str | None) -> None:

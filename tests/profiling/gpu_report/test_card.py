@@ -68,3 +68,10 @@ def test_tf32_is_as_before_afterwards():
     with card._tf32(True):
         assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_rates_of_a_gpu_are_of_four_kinds(monkeypatch):
+    monkeypatch.setattr(card, "matmul_rate", lambda device, kind, side, seconds: 5e14)
+    rows = list(card.matmul_rates(torch.device("cuda"), Deadline(60)))
+    assert [row["what"].removeprefix("matrix product, ") for row in rows] == ["fp32", "bf16", "fp16", "fp32 as TF32"]
+    assert rows[0]["value"] == "500.00 TFLOP/s (side 8192)"

@@ -24,11 +24,17 @@ from mmseg_tfovss.commands import benchmark
             "--report-network must be one of ViT-B-16, pocket, but got vit.",
         ),
         (("--gpu-report", "file"), "--gpu-report file is a file: name a folder."),
-        (("--gpu-report", "out", "--image", "none.jpg"), "The image none.jpg does not exist."),
+        (
+            ("--gpu-report", "out"),
+            "--gpu-report: PyTorch sees no GPU here. To try the report on the CPU, add --device cpu --report-network"
+            " pocket.",
+        ),
+        (("--gpu-report", "out", "--device", "cpu", "--image", "none.jpg"), "The image none.jpg does not exist."),
     ],
 )
 def test_mistakes(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit) as end:
         benchmark.main(arguments)

@@ -78,3 +78,12 @@ def test_no_tf32_lasts_for_the_block():
     with no_tf32():
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.slow
+def test_on_a_gpu_networks_with_convolutions_are_also_compared_without_tf32(pretended_gpu):
+    def precisions(method):
+        return [row["precision"] for row in compare_devices(pretended_gpu, method, Deadline(60))]
+
+    assert precisions("ProxyCLIP") == ["fp32", "fp32, no TF32", "fp16", "bf16"]
+    assert precisions("SCLIP") == ["fp32", "fp16", "bf16"]

@@ -7,7 +7,7 @@ import torch
 
 from mmseg_tfovss.commands import benchmark
 from mmseg_tfovss.engine.provenance import MadeBy
-from mmseg_tfovss.profiling.gpu_report import card, parity, processes, run, throughput
+from mmseg_tfovss.profiling.gpu_report import card, parity, processes, run, search, throughput
 from mmseg_tfovss.profiling.gpu_report.bench import METHODS
 
 CASES = 1 + len(METHODS)  # and DSLO at 512 pixels
@@ -125,7 +125,8 @@ def test_ctrl_c_leaves_what_there_is(command, fakes, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_whole_report_of_a_cpu(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmseg_tfovss.profiling.gpu_report.launching.SCENES", 6)
+    monkeypatch.setattr(search, "BATCHES", (1, 2))
+    monkeypatch.setattr(search, "WINDOW_BATCHES", ())
     monkeypatch.setattr(card, "_SIDE", 64)
     monkeypatch.setattr(throughput, "_MOST_SECONDS", 0.0)
     code, _, errors = command("--device", "cpu", "--report-network", "pocket", "--size", "64", "64")

@@ -97,3 +97,9 @@ def test_share_after_the_encoder():
 def test_the_first_run_warms_up():
     runs = iter((0.1, 0.0, 0.0))
     assert seconds_per_run(lambda: time.sleep(next(runs)), CPU, most=0) < 0.05
+
+
+@pytest.mark.parametrize("method", ["SCLIP", pytest.param("DSLO", marks=pytest.mark.slow)])
+def test_on_a_gpu_memory_and_waits_are_those_of_cuda(pretended_gpu, method):
+    _, row = measure_throughput(pretended_gpu, Case(method, method, single=True), Deadline(60))
+    assert (row["precision"], row["memory_mb"], row["waits"]) == ("fp16", 2, 0)
