@@ -44,7 +44,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--gpu-report", type=Path, metavar="OUT", help="measure this machine's GPU; write report.md and .json into OUT"
     )
-    parser.add_argument("--minutes", type=float, help="that the report may take; default: 8")
+    parser.add_argument("--minutes", type=float, help="that the report may take; default: 7")
     parser.add_argument(
         "--report-network", metavar="NETWORK", help="of the report: ViT-B-16 (default) or pocket, which is small"
     )

@@ -16,14 +16,16 @@ class Aim:
         key: in the case's row.
         limit: that it is compared with.
         least: whether it should be at least that, or else below it.
-        text: of limit and found number, with the unit: ``"{:.0f} images/s"``.
+        what: the number is.
+        form: of both numbers.
         beside: a number of others to compare with.
     """
 
     key: str
     limit: float
     least: bool
-    text: str
+    what: str
+    form: str
     beside: str = ""
 
     def reached(self, row: Row) -> bool:
@@ -33,10 +35,9 @@ class Aim:
 
     def told(self, row: Row) -> str:
         """A sentence on the aim and what was found."""
-        verb = "at least" if self.least else "under"
-        found = self.text.format(row[self.key])
-        end = "reached" if self.reached(row) else "not reached"
-        return f"{verb} {self.text.format(self.limit)}{self.beside}; here {found}: {end}"
+        limit, found = (format(value, self.form) for value in (self.limit, row[self.key]))
+        verb, end = "at least" if self.least else "under", "reached" if self.reached(row) else "not reached"
+        return f"{self.what} {verb} {limit}{self.beside}; here {found}: {end}"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Case:
     aims: tuple[Aim, ...] = ()
 
 
-_AFTER = Aim("after_encoder", 0.15, False, "{:.1%} after the encoder")
-_RATE = Aim("images_per_second", 150, True, "{:.1f} images/s")
-_WHOLE = Aim("single_ms", 60, False, "{:.0f} ms", " (the paper: 570 ms on an RTX 3090)")
+_AFTER = Aim("after_encoder", 0.15, False, "share after the encoder", ".1%")
+_RATE = Aim("images_per_second", 150, True, "images/s", ".4g")
+_WHOLE = Aim("single_ms", 60, False, "milliseconds", ".1f", " (the paper: 570 on an RTX 3090)")
 _DSLO_SIDE = 512
 
 

@@ -16,7 +16,7 @@ from mmseg_tfovss.whole_file import check_target
 
 _WITH_REPORT = ("minutes", "report_network")
 _SHARED = ("gpu_report", "device", "image", "size")
-_DEFAULT_MINUTES, _DEFAULT_NETWORK = 8.0, "ViT-B-16"
+_DEFAULT_MINUTES, _DEFAULT_NETWORK = 7.0, "ViT-B-16"
 
 
 def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

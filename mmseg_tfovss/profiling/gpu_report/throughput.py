@@ -31,7 +31,7 @@ SECTION = Section(
         "precision": ("precision", ""),
         "batch": ("best batch", "d"),
         "window_batch": ("windows at a time", "d"),
-        "images_per_second": ("images/s", ".1f"),
+        "images_per_second": ("images/s", ".4g"),
         "single_ms": ("batch 1 (ms)", ".1f"),
         **{f"{stage}_ms": (f"{stage} (ms)", ".2f") for stage in (PREPROCESS, *STAGES)},
         "after_encoder": ("after the encoder", ".1%"),
@@ -55,7 +55,7 @@ def measure_throughput(bench: Bench, case: Case, deadline: Deadline) -> Found:
     rate_of = partial(_rate_of, bench, model, case)
     rates, ended = search_batches(rate_of, Deadline(deadline.left() / 2), largest=1 if case.single else BATCHES[-1])
     (batch, window_batch), rate = max(rates.items(), key=lambda item: item[1])
-    tried = ", ".join(f"{b} ({w}): {r:.1f}" for (b, w), r in rates.items())
+    tried = ", ".join(f"{b} ({w}): {r:.4g}" for (b, w), r in rates.items())
     yield f"{case.name}, images/s by batch (and windows at a time): {tried}.{ended}"
     model.window_batch = window_batch
     row = {
@@ -69,7 +69,7 @@ def measure_throughput(bench: Bench, case: Case, deadline: Deadline) -> Found:
         "trials": [{"batch": b, "window_batch": w, "images_per_second": r} for (b, w), r in rates.items()],
     }
     yield row
-    yield from (f"{case.name}, aim on an H100 or H200: {aim.told(row)}." for aim in case.aims if aim.key in row)
+    yield from (f"{case.name}, aim for an H100 or H200: {aim.told(row)}." for aim in case.aims if aim.key in row)
     places = list((row["waits_by_place"] or {}).items())[:_PLACES]
     if places:
         yield f"{case.name} waits most often at {', '.join(f'{place} ({count})' for place, count in places)}."

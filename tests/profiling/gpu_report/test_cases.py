@@ -19,14 +19,14 @@ def test_every_method_is_timed_on_every_network():
 @pytest.mark.parametrize(("rate", "end"), [(150.0, "reached"), (149.9, "not reached")])
 def test_aims_of_sclip(rate, end):
     assert aims("SCLIP", {"images_per_second": rate, "after_encoder": 0.15}) == [
-        f"at least 150.0 images/s; here {rate} images/s: {end}",
-        "under 15.0% after the encoder; here 15.0% after the encoder: not reached",
+        f"images/s at least 150; here {rate:g}: {end}",
+        "share after the encoder under 15.0%; here 15.0%: not reached",
     ]
 
 
 def test_aim_of_a_whole_image_with_dslo():
     assert aims("DSLO, 512 px", {"single_ms": 59.4}) == [
-        "under 60 ms (the paper: 570 ms on an RTX 3090); here 59 ms: reached"
+        "milliseconds under 60.0 (the paper: 570 on an RTX 3090); here 59.4: reached"
     ]
 
 

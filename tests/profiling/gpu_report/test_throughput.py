@@ -22,7 +22,7 @@ def short_trials(monkeypatch):
 
 
 def test_a_row_and_remarks(bench):
-    aim = Aim("images_per_second", 1e9, least=True, text="{:.0f} images/s")
+    aim = Aim("images_per_second", 1e9, least=True, what="images/s", form=".0f")
     tried, row, told = measure_throughput(bench, Case("SCLIP!", "SCLIP", aims=(aim,)), Deadline(60))
     assert set(SECTION.columns) - set(row) == set()
     assert row["method"] == "SCLIP!"
@@ -33,7 +33,7 @@ def test_a_row_and_remarks(bench):
     assert [best[name] for name in best] == [row[name] for name in best]
     assert [(trial["batch"], trial["window_batch"]) for trial in row["trials"][:2]] == [(1, 16), (2, 16)]
     assert tried.startswith("SCLIP!, images/s by batch (and windows at a time): 1 (16): ")
-    assert told.startswith("SCLIP!, aim on an H100 or H200: at least 1000000000 images/s; here ")
+    assert told.startswith("SCLIP!, aim for an H100 or H200: images/s at least 1000000000; here ")
     assert told.endswith("not reached.")
 
 
