@@ -1,6 +1,6 @@
 """The batch with which most images are labelled per second."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,42 +12,35 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 WINDOW_BATCHES = (32, 64, 128, 256)
 RateOf = Callable[[int, int | None], tuple[float, int]]
 """Batch, and windows at a time (``None``: the method's own number) -> images per second, and that number."""
+Rates = dict[tuple[int, int], float]
+"""Batch and windows at a time -> images per second."""
 
 _HELPS = 1.02  # times as many images per second: less is noise
 _PATIENCE = 2  # larger batches in a row that do not help, before the search ends
 
 
-def search_batches(
-    rate_of: Callable[[int, int | None], tuple[float, int]], deadline: Deadline, largest: int = BATCHES[-1]
-) -> tuple[dict[tuple[int, int], float], str]:
+def search_batches(rate_of: RateOf, deadline: Deadline, largest: int = BATCHES[-1]) -> tuple[Rates, str]:
     """Larger batches until that no longer helps, and then more windows at a time, likewise.
 
     Args:
-        rate_of: images per second of a batch with so many windows at a time (``None``: the method's own number), and
-            that number.
+        rate_of: measures a batch.
         deadline: after which nothing further is tried.
         largest: batch; 1: nothing is searched.
 
     Returns:
-        Images per second by batch and windows at a time, in the order of the trials; and a sentence, with a space
-        before it, if the search did not end by itself.
+        What was measured, in that order; and a sentence, with a space before it, if the search did not end by itself.
     """
-    rates: dict[tuple[int, int], float] = {}
-    pairs: list[tuple[int, int | None]] = [(batch, None) for batch in BATCHES if batch <= largest]
+    rates: Rates = {}
+    pairs = [(batch, None) for batch in BATCHES if batch <= largest]
     ended = _climb(rates, rate_of, pairs, deadline)
     if largest == 1 or ended:
         return rates, ended
     (batch, own), _ = max(rates.items(), key=lambda item: item[1])
-    larger: list[tuple[int, int | None]] = [(batch, windows) for windows in WINDOW_BATCHES if windows > own]
+    larger = [(batch, windows) for windows in WINDOW_BATCHES if windows > own]
     return rates, _climb(rates, rate_of, larger, deadline)
 
 
-def _climb(
-    rates: dict[tuple[int, int], float],
-    rate_of: Callable[[int, int | None], tuple[float, int]],
-    pairs: list[tuple[int, int | None]],
-    deadline: Deadline,
-) -> str:
+def _climb(rates: Rates, rate_of: RateOf, pairs: Sequence[tuple[int, int | None]], deadline: Deadline) -> str:
     """Add the rates of pairs until they no longer help, or time or memory ends."""
     in_vain = 0
     for batch, windows in pairs:
