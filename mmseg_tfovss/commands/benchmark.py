@@ -41,6 +41,13 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
     )
+    parser.add_argument(
+        "--gpu-report", type=Path, metavar="OUT", help="measure this machine's GPU; write report.md and .json into OUT"
+    )
+    parser.add_argument("--minutes", type=float, help="that the report may take; default: 7")
+    parser.add_argument(
+        "--report-network", metavar="NETWORK", help="of the report: ViT-B-16 (default) or pocket, which is small"
+    )
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
@@ -101,6 +108,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    if arguments.gpu_report:
+        say(f"Written: {_gpu_report(image, arguments, scratch)}")
+        return
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
         return
@@ -119,6 +129,13 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.out:
         write_complexity(rows, arguments.out)
         say(f"Written: {arguments.out}")
+
+
+def _gpu_report(image: Path, arguments: argparse.Namespace, scratch: Path) -> Path:
+    from mmseg_tfovss.profiling.gpu_report.options import report_of
+    from mmseg_tfovss.profiling.gpu_report.run import write_report
+
+    return write_report(report_of(arguments, image, scratch))
 
 
 def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> "Table":
@@ -148,6 +165,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     with user_errors(), tempfile.TemporaryDirectory() as scratch:
         from mmengine.device import get_device
 
-        check(arguments)
+        from mmseg_tfovss.profiling.gpu_report.options import check_options
+
+        check_options(vars(arguments), vars(parse_arguments([])))
+        if not arguments.gpu_report:
+            check(arguments)
         arguments.device = arguments.device or get_device()
         run(arguments, Path(scratch))
