@@ -66,7 +66,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         stretch_to_square: bool = False,
         exact: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(non_blocking=True)
         _check_statistics("mean", mean, 0)
         _check_statistics("std", std, 1e-6)
         check_image_size(short_side, centre_square, stretch_to_square)

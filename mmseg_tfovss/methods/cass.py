@@ -49,6 +49,7 @@ from mmseg_tfovss.methods.options import check_choice, read_own
 from mmseg_tfovss.methods.presence import CLASS_TOKEN, Presence
 from mmseg_tfovss.ops.attention import gaussian_neighbourhood
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.ops.grey_levels import resize_grey_levels
 from mmseg_tfovss.ops.spectral import (
     fit_range,
@@ -79,8 +80,9 @@ _ENTRIES = 1 << 25  # of graphs that are held at a time
 def grey_levels_of_code(images: Tensor) -> Tensor:
     """Normalised images (B, 3, H, W) as the official code shows them to DINO: whole grey levels of less contrast."""
     # Rounded to the last digit as by torchvision's Normalize with the mean -mean / std and the deviation 1 / std.
-    offset = images.new_tensor([level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True)])
-    scale = images.new_tensor([1 / std for std in _MIXED_UP_STD])
+    shifts = tuple(level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True))
+    scales = tuple(1 / std for std in _MIXED_UP_STD)
+    offset, scale = (constant(values, images.dtype, images.device) for values in (shifts, scales))
     return ((images + offset[:, None, None]) / scale[:, None, None] * 255).floor_().clamp_(0, 255)
 
 
