@@ -13,23 +13,38 @@ from functools import partial
 import torch
 from torch import Tensor
 
-_Error = Callable[[], Exception]
+_Error = Callable[[], Exception | None]
 _Change = Callable[[Exception], Exception]
 _waiting: ContextVar[list[tuple[Tensor, _Error]] | None] = ContextVar("waiting", default=None)
 
 
-def refuse_if(wrong: Tensor, error: _Error) -> None:
+def refuse_if(wrong: Tensor, error: Callable[[], Exception]) -> None:
     """Raise an error if a flag is set: now, or at the end of the :func:`checked_at_the_end` that this is called in.
 
     Args:
         wrong: one bool, on any device.
         error: makes the exception; called only if the flag is set.
     """
+    _when(wrong, error)
+
+
+def tell_if(flag: Tensor, tell: Callable[[], None]) -> None:
+    """Call a function if a flag is set, at the same time as :func:`refuse_if` would raise."""
+    _when(flag, tell)
+
+
+def _when(flag: Tensor, error: _Error) -> None:
     waiting = _waiting.get()
     if waiting is not None:
-        waiting.append((wrong, error))
-    elif bool(wrong):
-        raise error()
+        waiting.append((flag, error))
+    elif bool(flag):
+        _raise(error)
+
+
+def _raise(error: _Error) -> None:
+    found = error()
+    if found is not None:
+        raise found
 
 
 def is_known(flag: Tensor) -> bool:
@@ -80,11 +95,13 @@ def _settle(found: list[tuple[Tensor, _Error]], change: _Change) -> None:
     wrong = _read([flag for flag, _ in changed])
     for (_, error), is_wrong in zip(changed, wrong, strict=True):
         if is_wrong:
-            raise error()
+            _raise(error)
 
 
-def _make(error: _Error, change: _Change) -> Exception:
+def _make(error: _Error, change: _Change) -> Exception | None:
     first = error()
+    if first is None:
+        return None
     better = change(first)
     if better is not first:
         better.__cause__ = first
