@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from mmseg_tfovss.profiling.benchmark import Timing
 
+_REPEATS = 5
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -28,6 +30,15 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--complexity", action="store_true", help="one row per config: FLOPs, parameters, seconds per component"
     )
+    parser.add_argument(
+        "--host-syncs", action="store_true", help="where a GPU and its host wait for each other; needs no GPU"
+    )
+    parser.add_argument(
+        "--loader",
+        type=int,
+        metavar="N",
+        help="label N images loaded as by tfovss test: how long does it wait for them?",
+    )
     parser.add_argument("--solvers", action="store_true", help="time DSLO's solvers beside POT, without a config")
     parser.add_argument(
         "--against",
@@ -43,11 +54,26 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, help=f"default: {_REPEATS}")
     parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args(argv)
+    arguments.waiting = arguments.host_syncs or arguments.loader is not None
+    if arguments.waiting:
+        _check_waiting(arguments, parser)
     arguments.precision = arguments.precision or ["fp32"]
+    arguments.repeats = _REPEATS if arguments.repeats is None else arguments.repeats
     return arguments
+
+
+def _check_waiting(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Refuse what does not act beside --host-syncs and --loader."""
+    options = {"precision": "--cfg-options model.precision=...", "repeats": "--loader N"}
+    for name in ("solvers", "against", "complexity", *options):
+        if getattr(arguments, name) not in (None, False):
+            remedy = f"use {options[name]}" if name in options else f"run tfovss benchmark --{name} by itself"
+            parser.error(f"--{name} does not act with --host-syncs and --loader: {remedy}.")
+    if arguments.loader is not None and arguments.loader < 1:
+        parser.error(f"--loader must be at least 1, but got {arguments.loader}.")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -100,6 +126,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    if arguments.waiting:
+        _show_waiting(configs, image, arguments, scratch)
+        return
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
         return
@@ -114,6 +143,18 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.out:
         write_complexity(rows, arguments.out)
         say(f"Written: {arguments.out}")
+
+
+def _show_waiting(configs: Sequence["Config"], image: Path, arguments: argparse.Namespace, scratch: Path) -> None:
+    from mmseg_tfovss.leaderboard.table import print_table
+    from mmseg_tfovss.profiling.waiting import build_for_timing, show_host_syncs, show_loading
+
+    for config in configs:
+        model = build_for_timing(config, arguments.device, random_weights=arguments.random_weights)
+        if arguments.host_syncs:
+            print_table(show_host_syncs(model, config.run_name, image))
+        if arguments.loader:
+            print_table(show_loading(model, config, image, arguments.loader, scratch))
 
 
 def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> "Table":
