@@ -7,7 +7,9 @@ copies between the two sides. Mixing tensors of both sides is an error, as it is
 torch's ``meta`` device lends its name, because no other is there on every machine.
 """
 
+import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,14 @@ _WAITING = frozenset(
     | {"_linalg_check_errors", "_linalg_eigh", "linalg_eig", "_linalg_svd", "linalg_lstsq"}
 )
 _AT_ONCE = frozenset({"linear", "matmul", "einsum", "scaled_dot_product_attention"})  # known to wait for nothing
+_OWN = f"{PACKAGE}/"
+# Files through which a sync is noticed, and which have not asked for it.
+_WATCHING = (
+    __file__,
+    str(Path(__file__).with_name("host_syncs.py")),
+    warnings.__file__,
+    f"{Path(torch.__file__).parent}/",
+)
 _MAKERS = (torch.tensor, torch.as_tensor, torch.asarray)
 
 
@@ -178,11 +188,11 @@ def pretend_device() -> Iterator[PretendDevice]:
 
 def caller() -> str:
     """File and line, of this package where possible, that torch was called from."""
-    lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_stack(None)]  # the innermost first
-    torchs, own = str(Path(torch.__file__).parent), f"{PACKAGE}/"
-    lines = [(name, line) for name, line in lines if name != __file__ and not name.startswith((torchs, "<"))]
-    name, line = next((place for place in lines if place[0].startswith(own)), lines[0])
-    return f"{name.removeprefix(own) if name.startswith(own) else Path(name).name}:{line}"
+    stack = traceback.walk_stack(sys._getframe())  # the innermost first
+    lines = [(frame.f_code.co_filename, line) for frame, line in stack]
+    lines = [(name, line) for name, line in lines if not name.startswith(_WATCHING)]
+    name, line = next((place for place in lines if place[0].startswith(_OWN)), lines[0])
+    return f"{name.removeprefix(_OWN) if name.startswith(_OWN) else Path(name).name}:{line}"
 
 
 class _ThisThread:
