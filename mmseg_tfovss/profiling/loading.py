@@ -124,6 +124,7 @@ def loading_table(name: str, found: LoadingTime) -> Table:
         "images, in a batch": f"{found.images}, {found.batch_size}",
         "processes that load": str(found.workers),
         "load an image, one process (s)": f"{found.loading:.4f}",
+        "loaded at most (images / s)": f"{max(found.workers, 1) / found.loading:.1f}",
         "an image of the run (s)": f"{found.total / found.images:.4f}",
         "waiting for images": f"{100 * found.waited / found.total:.1f} % of the run",
     }
