@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from mmseg_tfovss.profiling.benchmark import Timing
 
 _REPEATS = 5
+_NOT_BESIDE_WAITING = {  # and what to do instead
+    **dict.fromkeys(("solvers", "against", "complexity"), "give one of them at a time"),
+    "precision": "use --cfg-options model.precision=...",
+    "repeats": "--loader takes the number of images",
+}
 
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
@@ -58,28 +63,17 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args(argv)
     arguments.waiting = arguments.host_syncs or arguments.loader is not None
-    if arguments.waiting:
-        _check_waiting(arguments, parser)
+    arguments.beside_waiting = [name for name in _NOT_BESIDE_WAITING if getattr(arguments, name) not in (None, False)]
     arguments.precision = arguments.precision or ["fp32"]
     arguments.repeats = _REPEATS if arguments.repeats is None else arguments.repeats
     return arguments
-
-
-def _check_waiting(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Refuse what does not act beside --host-syncs and --loader."""
-    options = {"precision": "--cfg-options model.precision=...", "repeats": "--loader N"}
-    for name in ("solvers", "against", "complexity", *options):
-        if getattr(arguments, name) not in (None, False):
-            remedy = f"use {options[name]}" if name in options else f"run tfovss benchmark --{name} by itself"
-            parser.error(f"--{name} does not act with --host-syncs and --loader: {remedy}.")
-    if arguments.loader is not None and arguments.loader < 1:
-        parser.error(f"--loader must be at least 1, but got {arguments.loader}.")
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that exclude each other, before anything is timed."""
     from mmseg_tfovss.profiling.complexity import check_suffix
 
+    _check_waiting(arguments)
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
     if bool(arguments.configs) == arguments.solvers:
@@ -93,6 +87,13 @@ def check(arguments: argparse.Namespace) -> None:
         check_suffix(arguments.out)
         if not arguments.complexity:
             raise ValueError("--out writes the table of --complexity: give both.")
+
+
+def _check_waiting(arguments: argparse.Namespace) -> None:
+    if arguments.loader is not None and arguments.loader < 1:
+        raise ValueError(f"--loader must be at least 1, but got {arguments.loader}.")
+    for name in arguments.beside_waiting if arguments.waiting else ():
+        raise ValueError(f"--{name} does not act with --host-syncs or --loader: {_NOT_BESIDE_WAITING[name]}.")
 
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:

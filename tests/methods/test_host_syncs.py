@@ -51,7 +51,7 @@ def check(method, found):
         assert {sync for sync in inside if not sync.place.startswith(files)} == set()
         assert inside, f"{method} waits no more: take it out of WAITS."
     else:
-        assert inside == []
+        assert inside == [], f"{method} waits inside a batch: find another way, or give the reason in WAITS."
 
 
 @pytest.mark.parametrize(
