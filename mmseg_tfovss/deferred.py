@@ -6,7 +6,7 @@ the host until the GPU has come that far, and then the GPU until it is given som
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
 
@@ -71,30 +71,31 @@ def checked_at_the_end(change: _Change = _same) -> Iterator[None]:
     """
     found: list[tuple[Tensor, _Error]] = []
     token = _waiting.set(found)
+    broken: Exception | None = None
     try:
         yield
-    except Exception as broken:
+    except Exception as error:
+        broken = error
+    finally:
         _waiting.reset(token)
-        _settle(found, change)
+    _settle([(flag, partial(_make, error, change)) for flag, error in found], after_failure=broken is not None)
+    if broken is not None:
         better = change(broken)
         if better is broken:
-            raise
+            raise broken
         raise better from broken
-    else:
-        _waiting.reset(token)
-        _settle(found, change)
 
 
-def _settle(found: list[tuple[Tensor, _Error]], change: _Change) -> None:
+def _settle(found: list[tuple[Tensor, _Error]], *, after_failure: bool) -> None:
     """Leave the flags to the block around this one, or read them."""
-    changed = [(flag, partial(_make, error, change)) for flag, error in found]
     outer = _waiting.get()
     if outer is not None:
-        outer += changed
+        outer += found
         return
-    wrong = _read([flag for flag, _ in changed])
-    for (_, error), is_wrong in zip(changed, wrong, strict=True):
-        if is_wrong:
+    # A GPU that has failed tells no flags, and the failure itself is what matters.
+    with suppress(RuntimeError) if after_failure else nullcontext():
+        found = [pair for pair, is_set in zip(found, _read([flag for flag, _ in found]), strict=True) if is_set]
+        for _, error in found:
             _raise(error)
 
 

@@ -62,6 +62,31 @@ def test_inner_blocks_say_what_is_raised_in_them_in_their_words_too():
         raise KeyError("bad")
 
 
+def test_an_interrupted_block_leaves_nothing_behind():
+    @checked_at_the_end()
+    def run():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    with pytest.raises(ValueError, match="at once"):
+        refuse_if(SET, lambda: ValueError("at once"))
+
+
+def test_flags_that_cannot_be_read_do_not_hide_a_failure(monkeypatch):
+    def fail(flags):
+        raise RuntimeError("device-side assert")
+
+    @checked_at_the_end()
+    def run():
+        refuse_if(SET, lambda: ValueError("no numbers"))
+        raise MemoryError("full")
+
+    monkeypatch.setattr("mmseg_tfovss.deferred._read", fail)
+    with pytest.raises(MemoryError, match="full"):
+        run()
+
+
 def test_threads_check_by_themselves():
     caught = []
 
