@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.deferred import checked_at_the_end, is_known, refuse_if, tell_if
-from mmseg_tfovss.profiling.pretend_device import PRETEND, pretend_device
+from mmseg_tfovss.profiling.pretend import PRETEND, pretend_device
 
 SET, UNSET = torch.tensor(data=True), torch.tensor(data=False)
 

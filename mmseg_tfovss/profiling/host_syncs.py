@@ -1,6 +1,6 @@
 """How often a method makes a GPU and its host wait for each other, and where.
 
-On a GPU torch itself reports it. Elsewhere a pretended device shows it (:mod:`.pretend_device`).
+On a GPU torch itself reports it. Elsewhere a pretended device shows it (:mod:`mmseg_tfovss.profiling.pretend`).
 """
 
 import copy
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.plain import printable
-from mmseg_tfovss.profiling.pretend_device import PRETEND, HostSync, caller, pretend_device
+from mmseg_tfovss.profiling.pretend import PRETEND, HostSync, caller, pretend_device
 
 _REPORT = "synchronizing CUDA operation"  # in torch's warning
 

@@ -17,7 +17,7 @@ from mmseg_tfovss.engine.peers import PeerError, Peers
 from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.signals import StoppedError
 from mmseg_tfovss.evaluation import SegmentationMetric, metric
-from mmseg_tfovss.profiling.pretend_device import PRETEND, pretend_device
+from mmseg_tfovss.profiling.pretend import PRETEND, pretend_device
 from mmseg_tfovss.registry import METRICS
 from mmseg_tfovss.vocabulary.classes import parse_classes
 from tests.engine.fakes import CLASSES, FakeImages, scores_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.evaluation import SegmentationMetric
-from mmseg_tfovss.profiling.pretend_device import PRETEND, pretend_device
+from mmseg_tfovss.profiling.pretend import PRETEND, pretend_device
 
 
 def sample(prediction, truth, path="a.png"):

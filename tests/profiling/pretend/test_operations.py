@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg_tfovss.profiling.pretend_device import PRETEND, FarTensor, pretend_device
+from mmseg_tfovss.profiling.pretend import PRETEND, FarTensor, pretend_device
 
 WAITS = {
     "item": (lambda x: x.sum().item(), "_local_scalar_dense"),
@@ -63,7 +63,7 @@ def test_what_waits_is_noted_with_its_place(name, device):
     x = far(device)
     work(x)
     assert {sync.operation for sync in device.syncs} == {operation or "indexing by a mask"}
-    assert all(sync.place.startswith("test_pretend_device.py:") for sync in device.syncs)
+    assert all(sync.place.startswith("test_operations.py:") for sync in device.syncs)
 
 
 @pytest.mark.parametrize("inference", [True, False])
@@ -87,7 +87,7 @@ def test_views_share_memory(device):
 
 
 def test_tensors_on_two_sides_are_refused(device):
-    with pytest.raises(RuntimeError, match=r"mul was given tensors on two devices: test_pretend_device\.py"):
+    with pytest.raises(RuntimeError, match=r"mul was given tensors on two devices: test_operations\.py"):
         far(device) * torch.arange(3.0)
 
 
