@@ -295,7 +295,10 @@ class CASS(Presence):
         if self.presence is None:
             return super().find_presence(images, stream)
         tower = self.presence
-        mean, std = (images.new_tensor(one)[:, None, None] for one in in_grey_levels(tower.mean, tower.std))
+        mean, std = (
+            constant(tuple(one), images.dtype, images.device)[:, None, None]
+            for one in in_grey_levels(tower.mean, tower.std)
+        )
         tokens = tower.embed((self.grey_levels(images) - mean) / std)
         *early, last = tower.blocks
         for block in early:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import home_of_doubles
 
 COSTS = ("neg_log", "one_minus", "attention", "raw")
 DISTANCES = COSTS[:2]  # with the others, near patches are dear
@@ -153,6 +154,6 @@ def fiedler_vector(graph: Tensor) -> Tensor:
 def _resampling_matrix(source: int, target: int, device: torch.device) -> Tensor:
     """(target, source) weights of bilinear resampling along one axis, antialiased; rows sum to 1."""
     # Along the last axis: torch 2.13 resamples wrongly along the other one where images are one pixel wide.
-    identity = torch.eye(source, dtype=torch.float64, device=device)[None, :, None]
+    identity = torch.eye(source, dtype=torch.float64, device=home_of_doubles(device))[None, :, None]
     shape = (1, target)
     return F.interpolate(identity, size=shape, mode="bilinear", align_corners=False, antialias=True)[0, :, 0].T

@@ -104,8 +104,8 @@ def _from_patches(plan: WindowPlan, axis: int, patches: int, device: torch.devic
 def _on_tiles(plan: WindowPlan, means: Tensor, first: Tensor, size: Size) -> LookupCanvas:
     """Average over windows what masks have in them, (n, M, Q), tile by tile: a tile's pixels share their windows."""
     starts = zip((plan.tops, plan.lefts), plan.crop, strict=True)
-    axes = [_tiles(tuple(begins), crop, means.device) for begins, crop in starts]
-    row_shares, column_shares = (shares.to(means) for shares, _ in axes)
+    axes = [_tiles(tuple(begins), crop, means.dtype, means.device) for begins, crop in starts]
+    row_shares, column_shares = (shares for shares, _ in axes)
     by_place = means.unflatten(0, (len(plan.tops), len(plan.lefts)))  # (ny, nx, M, Q)
     table = torch.einsum("ia,jb,abmq->qijm", row_shares, column_shares, by_place)  # (Q, tiles down, tiles across, M)
     row_tile, column_tile = (tile for _, tile in axes)
@@ -114,10 +114,10 @@ def _on_tiles(plan: WindowPlan, means: Tensor, first: Tensor, size: Size) -> Loo
 
 
 @lru_cache(maxsize=64)
-def _tiles(starts: tuple[int, ...], crop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _tiles(starts: tuple[int, ...], crop: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Along one axis: each window's share (tiles, windows) in the mean on a tile, and the tile of every pixel."""
     edges = torch.tensor(sorted({*starts, *(start + crop for start in starts)}))
     sees = torch.stack([(edges[:-1] >= start) & (edges[:-1] < start + crop) for start in starts], dim=1).double()
     pixels = torch.arange(int(edges[-1]))
     shares, tiles = sees / sees.sum(dim=1, keepdim=True), torch.searchsorted(edges[1:], pixels, right=True)
-    return shares.to(device), tiles.to(device)
+    return shares.to(device, dtype), tiles.to(device)

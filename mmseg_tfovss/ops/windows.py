@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import PatchCanvas, Size
+from mmseg_tfovss.ops.constants import home_of_doubles
 
 UPSAMPLINGS = ("direct", "two_step")
 
@@ -24,9 +25,10 @@ UPSAMPLINGS = ("direct", "two_step")
 def interpolation_matrix(source: int, target: int, device: torch.device | None = None) -> Tensor:
     """The (target, source) float64 matrix of bilinear resampling along one axis (``align_corners=False``).
 
-    It is made on the device where it is needed (``None``: the CPU): a copy from the host would make a GPU wait.
+    It is made on the device where it is needed (``None``: the CPU), for a copy from the host would make a GPU wait. If
+    that device has no float64, it is made on the CPU, and stays there.
     """
-    identity = torch.eye(source, dtype=torch.float64, device=device)[None]
+    identity = torch.eye(source, dtype=torch.float64, device=home_of_doubles(device))[None]
     return F.interpolate(identity, size=target, mode="linear", align_corners=False)[0].T
 
 
@@ -72,20 +74,20 @@ def stitching_matrix(
         patches: patches of a window.
         target: pixels of the original image.
         direct: skip the resized image when one unpadded window covers it: patches -> original size in one step.
-        device: where it is made; ``None``: on the CPU.
+        device: where it is; ``None``: on the CPU.
 
     Returns:
         (target, len(starts) * patches), float32; rows sum to 1.
     """
     if direct and len(starts) == 1 and padding == (0, 0) and crop == size:
-        return interpolation_matrix(patches, target, device).float()
+        return interpolation_matrix(patches, target, device).float().to(device)
     window = interpolation_matrix(patches, crop + sum(padding), device)[padding[0] : padding[0] + crop]
-    canvas = torch.zeros(size, len(starts) * patches, dtype=torch.float64, device=device)
-    covered = torch.zeros(size, 1, dtype=torch.float64, device=device)
+    canvas = window.new_zeros(size, len(starts) * patches)
+    covered = window.new_zeros(size, 1)
     for index, start in enumerate(starts):
         canvas[start : start + crop, index * patches : (index + 1) * patches] += window
         covered[start : start + crop] += 1
-    return (interpolation_matrix(size, target, device) @ (canvas / covered)).float()
+    return (interpolation_matrix(size, target, device) @ (canvas / covered)).float().to(device)
 
 
 class Place(NamedTuple):
@@ -218,7 +220,7 @@ class WindowPlan:
             where = (slice(first[0], first[0] + maps.shape[-2]), slice(first[1], first[1] + maps.shape[-1]))
             total[:, where[0], where[1]] += window
             count[where] += 1
-        rows, columns = (interpolation_matrix(grid[axis], target[axis], maps.device).float() for axis in (0, 1))
+        rows, columns = (interpolation_matrix(grid[axis], target[axis], maps.device).to(maps) for axis in (0, 1))
         return PatchCanvas(total / count, rows, columns, even=True)
 
 
