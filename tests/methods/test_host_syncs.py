@@ -34,8 +34,8 @@ CASES = {
     "DSLO, optimal path": ("DSLO", {"mode": "optimal_path"}),
 }
 NOT_COUNTED = {"LPOSS", "LPOSSPlus"}  # sparse graphs, which the pretended device does not know
-SLOW = {"CASS", "CLIPtrase", "CLIPtraseSAM", "CLIPtraseSAM with clusters", "DSLO, optimal path", "LaVG"}
-SLOW |= {"NACLIP with PAMR", "RFCLIP of the paper", "RFCLIP with distractors", "Trident"}
+SLOW = {"CASS", "CLIPtrase", "CLIPtraseSAM", "CLIPtraseSAM with clusters", "CorrCLIP", "LaVG"}
+SLOW |= {"DSLO, optimal path", "NACLIP with PAMR", "RFCLIP of the paper", "RFCLIP with distractors", "Trident"}
 
 
 def batch():
