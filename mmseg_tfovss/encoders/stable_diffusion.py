@@ -204,7 +204,9 @@ class StableDiffusion(Companion):
         for index, time in enumerate(times):
             self._passes_left = len(times) - index - 1
             try:
-                predicted = self.unet(latents, time, prompt, return_dict=False)[0]
+                # Filled in on the device: diffusers would copy a number there for every pass.
+                step = torch.full((), time, dtype=torch.int64, device=latents.device)
+                predicted = self.unet(latents, step, prompt, return_dict=False)[0]
             except _LastMapTaken:
                 return
             latents = self._next_latents(latents, predicted, time, times[index + 1])

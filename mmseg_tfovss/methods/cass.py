@@ -50,6 +50,7 @@ from mmseg_tfovss.methods.options import check_choice, read_own
 from mmseg_tfovss.methods.presence import CLASS_TOKEN, Presence
 from mmseg_tfovss.ops.attention import gaussian_neighbourhood
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.ops.grey_levels import resize_grey_levels
 from mmseg_tfovss.ops.spectral import (
     fit_range,
@@ -81,8 +82,9 @@ _EXACT_PATCHES = 1024  # of DINO, up to which its attention is computed step by 
 def grey_levels_of_code(images: Tensor) -> Tensor:
     """Normalised images (B, 3, H, W) as the official code shows them to DINO: whole grey levels of less contrast."""
     # Rounded to the last digit as by torchvision's Normalize with the mean -mean / std and the deviation 1 / std.
-    offset = images.new_tensor([level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True)])
-    scale = images.new_tensor([1 / std for std in _MIXED_UP_STD])
+    shifts = tuple(level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True))
+    scales = tuple(1 / std for std in _MIXED_UP_STD)
+    offset, scale = (constant(values, images.dtype, images.device) for values in (shifts, scales))
     return ((images + offset[:, None, None]) / scale[:, None, None] * 255).floor_().clamp_(0, 255)
 
 
@@ -296,7 +298,10 @@ class CASS(Presence):
         if self.presence is None:
             return super().find_presence(images, stream)
         tower = self.presence
-        mean, std = (images.new_tensor(one)[:, None, None] for one in in_grey_levels(tower.mean, tower.std))
+        mean, std = (
+            constant(tuple(one), images.dtype, images.device)[:, None, None]
+            for one in in_grey_levels(tower.mean, tower.std)
+        )
         tokens = tower.embed((self.grey_levels(images) - mean) / std)
         *early, last = tower.blocks
         for block in early:

@@ -34,16 +34,17 @@ def cluster_rows(rows: Tensor, chosen: Tensor, eps: float, min_samples: int) -> 
         min_samples: vectors, itself included, that make the centre of a neighbourhood a core point, >= 1.
 
     Returns:
-        (N,) cluster ids 0 .. K - 1, and -1 for noise.
+        (N,) cluster ids 0 .. K - 1, and -1 for noise; on the rows' device.
     """
     from sklearn.cluster import DBSCAN  # its import takes most of a second, which other methods need not
 
+    chosen = chosen.cpu()  # to pick rows on a GPU, it would have to say how many there are
     found = torch.full_like(chosen, NOISE, dtype=torch.int64)
     if bool(chosen.any()):
-        vectors = rows[chosen].float().cpu().numpy()
+        vectors = rows.float().cpu()[chosen].numpy()
         ids = DBSCAN(eps=eps, min_samples=min_samples).fit_predict(vectors)
         found[chosen] = torch.from_numpy(ids).to(found)
-    return found
+    return found.to(rows.device)
 
 
 def prototypes(rows: Tensor, clusters: Tensor) -> Tensor:

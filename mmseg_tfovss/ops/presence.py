@@ -39,18 +39,27 @@ def cluster_texts(texts: Tensor, height: float, method: str) -> Tensor:
     return torch.from_numpy(ids).to(texts.device, torch.int64)
 
 
-def most_present(presence: Tensor, clusters: Tensor) -> Tensor:
-    """Of every cluster the query with the largest presence, the first of equals: (B, Q) and (Q,) ids -> (B, K)."""
+def most_present(presence: Tensor, clusters: Tensor, count: int | None = None) -> Tensor:
+    """Of every cluster the query with the largest presence, the first of equals: (B, Q) and (Q,) ids -> (B, K).
+
+    ``count`` is K; ``None``: read from the ids, for which a GPU must wait.
+    """
     order = presence.argsort(dim=1, descending=True, stable=True)  # (B, Q) queries
     ranks = order.argsort(dim=1)  # (B, Q) their places
-    count = int(clusters.max()) + 1
+    count = int(clusters.max()) + 1 if count is None else count
     best = ranks.new_full((len(presence), count), presence.shape[1])
     best = best.scatter_reduce(1, clusters.expand_as(ranks), ranks, "amin")
     return order.gather(1, best)
 
 
 def adjust_texts(
-    texts: Tensor, patches: Tensor, presence: Tensor, clusters: Tensor, alpha: float, nearest: int = 2
+    texts: Tensor,
+    patches: Tensor,
+    presence: Tensor,
+    clusters: Tensor,
+    alpha: float,
+    nearest: int = 2,
+    count: int | None = None,
 ) -> Tensor:
     """Move every cluster's most present text towards the patches that are most similar to it.
 
@@ -61,11 +70,12 @@ def adjust_texts(
         clusters: (Q,) ids.
         alpha: how far, in [0, 1].
         nearest: patches that are averaged; all of them where there are fewer.
+        count: number of clusters, see :func:`most_present`.
 
     Returns:
         (B, Q, D), of length 1.
     """
-    chosen = most_present(presence, clusters)  # (B, K)
+    chosen = most_present(presence, clusters, count)  # (B, K)
     moved = texts[chosen]  # (B, K, D)
     nearest = min(nearest, patches.shape[1])
     index = (moved @ patches.transpose(1, 2)).topk(nearest, dim=2).indices  # (B, K, nearest)
