@@ -21,7 +21,6 @@ from torch import Tensor
 from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.plain import printable
-from mmseg_tfovss.profiling.official.machine import on_device
 from mmseg_tfovss.profiling.official.repository import Repository
 
 _LONG_SIDE = 2048  # as in the pipelines of all of these repositories
@@ -55,6 +54,7 @@ def official_labels(
     checkout: Repository,
     short_side: int,
     device: torch.device,
+    path: Path,
 ) -> Labels:
     """Image (H, W, 3) uint8 BGR -> labels (H, W) of an official segmentor, its own resizing of the image included."""
 
@@ -62,8 +62,8 @@ def official_labels(
         resized = mmcv.imrescale(image, (_LONG_SIDE, short_side))
         inputs = torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1)
         meta = {"ori_shape": image.shape[:2], "img_shape": resized.shape[:2], "pad_shape": resized.shape[:2]}
-        data = {"inputs": [inputs], "data_samples": [SegDataSample(metainfo=meta)]}
-        with checkout.modules(), on_device(device):
+        data = {"inputs": [inputs], "data_samples": [SegDataSample(metainfo={**meta, "img_path": str(path)})]}
+        with checkout.running(device):
             [sample] = model.test_step(data)
         return sample.pred_sem_seg.data.squeeze().cpu()
 
@@ -91,6 +91,8 @@ def give_words(model: Any, ours: OpenVocabSegmentor) -> None:  # noqa: ANN401 - 
             setattr(model, name, features)
     model.query_idx = head.query_class.clone()
     model.num_queries, model.num_classes = len(head.query_class), head.num_classes
+    if hasattr(model, "bgidx"):  # the first word of class 1, in LaVG
+        model.bgidx = int((head.query_class == 1).nonzero()[0])
     if hasattr(model, "query_words"):
         model.query_words = list(head.vocabulary.queries)
     if hasattr(model, "cluster_info"):  # CASS groups its words by their features

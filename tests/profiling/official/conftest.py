@@ -1,6 +1,9 @@
 """Stand-ins for official repositories."""
 
 import pytest
+import torch
+
+from mmseg_tfovss.profiling.official.code import Shared
 
 # A segmentor in the form of the field's, which registers a name that one of ours has, and asks for a GPU and float16.
 SEGMENTOR = """
@@ -19,6 +22,7 @@ class NACLIP(BaseSegmentor):
         super().__init__(data_preprocessor=dict(type="SegDataPreProcessor"))
         self.net = clip.load(clip_path).half().cuda().to("cuda")
         self.words, self.shift = open(name_path).read().split(), shift
+        print('much talk')
 
     def predict(self, inputs, data_samples):
         assert self.net.weight.dtype == torch.float32 and inputs.half().dtype == torch.float32
@@ -47,8 +51,10 @@ def repository(tmp_path):
     return root
 
 
+CPU = torch.device("cpu")
+
+
 @pytest.fixture
-def words(tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("one two")
-    return path
+def shared(tmp_path):
+    """Files for a made-up segmentor, which does not read what is in them."""
+    return Shared(clip=tmp_path / "clip.pt", image=tmp_path / "photo.png")
