@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from rich.table import Table
 
     from mmseg_tfovss.profiling.benchmark import Timing
 
@@ -41,7 +40,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
     )
-    parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
+    parser.add_argument("--out", type=Path, help="write the table of --complexity or --against: .md, .csv or .json")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
@@ -53,6 +52,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that exclude each other, before anything is timed."""
     from mmseg_tfovss.profiling.complexity import check_suffix
+    from mmseg_tfovss.whole_file import check_target
 
     if arguments.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, but got {arguments.repeats}.")
@@ -65,8 +65,9 @@ def check(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name} is about the repository of --against: give both.")
     if arguments.out:
         check_suffix(arguments.out)
-        if not arguments.complexity:
-            raise ValueError("--out writes the table of --complexity: give both.")
+        check_target(arguments.out, "--out")
+        if not (arguments.complexity or arguments.against):
+            raise ValueError("--out writes the table of --complexity or --against: give one of them.")
 
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
     if arguments.against:
-        print_table(_against(configs[0], image, arguments, scratch))
+        _against(configs[0], image, arguments, scratch)
         return
     rows = []
     for config in configs:
@@ -116,13 +117,15 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
         say(f"Written: {arguments.out}")
 
 
-def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> "Table":
+def _against(config: "Config", image: Path, arguments: argparse.Namespace, scratch: Path) -> None:
     import torch
 
-    from mmseg_tfovss.cli import parse_options
+    from mmseg_tfovss.cli import parse_options, say
+    from mmseg_tfovss.leaderboard.table import print_table
+    from mmseg_tfovss.profiling.official.report import comparison_table, write_comparison
     from mmseg_tfovss.profiling.official.run import time_against
 
-    return time_against(
+    found = time_against(
         config,
         arguments.against,
         image,
@@ -133,6 +136,10 @@ def _against(config: "Config", image: Path, arguments: argparse.Namespace, scrat
         scratch=scratch,
         hub=arguments.hub,
     )
+    print_table(comparison_table(found))
+    if arguments.out:
+        write_comparison(found, arguments.out)
+        say(f"Written: {arguments.out}")
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

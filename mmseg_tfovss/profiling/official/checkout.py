@@ -55,7 +55,7 @@ class Checkout(OfficialCode):
                 f"--against {folder}: this is no repository whose code the command can run. Name the root of a clone of"
                 " SCLIP, NACLIP or another one in the list of docs/speed.md."
             )
-        self.segmentor, self.methods = found, found.methods
+        self.segmentor, self.methods, self.asks_hub = found, found.methods, found.asks_hub
         if "sam_ckpt" in found.options:
             self.used = frozenset({"segment_anything"})
 

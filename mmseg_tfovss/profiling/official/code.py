@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.official.hub import HUB_REMEDY, open_hub
 from mmseg_tfovss.profiling.official.pairs import Labels
 from mmseg_tfovss.profiling.official.repository import Repository
 
@@ -59,9 +60,11 @@ class OfficialCode(Repository, ABC):
 
     Attributes:
         methods: our names of the methods that it has; empty: not known.
+        asks_hub: it asks torch.hub for a DINO by name.
     """
 
     methods: frozenset[str] = frozenset()
+    asks_hub: bool = False
 
     @staticmethod
     @abstractmethod
@@ -99,18 +102,43 @@ class OfficialCode(Repository, ABC):
         raise ValueError(f"--against: {self.folder.name} has no SAM, so nothing can be shared with model.sam.")
 
 
-def check_method(code: OfficialCode, config: Config) -> None:
-    """Refuse a repository of another method.
+def check_known(config: Config) -> None:
+    """Refuse a method whose official code no driver can run.
 
     Raises:
-        ValueError: the repository's methods are known, and the config's is none of them; or nobody's code is known for
-            the config's method.
+        ValueError: it is one.
+    """
+    if config.model.type not in REPOSITORIES:
+        raise ValueError(
+            f"--against: {config.run_name} is a config of {config.model.type}, whose official code this command cannot"
+            " run (docs/speed.md says why)."
+        )
+
+
+def check_method(code: OfficialCode, config: Config) -> None:
+    """Refuse a repository of another method than the config's.
+
+    Raises:
+        ValueError: it is one.
     """
     method = config.model.type
-    if method not in REPOSITORIES:
-        raise ValueError(f"--against: {config.run_name} is {method}, whose official code this command cannot run.")
     if code.methods and method not in code.methods:
         raise ValueError(
-            f"--against {code.folder.name} has the code of {' and '.join(sorted(code.methods))}, but {config.run_name}"
-            f" is {method}: clone {REPOSITORIES[method]}, and name that folder."
+            f"--against: {code.folder.name} has the code of {', '.join(sorted(code.methods))}, but {config.run_name} is"
+            f" a config of {method}: name a clone of {REPOSITORIES[method]}."
         )
+
+
+def check_hub(code: OfficialCode, hub: Path | None) -> None:
+    """Refuse a checkout of DINO that is missing, or that would not be read.
+
+    Raises:
+        ValueError: one of them.
+        FileNotFoundError: it is no such checkout.
+    """
+    if code.asks_hub and hub is None:
+        raise ValueError(f"--against {code.folder.name}: this code takes a DINO from torch.hub. {HUB_REMEDY}")
+    if hub and not code.asks_hub:
+        raise ValueError(f"--hub: the code of {code.folder.name} asks torch.hub for no network; leave it out.")
+    if hub:
+        open_hub(hub)

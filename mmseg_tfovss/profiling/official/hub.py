@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmseg_tfovss.profiling.official.repository import Repository
 
 _WIDTH, _DEPTH, _PATCH, _PIXELS = 768, 12, 8, 224  # ViT-B/8, which most methods with a DINO take
+HUB_REMEDY = "Clone https://github.com/facebookresearch/dino, and name the folder by --hub."
 _NAME = re.compile(r"vit_?b(?:ase)?_?(8|16)(?!\d)")
 
 
@@ -86,11 +87,8 @@ def instead_of_downloads(dino: Path | None, hub: Path | None) -> Iterator[None]:
 
     def load(repository: str, name: str, **_: object) -> nn.Module:
         if hub is None:
-            raise ValueError(
-                f"--against: this method takes {name} of {repository} from torch.hub. Clone"
-                " https://github.com/facebookresearch/dino, and name the folder by --hub."
-            )
-        return _named(Repository(hub, "--hub"), name, tensors)
+            raise ValueError(f"--against: this method takes {name} of {repository} from torch.hub. {HUB_REMEDY}")
+        return _named(open_hub(hub), name, tensors)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(torch.hub, "load", load))
@@ -98,12 +96,20 @@ def instead_of_downloads(dino: Path | None, hub: Path | None) -> Iterator[None]:
         yield
 
 
+def open_hub(folder: Path) -> Repository:
+    """A checkout of facebookresearch/dino.
+
+    Raises:
+        FileNotFoundError: no such folder, or another one.
+    """
+    repository = Repository(folder, "--hub")
+    if not (repository.folder / "hubconf.py").is_file():
+        raise FileNotFoundError(f"--hub {repository.folder}: no hubconf.py. Name a checkout of facebookresearch/dino.")
+    return repository
+
+
 def _named(repository: Repository, name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     with repository.modules():
-        if not (repository.folder / "hubconf.py").is_file():
-            raise FileNotFoundError(
-                f"--hub {repository.folder}: no hubconf.py. Name a checkout of facebookresearch/dino."
-            )
         network: nn.Module = getattr(importlib.import_module("hubconf"), name)(pretrained=False)
     network.load_state_dict(tensors)
     return network.eval()

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from rich.table import Table
 
-from mmseg_tfovss.engine.single import build_method, load_image
+from mmseg_tfovss.engine.single import build_method, load_image, read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.complexity import device_name
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
-from mmseg_tfovss.profiling.official.code import OfficialCode, Shared, check_method
+from mmseg_tfovss.profiling.official.code import OfficialCode, Shared, check_hub, check_known, check_method
 from mmseg_tfovss.profiling.official.gem import GEMCheckout
 from mmseg_tfovss.profiling.official.hub import share_dino
-from mmseg_tfovss.profiling.official.pairs import our_labels, pairs_table, time_pairs
+from mmseg_tfovss.profiling.official.pairs import our_labels, time_pairs
 from mmseg_tfovss.profiling.official.regions import share_regions
+from mmseg_tfovss.profiling.official.report import Comparison
 from mmseg_tfovss.profiling.official.surgery import SurgeryCheckout
 from mmseg_tfovss.profiling.official.ties import ties_alike
 from mmseg_tfovss.profiling.official.weights import words_from_patches, words_from_windows, write_random_clip
@@ -37,7 +38,7 @@ def time_against(
     repeats: int,
     scratch: Path,
     hub: Path | None = None,
-) -> Table:
+) -> Comparison:
     """Time a config and the official code in turn, with the same random weights, text features and image.
 
     Args:
@@ -54,8 +55,11 @@ def time_against(
     Raises:
         ValueError: the repository has no settings for this benchmark, or cannot be run.
     """
+    image, hub = image.absolute(), hub and hub.expanduser().absolute()  # official code runs in its own folder
+    check_known(config)
     code = open_code(folder)
     check_method(code, config)
+    check_hub(code, hub)
     code.choose(config, changes)
     shared = replace(_share(code, config, image, device, scratch), hub=hub)
     ours = {precision: _build(config, precision, device) for precision in precisions}
@@ -66,7 +70,8 @@ def time_against(
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
     with ties_alike():
         pairs = time_pairs(code.labels(shared, first, device), ways, image, repeats)
-    return pairs_table(f"{config.run_name} beside {code.title}", pairs)
+    size = "x".join(map(str, read_image(image).shape[:2]))
+    return Comparison(config.run_name, code.title, size, device_name(device), pairs)
 
 
 def open_code(folder: Path) -> OfficialCode:

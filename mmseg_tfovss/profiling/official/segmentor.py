@@ -15,7 +15,6 @@ _METHODS = {
     "SCCLIPForSegmentation": ("SCCLIP",),
     "ProxyCLIPSegmentation": ("ProxyCLIP",),
     "CASS_segmentor": ("CASS",),
-    "CorrCLIPSegmentation": ("CorrCLIP",),
     "Trident": ("Trident",),
 }
 
@@ -28,17 +27,21 @@ class Segmentor:
         file: that registers it.
         name: of its class.
         options: of its ``__init__``, with their defaults; ``None`` where there is none, or none that can be read.
+        asks_hub: it asks torch.hub for a network by name.
     """
 
     file: Path
     name: str
     options: Mapping[str, Any]
+    asks_hub: bool
 
     @property
     def methods(self) -> frozenset[str]:
         """Our names of the methods that it has; none for a class that is not known."""
         if self.name == "CLIPForSegmentation":  # two repositories call it so
             return frozenset({"LaVG" if "maskpred_root" in self.options else "SCLIP"})
+        if self.name == "CorrCLIPSegmentation":  # two folders of one repository
+            return frozenset({"CorrCLIP" if "dino_type" in self.options else "CorrCLIPv2"})
         return frozenset(_METHODS.get(self.name, ()))
 
 
@@ -48,7 +51,7 @@ def find_segmentor(folder: Path) -> Segmentor | None:
         text = path.read_text(encoding="utf-8", errors="replace")
         if _REGISTRY in text:
             for found in _registered(text):
-                return Segmentor(path, found.name, dict(_options(found)))
+                return Segmentor(path, found.name, dict(_options(found)), _asks_hub(found))
     return None
 
 
@@ -60,6 +63,11 @@ def _registered(text: str) -> Iterator[ast.ClassDef]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and any(_REGISTRY in ast.unparse(mark) for mark in node.decorator_list):
             yield node
+
+
+def _asks_hub(kind: ast.ClassDef) -> bool:
+    calls = (node for node in ast.walk(kind) if isinstance(node, ast.Call))
+    return any(ast.unparse(call.func) == "torch.hub.load" for call in calls)
 
 
 def _options(kind: ast.ClassDef) -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,8 @@
 """Stand-ins for official repositories."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
@@ -58,3 +61,21 @@ CPU = torch.device("cpu")
 def shared(tmp_path):
     """Files for a made-up segmentor, which does not read what is in them."""
     return Shared(clip=tmp_path / "clip.pt", image=tmp_path / "photo.png")
+
+
+def square_side(classes=(0, 1, 2), **more):
+    """Our side of a library of maps: words are red, green and blue."""
+    vocabulary = SimpleNamespace(queries=("red", "green", "blue"))
+    head = SimpleNamespace(query_class=torch.tensor(classes), text_features=torch.eye(3), vocabulary=vocabulary)
+    values = {"num_classes": max(classes) + 1, "prob_threshold": 0.0, "logit_scale": 100.0, **more}
+    vars(head).update(values)
+    return SimpleNamespace(decode_head=head)
+
+
+@pytest.fixture
+def colours():
+    """An image (3, 6, 3), BGR: two columns each of red, green and blue."""
+    image = np.zeros((3, 6, 3), np.uint8)
+    for column in range(6):
+        image[:, column, 2 - column // 2] = 255
+    return image

@@ -30,6 +30,8 @@ def test_options_come_with_their_defaults(tmp_path):
     [
         ("CLIPForSegmentation", "", {"SCLIP"}),
         ("CLIPForSegmentation", ", maskpred_root=''", {"LaVG"}),
+        ("CorrCLIPSegmentation", ", dino_type='dino_vitb8'", {"CorrCLIP"}),
+        ("CorrCLIPSegmentation", "", {"CorrCLIPv2"}),
         ("NACLIP", "", {"NACLIP"}),
         ("ClearCLIPSegmentation", "", {"CLIP", "MaskCLIP", "SCLIP", "ClearCLIP", "GEM"}),
     ],
@@ -37,6 +39,13 @@ def test_options_come_with_their_defaults(tmp_path):
 def test_methods_behind_classes_are_known(tmp_path, name, more, methods):
     (tmp_path / "segmentor.py").write_text(CLASS.format(name, more))
     assert find_segmentor(tmp_path).methods == methods
+
+
+@pytest.mark.parametrize(("line", "asks"), [("torch.hub.load('a', 'b')", True), ("# torch.hub.load('a', 'b')", False)])
+def test_whether_it_asks_torch_hub_is_seen(tmp_path, line, asks):
+    method = f"    def forward(self):\n        {line}\n        return None\n"
+    (tmp_path / "segmentor.py").write_text(CLASS.format("Theirs", "") + method)
+    assert find_segmentor(tmp_path).asks_hub is asks
 
 
 def test_nothing_is_found_where_nothing_is_registered(tmp_path):

@@ -11,7 +11,7 @@ from mmseg_tfovss.profiling.official.settings import check_same_work, choose_set
 
 
 def theirs(**options):
-    return Segmentor(Path("theirs.py"), "Theirs", options)
+    return Segmentor(Path("theirs.py"), "Theirs", options, asks_hub=False)
 
 
 CLEARCLIP = theirs(clip_type=None, vit_type=None, model_type=None)
