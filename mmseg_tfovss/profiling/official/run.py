@@ -56,11 +56,8 @@ def time_against(
         ValueError: the repository has no settings for this benchmark, or cannot be run.
     """
     image, hub = image.absolute(), hub and hub.expanduser().absolute()  # official code runs in its own folder
-    check_known(config)
-    code = open_code(folder)
-    check_method(code, config)
-    check_hub(code, hub)
-    code.choose(config, changes)
+    size = "x".join(map(str, read_image(image).shape[:2]))
+    code = choose_code(config, folder, changes, hub)
     shared = replace(_share(code, config, image, device, scratch), hub=hub)
     ours = {precision: _build(config, precision, device) for precision in precisions}
     first = next(iter(ours.values()))
@@ -70,17 +67,23 @@ def time_against(
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
     with ties_alike():
         pairs = time_pairs(code.labels(shared, first, device), ways, image, repeats)
-    size = "x".join(map(str, read_image(image).shape[:2]))
     return Comparison(config.run_name, code.title, size, device_name(device), pairs)
 
 
-def open_code(folder: Path) -> OfficialCode:
-    """The driver for a checkout.
+def choose_code(config: Config, folder: Path, changes: Mapping[str, Any], hub: Path | None) -> OfficialCode:
+    """The code in a checkout, with settings for a config of ours; see :func:`time_against`.
 
     Raises:
         FileNotFoundError: no such folder, or none that a driver knows.
+        ValueError: what is in it cannot be compared with the config.
     """
-    return next((driver for driver in _DRIVERS if driver.is_one(folder)), Checkout)(folder)
+    check_known(config)
+    driver = next((driver for driver in _DRIVERS if driver.is_one(folder)), Checkout)
+    code = driver(folder)
+    check_method(code, config)
+    check_hub(code, hub)
+    code.choose(config, changes)
+    return code
 
 
 def _share(code: OfficialCode, config: Config, image: Path, device: torch.device, scratch: Path) -> Shared:

@@ -2,10 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from mmseg_tfovss.commands.benchmark import main
+from mmseg_tfovss.profiling.official import run
 from mmseg_tfovss.profiling.official.pairs import Pairs
 from mmseg_tfovss.profiling.official.report import Comparison, comparison_table, write_comparison
 
@@ -55,6 +58,22 @@ def test_what_speaks_against_the_numbers_is_said(tmp_path, found, remark):
     assert remark in (tmp_path / "table.md").read_text()
     assert remark in comparison_table(found).caption
     assert compared().remarks == []
+
+
+def test_the_command_prints_and_writes_it(tmp_path, monkeypatch, capsys):
+    given = {}
+
+    def compare(config, folder, image, **options):
+        given.update(options, folder=folder, config=config.run_name)
+        return compared()
+
+    monkeypatch.setattr(run, "time_against", compare)
+    table = tmp_path / "table.csv"
+    main(["sclip_vit-b16_voc21", "--against", "SCLIP", "--official", "logit_scale=50", "--out", str(table)])
+    assert (given["config"], given["folder"]) == ("sclip_vit-b16_voc21", Path("SCLIP"))
+    assert given["changes"] == {"logit_scale": 50}
+    assert "2.00 (1.00 to 3.00)" in capsys.readouterr().out
+    assert table.read_text().startswith("Config,Official code,Ours in,")
 
 
 def test_other_files_are_refused(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.profiling.benchmark import make_noise_image
 from mmseg_tfovss.profiling.official import run as run_module
-from mmseg_tfovss.profiling.official.run import time_against
+from mmseg_tfovss.profiling.official.checkout import Checkout
+from mmseg_tfovss.profiling.official.run import choose_code, time_against
 from tests.profiling.official.conftest import CPU
 
 SMALL = {"model.short_side": 32}
@@ -37,6 +38,18 @@ def test_both_sides_are_timed_on_the_same_image(against, repository):
     assert len(found.pairs["fp32"].official) == 2
     assert found.pairs["fp32"].agreement < 0.9  # what is made up labels by brightness
     assert "the two did not compute the same" in found.remarks[0]
+
+
+def test_every_driver_knows_its_folder(repository, tmp_path):
+    for name in ("gem/gem_wrapper", "clip/clip_surgery_model", "clip_self_correlation"):
+        file = tmp_path / f"{name}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+        assert sum(driver.is_one(tmp_path) for driver in run_module._DRIVERS) == 1
+        file.unlink()
+    assert [driver for driver in run_module._DRIVERS if driver.is_one(repository)] == [Checkout]
+    with pytest.raises(FileNotFoundError, match="no repository whose code the command can run"):
+        choose_code(load_config("naclip_vit-b16_voc20"), tmp_path, {}, None)
 
 
 def test_mistakes_are_found_before_anything_slow(against, tmp_path, monkeypatch):
