@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from unittest.mock import patch
 
@@ -39,18 +40,23 @@ class Repository:
 
     @property
     def title(self) -> str:
-        """The repository's folder, its commit, and whether its files differ from it."""
+        """The repository's folder, its commit, and whether its Python files differ from it."""
         if not self._git("ls-tree", "--name-only", "HEAD"):  # no repository, or another one around the folder
             return f"{self.folder.name} @ unknown commit"
-        changed = self._git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        with TemporaryDirectory() as scratch:  # an index of its own: what is staged is not what runs
+            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            self._git("read-tree", "HEAD", **index)
+            changed = self._git("status", "--porcelain", "--untracked-files=no", "--", "*.py", **index)
         return f"{self.folder.name} @ {self._git('rev-parse', '--short', 'HEAD')}{', changed' if changed else ''}"
 
-    def _git(self, *arguments: str) -> str:
+    def _git(self, *arguments: str, **variables: str) -> str:
         command = ["git", "--no-optional-locks", "-C", str(self.folder), *arguments]
+        environment = {**os.environ, **variables}
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         except OSError:  # no git here
             return ""
+        return done.stdout.strip()
 
     @contextmanager
     def running(self, device: torch.device) -> Iterator[None]:

@@ -20,6 +20,7 @@ def test_the_title_names_commit_and_changes(tmp_path):
     git(root, "init", "--quiet")
     git(root, "add", "a.py")
     git(root, "commit", "--quiet", "--message", "one")
+    git(root, "rm", "--quiet", "--cached", "a.py")  # of no matter: the file is there
     (root / "weights.pt").write_text("not part of it")
     (root / "copied").mkdir()
     named = Repository(root).title
