@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmseg_tfovss.engine.single import build_method, load_image, read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.benchmark import use_random_text
 from mmseg_tfovss.profiling.complexity import device_name
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
@@ -101,4 +102,6 @@ def _share(code: OfficialCode, config: Config, image: Path, device: torch.device
 
 def _build(config: Config, precision: str, device: torch.device) -> OpenVocabSegmentor:
     config.model.precision = precision
-    return build_method(config, device).eval()
+    model = build_method(config, device).eval()
+    use_random_text(model)  # until it is given words; its text tower would encode hundreds for nothing
+    return model

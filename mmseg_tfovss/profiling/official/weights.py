@@ -62,15 +62,13 @@ def words_from_windows(model: OpenVocabSegmentor, path: Path) -> Tensor:
     """
     seen: list[Tensor] = []
     head = model.decode_head
-    queries, width = len(head.query_class), model.backbone.proj.shape[1]
-    head.text_features = torch.zeros(queries, width, device=model.backbone.proj.device)  # of no matter here
     hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
         our_labels(model, path)(read_image(path))
     finally:
         hook.remove()
     patches = torch.cat([maps.flatten(2).transpose(1, 2).flatten(0, 1) for maps in seen])  # of all windows
-    return _chosen(patches, queries)
+    return _chosen(patches, len(head.query_class))
 
 
 def _chosen(patches: Tensor, queries: int) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg_tfovss.profiling.benchmark import make_noise_image
+from mmseg_tfovss.profiling.benchmark import make_noise_image, use_random_text
 from mmseg_tfovss.profiling.official.weights import words_from_patches, words_from_windows, write_random_clip
 
 
@@ -19,6 +19,7 @@ def test_words_are_those_of_patches(build_method):
 
 def test_words_of_a_method_that_needs_more_come_from_its_windows(build_method, tmp_path):
     model = build_method("SCLIP")
+    use_random_text(model)
     words = words_from_windows(model, make_noise_image(tmp_path / "noise.jpg", (48, 64)))
     assert words.shape == (len(model.decode_head.query_class), model.backbone.proj.shape[1])
     torch.testing.assert_close(words.norm(dim=1), torch.ones(len(words)))
