@@ -7,7 +7,7 @@ this project: what is run is what the user has checked out.
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -129,8 +129,13 @@ def _own_create_model(module: ModuleType, weights: Path, device: torch.device) -
     if not hasattr(module, "create_model"):
         yield
         return
+    library = importlib.import_module("open_clip")  # its copy; GEM in ClearCLIP's repository calls it by this name
     load = importlib.import_module("open_clip.openai").load_openai_model
-    with patch.object(module, "create_model", lambda *_, **__: load(str(weights), "fp32", device)):
+    with ExitStack() as stack:
+        for owner in (module, library):
+            stack.enter_context(
+                patch.object(owner, "create_model", lambda *_, **__: load(str(weights), "fp32", device))
+            )
         yield
 
 

@@ -8,6 +8,7 @@ from functools import wraps
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
+from urllib.error import URLError
 
 import packaging.version
 import torch
@@ -80,6 +81,11 @@ def named_errors(repository: str) -> Iterator[None]:
         raise ValueError(f"{repository} needs the package {error.name}: pip install {error.name}") from error
     except ImportError as error:
         raise ValueError(f"{repository} does not run with the packages installed here: {error}") from error
+    except URLError as error:
+        raise ValueError(
+            f"The code of {repository} asks for a download ({error.reason}): this command has nothing to give it in its"
+            " place."
+        ) from error
     except _BUGS as error:
         lines = str(error).splitlines() or ["no message"]
         raise ValueError(

@@ -85,3 +85,25 @@ def test_code_that_stops_is_named(repository, shared):
     checkout = Checkout(repository)
     with pytest.raises(ValueError, match=r"The code of theirs stopped: IndexError: list index out of range"):
         checkout.build(checkout.settings("voc20"), shared, CPU)
+
+
+def test_a_download_is_named(repository, shared):
+    asks = SEGMENTOR.replace("self.net = ", "raise URLError('no network')\n        self.net = ")
+    (repository / "naclip.py").write_text(f"from urllib.error import URLError\n{asks}")
+    checkout = Checkout(repository)
+    with pytest.raises(ValueError, match=r"The code of theirs asks for a download \(no network\)"):
+        checkout.build(checkout.settings("voc20"), shared, CPU)
+
+
+def test_open_clip_of_its_own_reads_our_file(repository, shared):
+    own = "def create_model(*_, **__): raise AssertionError('a download')\n"
+    (repository / "open_clip").mkdir()
+    (repository / "open_clip/__init__.py").write_text(own)
+    loads = "import torch\ndef load_openai_model(path, precision, device):\n    return torch.nn.Linear(3, 3)\n"
+    (repository / "open_clip/openai.py").write_text(loads)
+    calls = "self.one, self.net = create_model('ViT-B/16'), open_clip.create_model('ViT-B/16')\n        self.words"
+    imports = "import open_clip\nfrom open_clip import create_model\n"
+    (repository / "naclip.py").write_text(imports + SEGMENTOR.replace("self.words", calls, 1))
+    checkout = Checkout(repository)
+    model = checkout.build(checkout.settings("voc20"), shared, CPU)
+    assert model.one.in_features == model.net.in_features == 3
