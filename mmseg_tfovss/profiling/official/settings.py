@@ -50,9 +50,10 @@ def _command_line(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _network(options: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The method, where a repository has several, and the architecture of CLIP, where it must be named."""
-    arch = config.model.backbone.arch
+    model, arch = config.model, config.model.backbone.arch
     if {"clip_type", "vit_type", "model_type"} <= set(options):
-        return {"vit_type": arch, "model_type": _MODEL_TYPES[config.model.type]}
+        without = model.get("ignore_residual", model.type == "ClearCLIP")  # their config has it for ClearCLIP's sake
+        return {"vit_type": arch, "model_type": _MODEL_TYPES[model.type], "ignore_residual": without}
     return {"model_type": arch} if "model_type" in options else {}
 
 

@@ -17,11 +17,14 @@ def theirs(**options):
 CLEARCLIP = theirs(clip_type=None, vit_type=None, model_type=None)
 
 
-@pytest.mark.parametrize(("config", "expected"), [("clearclip", "ClearCLIP"), ("clip", "vanilla"), ("gem", "GEM")])
-def test_clearclips_repository_is_told_which_method(config, expected):
-    own, ours = {"model_type": "vanilla"}, load_config(f"{config}_vit-l14_voc20")
+@pytest.mark.parametrize(
+    ("config", "expected", "without"),
+    [("clearclip", "ClearCLIP", True), ("clip", "vanilla", False), ("gem", "GEM", False)],
+)
+def test_clearclips_repository_is_told_which_method(config, expected, without):
+    own, ours = {"model_type": "vanilla", "ignore_residual": True}, load_config(f"{config}_vit-l14_voc20")
     found = choose_settings(own, CLEARCLIP, ours, {})
-    assert (found["model_type"], found["vit_type"]) == (expected, "ViT-L-14")
+    assert found == {"model_type": expected, "vit_type": "ViT-L-14", "ignore_residual": without}
     assert choose_settings(own, CLEARCLIP, ours, {"model_type": "SCLIP"})["model_type"] == "SCLIP"
 
 
