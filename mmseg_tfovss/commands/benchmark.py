@@ -41,6 +41,12 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--official", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="change its settings"
     )
+    parser.add_argument(
+        "--scale", type=Path, metavar="OUT", help="a folder: cost against image size, words and batch, written there"
+    )
+    parser.add_argument("--sizes", type=float, nargs="+", metavar="MP", help="of --scale: megapixels; 0.3 1 2 4 8")
+    parser.add_argument("--words", type=int, nargs="+", metavar="N", help="of --scale: words; 20 100 1000 10000")
+    parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="of --scale: images; 1 2 4 8 16")
     parser.add_argument("--out", type=Path, help="write the --complexity table: a .md, .csv or .json file")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--repeats", type=int, default=5)
@@ -63,10 +69,28 @@ def check(arguments: argparse.Namespace) -> None:
     for name in ("official", "hub"):
         if getattr(arguments, name) and not arguments.against:
             raise ValueError(f"--{name} is about the repository of --against: give both.")
+    _check_scale(arguments)
     if arguments.out:
         check_suffix(arguments.out)
         if not arguments.complexity:
             raise ValueError("--out writes the table of --complexity: give both.")
+
+
+def _check_scale(arguments: argparse.Namespace) -> None:
+    from mmseg_tfovss.whole_file import check_target
+
+    points = [name for name in ("sizes", "words", "batches") if getattr(arguments, name)]
+    if not arguments.scale:
+        if points:
+            raise ValueError(f"--{points[0]} chooses what --scale measures: give both.")
+        return
+    others = [name for name in ("complexity", "solvers", "against", "image") if getattr(arguments, name)]
+    if len(arguments.configs) != 1 or others or len(arguments.precision) != 1:
+        raise ValueError(
+            "--scale takes one config and one precision, makes its own images, and writes its own tables: leave out"
+            f" {f'--{others[0]}' if others else 'the others'}."
+        )
+    check_target(arguments.scale / "scale.csv", "--scale")
 
 
 def time_precisions(config: "Config", image: Path, arguments: argparse.Namespace) -> dict[str, "Timing"]:
@@ -99,6 +123,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> None:
 
         print_table(time_solvers(arguments.device, arguments.repeats))
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
+    if arguments.scale:
+        _scale(configs[0], arguments)
+        return
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
     if arguments.against:
         print_table(_against(configs[0], image, arguments, scratch))
@@ -132,6 +159,22 @@ def _against(config: "Config", image: Path, arguments: argparse.Namespace, scrat
         repeats=arguments.repeats,
         scratch=scratch,
         hub=arguments.hub,
+    )
+
+
+def _scale(config: "Config", arguments: argparse.Namespace) -> None:
+    from mmseg_tfovss.cli import say
+    from mmseg_tfovss.profiling.scale.points import BATCHES, SIZES, WORDS, Sweeps
+    from mmseg_tfovss.profiling.scale.run import measure_scale
+
+    sweeps = Sweeps(arguments.sizes or SIZES, arguments.words or WORDS, arguments.batches or BATCHES)
+    config.model.precision = arguments.precision[0]
+    if arguments.random_weights:
+        config.model.backbone.pretrained = None
+    measure_scale(config, sweeps, arguments.scale, device=arguments.device, repeats=arguments.repeats)
+    say(
+        *(arguments.scale / "scale.md").read_text(encoding="utf-8").splitlines(),
+        f"Written: {arguments.scale}/scale.{{md,csv,png}}",
     )
 
 
