@@ -16,6 +16,8 @@ from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Canvas
 
+_VOTES = 1 << 22  # numbers of regions x classes that are counted
+
 
 class NotNumbersError(ValueError):
     """Some logits are NaN."""
@@ -97,6 +99,13 @@ def patch_majority(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:
 
 def _most_frequent(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
     """The most frequent class id (count,) of each region, the smallest among equals."""
+    if count * num_classes <= _VOTES:
+        return _count_votes(labels, regions, count, num_classes)
+    present, found = torch.unique(labels, return_inverse=True)  # of a large vocabulary, an image shows few classes
+    return present[_count_votes(found, regions, count, len(present))]
+
+
+def _count_votes(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
     votes = torch.bincount((regions * num_classes + labels).flatten(), minlength=count * num_classes)
     # The order of equal maxima is not defined on a GPU: make the ids part of the number.
     order = torch.arange(num_classes - 1, -1, -1, device=labels.device)

@@ -109,7 +109,7 @@ def colour_graph(colours: Tensor, *, radius: int, tau: float) -> Tensor:
 
 
 def propagate(graph: Tensor, scores: Tensor, *, alpha: float, steps: int, tolerance: float) -> Tensor:
-    """Solve (I - alpha S) z = y by conjugate gradients in float64, all columns at once.
+    """Solve (I - alpha S) z = y by conjugate gradients in float64, all columns at once unless they are many.
 
     Args:
         graph: S, sparse (N, N) float64.
@@ -125,7 +125,10 @@ def propagate(graph: Tensor, scores: Tensor, *, alpha: float, steps: int, tolera
     def product(columns: Tensor) -> Tensor:
         return torch.addmm(columns, graph, columns, alpha=-alpha)
 
-    return conjugate_gradients(product, scores.double().contiguous(), steps=steps, tolerance=tolerance)
+    # Columns are solved independently of each other; of many, a few vectors as large as all of them would be too much.
+    some = scores.split(max(1, _ELEMENTS // max(1, len(scores))), dim=1)
+    solved = [conjugate_gradients(product, y.double().contiguous(), steps=steps, tolerance=tolerance) for y in some]
+    return solved[0] if len(solved) == 1 else torch.cat(solved, dim=1)
 
 
 def propagate_over_pixels(
