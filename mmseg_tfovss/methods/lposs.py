@@ -180,7 +180,8 @@ class LPOSS(MaskCLIP):
         def compute(classes: slice) -> Tensor:
             return self.largest_of(solve, classes, spread.size, scene.size).dense()
 
-        some = ChannelCanvas(scene.size, count, device, compute, max(1, BLOCK_ELEMENTS // math.prod(spread.size)))
+        at_once = max(1, BLOCK_ELEMENTS // math.prod(max(spread.size, scene.size, key=math.prod)))
+        some = ChannelCanvas(scene.size, count, device, compute, at_once)
         return self.largest_of(solve, slice(0, count), spread.size, scene.size) if some.may_be_held else some
 
     def largest_of(self, solve: Solve, classes: slice, size: Size, target: Size) -> PatchCanvas:

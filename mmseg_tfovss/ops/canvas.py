@@ -87,10 +87,13 @@ class Canvas(ABC):
         if self.may_be_held:
             return F.adaptive_avg_pool2d(self.dense()[None], grid)[0]
         down, across = (_pooling_matrix(*axis).to(self.device) for axis in zip(self.size, grid, strict=True))
-        means = torch.zeros((self.channels, *grid), device=self.device)
+        means: Tensor | None = None
         for rows, channels, block in self.blocks():
-            columns = block.to(across.dtype) @ across.T  # (r, c, w)
-            means[channels] += (down[:, rows] @ columns.transpose(0, 1)).to(means.dtype)  # (c, h, w)
+            if means is None:
+                means = block.new_zeros((self.channels, *grid))
+            columns = (block @ across.T.to(block)).transpose(0, 1)  # (c, r, w)
+            means[channels] += down[:, rows].to(block) @ columns  # (c, h, w)
+        assert means is not None
         return means
 
 
