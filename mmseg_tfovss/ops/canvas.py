@@ -6,8 +6,9 @@ and need not know what is done with them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +83,18 @@ class Canvas(ABC):
         assert found is not None
         return found
 
+    def only(self, chosen: Tensor) -> "Canvas":
+        """The maps of some channels (k,), ascending. Here all are computed."""
+        numbers = chosen.tolist()
+
+        def make() -> Iterator[Block]:
+            for rows, channels, block in self.blocks():
+                own = slice(*(bisect_left(numbers, number) for number in (channels.start, channels.stop)))
+                if own.start < own.stop:
+                    yield rows, own, block[:, chosen[own] - channels.start]
+
+        return ComputedCanvas(self.size, len(numbers), self.device, make)
+
     def on_grid(self, grid: Size) -> Tensor:
         """Means (C, h, w) of the pixels in each cell of a grid of h x w patches."""
         if self.may_be_held:
@@ -140,6 +153,10 @@ class PatchCanvas(Canvas):
     def some(self, channels: slice) -> Tensor:
         """Values (c, H, W) of some channels, multiplied out."""
         return self.rows @ (self.patches[channels] @ self.columns.T)
+
+    def only(self, chosen: Tensor) -> "PatchCanvas":
+        """The maps of some channels (k,), ascending."""
+        return replace(self, patches=self.patches[chosen])
 
     def blocks(self) -> Iterator[Block]:
         """Some channels at a time, all unless they are many, and of these some rows at a time."""
@@ -229,6 +246,17 @@ class ChannelCanvas(Canvas):
         """What ``compute`` gives."""
         return self.compute(channels)
 
+    def only(self, chosen: Tensor) -> Canvas:
+        """The maps of some channels (k,), ascending; no others are computed."""
+        numbers = chosen.tolist()
+
+        def make() -> Iterator[Block]:
+            for places in parts(len(numbers), self.at_once):
+                found = torch.cat([self.compute(run) for run in runs_of(numbers[places])])
+                yield slice(0, self.size[0]), places, found.transpose(0, 1)
+
+        return ComputedCanvas(self.size, len(numbers), self.device, make)
+
     def blocks(self) -> Iterator[Block]:
         """All rows, some channels at a time."""
         for channels in parts(self.channels, self.at_once):
@@ -240,6 +268,17 @@ def parts(count: int, step: int) -> Iterator[slice]:
     step = max(1, step)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
+
+
+def runs_of(numbers: Sequence[int]) -> list[slice]:
+    """Ascending numbers as slices of consecutive ones."""
+    runs: list[slice] = []
+    for number in numbers:
+        if runs and runs[-1].stop == number:
+            runs[-1] = slice(runs[-1].start, number + 1)
+        else:
+            runs.append(slice(number, number + 1))
+    return runs
 
 
 def _pooling_matrix(pixels: int, cells: int) -> Tensor:

@@ -55,8 +55,9 @@ def label_pixels(
         kept = _large_classes(query_class[maps.query], int(query_class.max()) + 1, area_threshold)
         if not bool(kept.all()):
             maps.forget_best()
-            for rows, queries, block in logits.blocks():
-                maps.update_best(rows, queries, block, allowed=kept[query_class])
+            allowed = kept[query_class].nonzero()[:, 0]
+            for rows, some, block in logits.only(allowed).blocks():
+                maps.take_best(rows, allowed[some], block)
     labels = query_class[maps.query]
     if prob_threshold > 0:
         labels[maps.best_probability() < prob_threshold] = 0
@@ -134,7 +135,7 @@ class _PixelMaps:
 
     def update(self, rows: slice, queries: slice, block: Tensor) -> None:
         """Take in a block (r, q, W)."""
-        top = self._take_best(rows, queries, block)
+        top = self.take_best(rows, torch.arange(queries.start, queries.stop, device=block.device), block)
         if self.with_sum:
             reference = torch.maximum(self.reference[rows], top)
             reference = reference.clamp_min_(torch.finfo(reference.dtype).min)  # where all are -inf so far
@@ -148,18 +149,15 @@ class _PixelMaps:
         """Start the search for the best query again; the sums stay."""
         self.best.fill_(-torch.inf)
 
-    def update_best(self, rows: slice, queries: slice, block: Tensor, allowed: Tensor) -> None:
-        """Take in a block for the best query only, among the allowed ones (Q,)."""
-        self._take_best(rows, queries, block.masked_fill(~allowed[queries][:, None], -torch.inf))
-
     def best_probability(self) -> Tensor:
         """exp(s best - logsumexp), (H, W); 0 where all logits are -inf."""
         return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total).nan_to_num_(0)
 
-    def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
-        top, query = block.max(dim=1)
+    def take_best(self, rows: slice, queries: Tensor, block: Tensor) -> Tensor:
+        """Take in a block of these queries (q,) for the best one only; returns the largest logits (r, W)."""
+        top, place = block.max(dim=1)
         better = (top > self.best[rows]) | top.isnan()
-        self.query[rows] = torch.where(better, query + queries.start, self.query[rows])
+        self.query[rows] = torch.where(better, queries[place], self.query[rows])
         self.best[rows] = torch.where(better, top, self.best[rows])
         return top
 
