@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mmseg_tfovss.plain import one_line
 from mmseg_tfovss.profiling.scale.measure import STAGES, Cost
@@ -55,6 +55,8 @@ def _draw_column(seconds: Axes, memory: Axes, axis: str, known: list[tuple[Point
         plot.set(xscale="log", yscale="log")
         plot.grid(alpha=0.3)
         plot.xaxis.set_minor_locator(NullLocator())
+        plot.yaxis.set_minor_locator(NullLocator())
+        plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
         plot.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     memory.set_xticks(values, [f"{value:,g}" for value in values])
     memory.set_xlabel(_LABELS[axis])

@@ -47,7 +47,8 @@ def run_separately(function: Callable[..., Any], *arguments: object) -> Any:  # 
 def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends this one
     try:
-        answer = function(*arguments), None
+        result = function(*arguments)
     except Exception as error:
-        answer = None, error
-    sender.send(answer)
+        sender.send((None, error))
+    else:
+        sender.send((result, None))
