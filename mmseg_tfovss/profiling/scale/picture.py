@@ -27,7 +27,7 @@ def write_picture(path: Path, name: str, sweeps: Sweeps, costs: Costs) -> None:
 
 
 def draw_costs(name: str, sweeps: Sweeps, costs: Costs) -> Figure:
-    """Seconds per image above, peak memory below, one column for each axis; all axes are logarithmic."""
+    """Seconds per image above, peak memory below, one column for each axis."""
     figure = Figure(_INCHES, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(2, len(AXES), sharex="col", sharey="row")
@@ -52,11 +52,13 @@ def _draw_column(seconds: Axes, memory: Axes, axis: str, known: list[tuple[Point
     told = [pair for pair in measured if not math.isnan(pair[1])]
     memory.plot([value for value, _ in told], [peak for _, peak in told], "s-", color="tab:green", markersize=4)
     for plot in (seconds, memory):
-        plot.set(xscale="log", yscale="log")
+        plot.set(xscale="log")
         plot.grid(alpha=0.3)
         plot.xaxis.set_minor_locator(NullLocator())
-        plot.yaxis.set_minor_locator(NullLocator())
-        plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
-        plot.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    seconds.set(yscale="log")
+    seconds.yaxis.set_minor_locator(NullLocator())
+    seconds.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    seconds.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    memory.set_ylim(bottom=0)
     memory.set_xticks(values, [f"{value:,g}" for value in values])
     memory.set_xlabel(_LABELS[axis])
