@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.ops.canvas import parts
 from mmseg_tfovss.solvers.conjugate_gradients import conjugate_gradients
 
 _ELEMENTS = 1 << 23  # values held at a time
@@ -126,9 +127,11 @@ def propagate(graph: Tensor, scores: Tensor, *, alpha: float, steps: int, tolera
         return torch.addmm(columns, graph, columns, alpha=-alpha)
 
     # Columns are solved independently of each other; of many, a few vectors as large as all of them would be too much.
-    some = scores.split(max(1, _ELEMENTS // max(1, len(scores))), dim=1)
-    solved = [conjugate_gradients(product, y.double().contiguous(), steps=steps, tolerance=tolerance) for y in some]
-    return solved[0] if len(solved) == 1 else torch.cat(solved, dim=1)
+    solved = torch.empty_like(scores, dtype=torch.float64, memory_format=torch.contiguous_format)
+    for columns in parts(scores.shape[1], _ELEMENTS // max(1, len(scores))):
+        right = scores[:, columns].double().contiguous()
+        solved[:, columns] = conjugate_gradients(product, right, steps=steps, tolerance=tolerance)
+    return solved
 
 
 def propagate_over_pixels(
