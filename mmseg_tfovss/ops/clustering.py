@@ -159,10 +159,13 @@ def region_logits(logits: PatchCanvas, regions: Tensor) -> Tensor:
         logits: of Q queries on H x W pixels.
         regions: (H, W) region ids, the largest K - 1; means are 0 where a region has no pixel.
     """
-    count = int(regions.max()) + 1
-    members = (regions[None] == torch.arange(count, device=regions.device)[:, None, None]).float()  # (K, H, W)
-    shares = logits.rows.T @ members @ logits.columns / members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]  # (K, a, b)
-    return logits.patches.flatten(1) @ shares.flatten(1).T
+    ids = torch.arange(int(regions.max()) + 1, device=regions.device)
+    shares = []
+    for some in ids.split(max(1, _ELEMENTS // regions.numel())):
+        members = (regions == some[:, None, None]).float()  # (k, H, W)
+        sizes = members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]
+        shares.append(logits.rows.T @ members @ logits.columns / sizes)  # (k, a, b)
+    return logits.patches.flatten(1) @ torch.cat(shares).flatten(1).T
 
 
 class RegionCanvas(Canvas):

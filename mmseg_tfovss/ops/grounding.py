@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size, parts
 from mmseg_tfovss.ops.counting import count_ids
 from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix
 
@@ -60,14 +60,17 @@ class LookupCanvas(Canvas):
         self.table, self.index = table, index
         self.size, self.channels, self.device = size, len(table), table.device
 
+    def some(self, channels: slice) -> Tensor:
+        """Values (c, H, W) of some channels."""
+        values = self.table[channels][:, self.index]  # (c, H', W')
+        if values.shape[1:] == self.size:
+            return values
+        return F.interpolate(values[None], size=self.size, mode="bilinear", align_corners=False)[0]
+
     def blocks(self) -> Iterator[Block]:
         """All rows, some channels at a time."""
-        step = max(1, BLOCK_ELEMENTS // max(self.index.numel(), self.size[0] * self.size[1]))
-        for start in range(0, self.channels, step):
-            values = self.table[start : start + step][:, self.index]  # (c, H', W')
-            if values.shape[1:] != self.size:
-                values = F.interpolate(values[None], size=self.size, mode="bilinear", align_corners=False)[0]
-            yield slice(0, self.size[0]), slice(start, start + len(values)), values.transpose(0, 1)
+        for channels in parts(self.channels, BLOCK_ELEMENTS // max(self.index.numel(), self.size[0] * self.size[1])):
+            yield slice(0, self.size[0]), channels, self.some(channels).transpose(0, 1)
 
 
 def ground(plan: WindowPlan, maps: Tensor, masks: Tensor, size: Size, foreground: Tensor | None = None) -> LookupCanvas:

@@ -21,7 +21,7 @@ from torch import Tensor
 from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.solvers.checks import working_dtype
 
-_ELEMENTS = 1 << 22  # weights held at a time
+_ELEMENTS = 1 << 22  # weights and values held at a time
 
 
 def joint_bilateral_upsample(
@@ -77,7 +77,7 @@ def upsampled_strips(
     neighbours = sum(tops.reach, 1) * sum(lefts.reach, 1)
     values = _neighbourhood(maps, *reach)  # (h, w, K, C)
     colours = _neighbourhood(colours, *reach).movedim(-1, 0).contiguous()  # (3, h, w, K)
-    cells = max(1, _ELEMENTS // (neighbours * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
+    cells = max(1, _ELEMENTS // (max(neighbours, channels) * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
     across = lefts.log_weights(sigma_space)  # (w, v, k)
     for start in range(0, grid[0], cells):
         part = slice(start, min(start + cells, grid[0]))

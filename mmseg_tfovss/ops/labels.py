@@ -22,6 +22,8 @@ from mmseg_tfovss.ops.counting import count_ids
 
 _NOT_NUMBERS = "Some refined logits are not numbers (NaN), so that their pixels have no class."
 
+_VOTES = 1 << 22  # numbers of regions x classes that are counted
+
 
 class NotNumbersError(ValueError):
     """Some logits are NaN."""
@@ -61,8 +63,7 @@ def label_pixels(
         kept = _large_classes(query_class[maps.query], classes, area_threshold)
         if not is_known(kept.all()):
             maps.forget_best()
-            for rows, queries, block in logits.blocks():
-                maps.update_best(rows, queries, block, allowed=kept[query_class])
+            _take_allowed(maps, logits, kept[query_class])
     labels = query_class[maps.query]
     if prob_threshold > 0:
         labels.masked_fill_(maps.best_probability() < prob_threshold, 0)
@@ -105,6 +106,13 @@ def patch_majority(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:
 
 def _most_frequent(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
     """The most frequent class id (count,) of each region, the smallest among equals."""
+    if count * num_classes <= _VOTES:
+        return _count_votes(labels, regions, count, num_classes)
+    present, found = torch.unique(labels, return_inverse=True)  # of a large vocabulary, an image shows few classes
+    return present[_count_votes(found, regions, count, len(present))]
+
+
+def _count_votes(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
     votes = count_ids(regions * num_classes + labels, count * num_classes)
     # The order of equal maxima is not defined on a GPU: make the ids part of the number.
     order = torch.arange(num_classes - 1, -1, -1, device=labels.device)
@@ -117,6 +125,18 @@ def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> T
     kept = areas > area_threshold * areas[1:].sum()
     kept[:1] = True
     return kept
+
+
+def _take_allowed(maps: "_PixelMaps", logits: Canvas, allowed: Tensor) -> None:
+    """Take in the logits of the allowed queries (Q,) bool; a GPU does not wait to hear which these are."""
+    numbers = torch.arange(len(allowed), device=allowed.device)
+    if allowed.device.type == "cpu":
+        numbers = numbers[allowed]
+        for rows, some, block in logits.only(numbers).blocks():
+            maps.take_best(rows, numbers[some], block)
+        return
+    for rows, some, block in logits.blocks():
+        maps.take_best(rows, numbers[some], block.masked_fill(~allowed[some][:, None], -torch.inf))
 
 
 class _PixelMaps:
@@ -133,7 +153,7 @@ class _PixelMaps:
 
     def update(self, rows: slice, queries: slice, block: Tensor) -> None:
         """Take in a block (r, q, W)."""
-        top = self._take_best(rows, queries, block)
+        top = self.take_best(rows, torch.arange(queries.start, queries.stop, device=block.device), block)
         if self.with_sum:
             reference = torch.maximum(self.reference[rows], top)
             reference = reference.clamp_min_(torch.finfo(reference.dtype).min)  # where all are -inf so far
@@ -147,18 +167,15 @@ class _PixelMaps:
         """Start the search for the best query again; the sums stay."""
         self.best.fill_(-torch.inf)
 
-    def update_best(self, rows: slice, queries: slice, block: Tensor, allowed: Tensor) -> None:
-        """Take in a block for the best query only, among the allowed ones (Q,)."""
-        self._take_best(rows, queries, block.masked_fill(~allowed[queries][:, None], -torch.inf))
-
     def best_probability(self) -> Tensor:
         """exp(s best - logsumexp), (H, W); 0 where all logits are -inf."""
         return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total).nan_to_num_(0)
 
-    def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
-        top, query = block.max(dim=1)
+    def take_best(self, rows: slice, queries: Tensor, block: Tensor) -> Tensor:
+        """Take in a block of these queries (q,) for the best one only; returns the largest logits (r, W)."""
+        top, place = block.max(dim=1)
         better = (top > self.best[rows]) | top.isnan()
-        self.query[rows] = torch.where(better, query + queries.start, self.query[rows])
+        self.query[rows] = torch.where(better, queries[place], self.query[rows])
         self.best[rows] = torch.where(better, top, self.best[rows])
         return top
 

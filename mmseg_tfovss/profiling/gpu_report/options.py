@@ -2,9 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,40 +12,21 @@ from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN
 from mmseg_tfovss.profiling.gpu_report.run import Report
 from mmseg_tfovss.whole_file import check_target
 
-_WITH_REPORT = ("minutes", "report_network")
-_SHARED = ("gpu_report", "device", "image", "size")
 _DEFAULT_MINUTES, _DEFAULT_NETWORK = 7.0, "ViT-B-16"
 
 
-def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse options that would not act.
+def check_report(folder: Path, minutes: float | None, network: str | None, device: str | None) -> None:
+    """Refuse a report that cannot be made.
 
     Args:
-        given: of the command line.
-        defaults: of a command line without options.
+        folder: where it is to be written.
+        minutes: that it may take, if given.
+        network: its size, if given.
+        device: if given.
 
     Raises:
-        ValueError: an option of the report without ``--gpu-report``, another one with it, or one out of range.
+        ValueError: an option out of range, or no GPU.
     """
-    folder = given["gpu_report"]
-    if folder is None:
-        for name in _WITH_REPORT:
-            if given[name] is not None:
-                raise ValueError(f"{_flag(name)} is about the report of --gpu-report: give both.")
-        return
-    for name in given.keys() - {*_WITH_REPORT, *_SHARED}:
-        if given[name] != defaults[name]:
-            shown = "the configs" if name == "configs" else _flag(name)
-            raise ValueError(f"--gpu-report chooses what it measures: leave out {shown}.")
-    _check_values(folder, given["minutes"], given["report_network"])
-    if given["device"] is None and not torch.cuda.is_available():
-        raise ValueError(
-            "--gpu-report: PyTorch sees no GPU here. To try the report on the CPU, add --device cpu --report-network"
-            " pocket."
-        )
-
-
-def _check_values(folder: Path, minutes: float | None, network: str | None) -> None:
     if minutes is not None and not 0 < minutes < math.inf:
         raise ValueError(f"--minutes must be above 0, but got {minutes}.")
     if network not in (None, *LEAVES):
@@ -55,6 +34,11 @@ def _check_values(folder: Path, minutes: float | None, network: str | None) -> N
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--gpu-report {folder} is a file: name a folder.")
     check_target(folder / MARKDOWN, "--gpu-report")
+    if device is None and not torch.cuda.is_available():
+        raise ValueError(
+            "--gpu-report: PyTorch sees no GPU here. To try the report on the CPU, add --device cpu --report-network"
+            " pocket."
+        )
 
 
 def report_of(arguments: argparse.Namespace, image: Path, scratch: Path) -> Report:
@@ -78,7 +62,3 @@ def report_of(arguments: argparse.Namespace, image: Path, scratch: Path) -> Repo
         image=image.absolute(),
         scratch=scratch,
     )
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
