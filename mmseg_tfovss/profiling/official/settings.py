@@ -52,8 +52,13 @@ def _network(options: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The method, where a repository has several, and the architecture of CLIP, where it must be named."""
     model, arch = config.model, config.model.backbone.arch
     if {"clip_type", "vit_type", "model_type"} <= set(options):
-        without = model.get("ignore_residual", model.type == "ClearCLIP")  # their config has it for ClearCLIP's sake
-        return {"vit_type": arch, "model_type": _MODEL_TYPES[model.type], "ignore_residual": without}
+        return {
+            "vit_type": arch,
+            "model_type": _MODEL_TYPES[model.type],
+            # Its configs have these two for ClearCLIP.
+            "ignore_residual": model.get("ignore_residual", model.type == "ClearCLIP"),
+            "prob_thd": model.decode_head.get("prob_threshold") or 0.0,
+        }
     return {"model_type": arch} if "model_type" in options else {}
 
 

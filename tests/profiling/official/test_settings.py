@@ -18,13 +18,18 @@ CLEARCLIP = theirs(clip_type=None, vit_type=None, model_type=None)
 
 
 @pytest.mark.parametrize(
-    ("config", "expected", "without"),
-    [("clearclip", "ClearCLIP", True), ("clip", "vanilla", False), ("gem", "GEM", False)],
+    ("config", "expected", "without", "threshold"),
+    [
+        ("clearclip_vit-l14_voc21", "ClearCLIP", True, 0.5),
+        ("clip_vit-l14_voc20", "vanilla", False, 0.0),
+        ("gem_vit-l14-clearclip_voc21", "GEM", False, 0.2),
+    ],
 )
-def test_clearclips_repository_is_told_which_method(config, expected, without):
-    own, ours = {"model_type": "vanilla", "ignore_residual": True}, load_config(f"{config}_vit-l14_voc20")
+def test_clearclips_repository_is_told_which_method(config, expected, without, threshold):
+    own, ours = {"model_type": "vanilla", "ignore_residual": True, "prob_thd": 0.5}, load_config(config)
     found = choose_settings(own, CLEARCLIP, ours, {})
-    assert found == {"model_type": expected, "vit_type": "ViT-L-14", "ignore_residual": without}
+    assert (found["model_type"], found["vit_type"]) == (expected, "ViT-L-14")
+    assert (found["ignore_residual"], found["prob_thd"]) == (without, threshold)
     assert choose_settings(own, CLEARCLIP, ours, {"model_type": "SCLIP"})["model_type"] == "SCLIP"
 
 
