@@ -55,7 +55,7 @@ def choose_kind(given: Mapping[str, Any]) -> str:
     _check_configs(kind, given["configs"])
     for name, value in given.items():
         if name not in _NOT_AN_OPTION and _is_given(value) and name not in KINDS[kind].acts:
-            raise ValueError(f"{flag(name)} does not act {_with(kind)}: leave it out, or add {_helpful(name)}.")
+            raise ValueError(f"{flag(name)} does not act {_with(kind)}: leave it out. It acts {_helpful(name)}.")
     if _is_given(given["image"]) and _is_given(given["size"]):
         raise ValueError("--size is that of the image made in place of --image: leave one of them out.")
     return kind
@@ -88,8 +88,9 @@ def flag(name: str) -> str:
 
 
 def _with(kind: str) -> str:
-    return "alone" if kind == STAGES else f"with {flag(kind)}"
+    return "without another measurement" if kind == STAGES else f"with {flag(kind)}"
 
 
 def _helpful(name: str) -> str:
-    return " or ".join(flag(kind) for kind, found in KINDS.items() if name in found.acts and kind != STAGES)
+    kinds = [_with(kind) for kind, found in KINDS.items() if name in found.acts]
+    return " and ".join(kinds)

@@ -124,7 +124,6 @@ def test_several_configs_are_rows_of_one_file(benchmark, mini_clip, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--out", "a.json"), "error: --out writes the table of --complexity or --against: give one of them."),
         (("--complexity", "--out", "a.txt"), "error: --out must end with one of .md, .csv, .json, but got a.txt."),
         (("--repeats", "0"), "error: --repeats must be at least 1, but got 0."),
     ],

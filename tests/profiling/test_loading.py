@@ -2,7 +2,6 @@
 
 import pytest
 
-from mmseg_tfovss.commands import benchmark
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.profiling.benchmark import make_noise_image
@@ -32,22 +31,3 @@ def test_images_are_loaded_as_in_a_test_and_labelled(config, tmp_path, monkeypat
     assert found.loading > 0
     [labels, cells] = [list(column.cells) for column in loading_table("run", found).columns]
     assert cells[labels.index("images, in a batch")] == "4, 2"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--loader", "0"], "--loader must be at least 1, but got 0"),
-        (["--loader", "2", "--repeats", "3"], r"--repeats does not act with .*: --loader takes the number of images"),
-        (["--host-syncs", "--precision", "bf16"], r"--precision does not act .*: use --cfg-options model\.precision"),
-        (["--host-syncs", "--complexity"], "--complexity does not act .*: give one of them at a time"),
-    ],
-)
-def test_options_that_would_not_act_are_refused(words, message):
-    with pytest.raises(ValueError, match=message):
-        benchmark.check(benchmark.parse_arguments(["a.py", *words]))
-
-
-def test_repeats_are_five_unless_given():
-    assert benchmark.parse_arguments(["a.py"]).repeats == 5
-    assert benchmark.parse_arguments(["a.py", "--repeats", "0"]).repeats == 0

@@ -8,15 +8,6 @@ from mmseg_tfovss.commands import benchmark
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--minutes", "3"), "--minutes is about the report of --gpu-report: give both."),
-        (("--report-network", "pocket"), "--report-network is about the report of --gpu-report: give both."),
-        (("--gpu-report", "out", "sclip"), "--gpu-report chooses what it measures: leave out the configs."),
-        (("--gpu-report", "out", "--repeats", "3"), "--gpu-report chooses what it measures: leave out --repeats."),
-        (("--gpu-report", "out", "--solvers"), "--gpu-report chooses what it measures: leave out --solvers."),
-        (
-            ("--gpu-report", "out", "--cfg-options", "a=1"),
-            "--gpu-report chooses what it measures: leave out --cfg-options.",
-        ),
         (("--gpu-report", "out", "--minutes", "0"), "--minutes must be above 0, but got 0.0."),
         (("--gpu-report", "out", "--minutes", "nan"), "--minutes must be above 0, but got nan."),
         (

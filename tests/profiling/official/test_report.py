@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmseg_tfovss.commands.benchmark import main
-from mmseg_tfovss.profiling.official import run
+from mmseg_tfovss.profiling import measurements
 from mmseg_tfovss.profiling.official.pairs import Pairs
 from mmseg_tfovss.profiling.official.report import Comparison, comparison_table, write_comparison
 
@@ -67,7 +67,7 @@ def test_the_command_prints_and_writes_it(tmp_path, monkeypatch, capsys):
         given.update(options, folder=folder, config=config.run_name)
         return compared()
 
-    monkeypatch.setattr(run, "time_against", compare)
+    monkeypatch.setattr(measurements, "time_against", compare)
     table = tmp_path / "table.csv"
     main(["sclip_vit-b16_voc21", "--against", "SCLIP", "--official", "logit_scale=50", "--out", str(table)])
     assert (given["config"], given["folder"]) == ("sclip_vit-b16_voc21", Path("SCLIP"))

@@ -108,22 +108,6 @@ def test_a_point_is_what_it_says(build_method, monkeypatch):
     assert all(seconds > 0 for seconds in cost.seconds.values())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([LEAF, "--words", "5"], "--words chooses what --scale measures"),
-        ([LEAF, "--scale", "out", "--complexity"], "leave out --complexity"),
-        ([LEAF, LEAF, "--scale", "out"], "takes one config"),
-        ([LEAF, "--scale", "out", "--precision", "fp32", "bf16"], "and one precision"),
-        ([LEAF, "--scale", "out", "--image", "a.jpg"], "leave out --image"),
-    ],
-)
-def test_arguments_that_would_not_act_are_refused(arguments, message, capsys):
-    with pytest.raises(SystemExit):
-        benchmark.main(arguments)
-    assert message in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_the_command_measures_a_small_method(tmp_path, capsys):
     small = ["--sizes", "0.02", "--words", "3", "5", "--batches", "1", "--repeats", "1"]
