@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.encoders.weights import load_clip
+from mmseg_tfovss.ops.linear import Linear, linear, speed_up
 from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
 from mmseg_tfovss.registry import MODELS
 
@@ -47,12 +48,13 @@ class CLIPBlock(nn.Module):
         self.heads = attention.num_heads
         self.ln_1: nn.LayerNorm = resblock.ln_1
         self.ln_2: nn.LayerNorm = resblock.ln_2
-        self.in_proj = nn.Linear(1, 1, device="meta")
+        self.in_proj = Linear(1, 1, device="meta")
         self.in_proj.weight, self.in_proj.bias = attention.in_proj_weight, attention.in_proj_bias
         self.out_proj: nn.Linear = attention.out_proj
         self.c_fc: nn.Linear = resblock.mlp.c_fc
         self.c_proj: nn.Linear = resblock.mlp.c_proj
         self.activation: Callable[[Tensor], Tensor] = F.gelu
+        speed_up(self)
         if isinstance(resblock.mlp.gelu, QuickGELU):
             self._fold_quick_gelu()
 
@@ -80,7 +82,7 @@ class CLIPBlock(nn.Module):
     def _project(self, tokens: Tensor, parts: slice) -> tuple[Tensor, ...]:
         """Some of query, key and value."""
         weight, bias = (whole.unflatten(0, (3, -1))[parts] for whole in (self.in_proj.weight, self.in_proj.bias))
-        projected = F.linear(_norm(self.ln_1, tokens, weight), weight.flatten(0, 1), bias.flatten())
+        projected = linear(_norm(self.ln_1, tokens, weight), weight.flatten(0, 1), bias.flatten())
         return projected.unflatten(2, (len(weight), self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
 
     def merge_heads(self, heads: Tensor) -> Tensor:
@@ -112,7 +114,7 @@ class CLIPBlock(nn.Module):
         """
         width = outputs.shape[-1]
         weight = self.out_proj.weight[:, head * width : (head + 1) * width]
-        return F.linear(outputs.to(weight.dtype), weight)
+        return linear(outputs.to(weight.dtype), weight)
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
         """LayerNorm, linear, activation, linear: (B, L, C) -> (B, L, C), residual not added."""
@@ -254,7 +256,7 @@ class CLIPImageEncoder(nn.Module):
         grid = self.grid(images)
         # The convolution as a matrix product: stride = kernel, and cuDNN would use TF32 for float32 convolutions.
         pixels = self._patches(images.to(self.conv1.weight.dtype), grid)  # (B, hw, 3 p p)
-        patches = F.linear(pixels, self.conv1.weight.flatten(1))  # (B, hw, C)
+        patches = linear(pixels, self.conv1.weight.flatten(1))  # (B, hw, C)
         cls = self.class_embedding.expand(len(images), 1, -1)
         positions = interpolate_positions(self.positional_embedding, grid, self.position_mode)
         return self.ln_pre(torch.cat([cls, patches], dim=1) + positions)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.linear import speed_up
 from mmseg_tfovss.registry import MODELS
 
 
@@ -67,6 +68,7 @@ def declare(network: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
         The network.
     """
     network.requires_grad_(requires_grad=False).eval()
+    speed_up(network)
     if not isinstance(getattr(network, "name", None), str):
         kind = settings.get("type")
         network.__dict__["name"] = str(

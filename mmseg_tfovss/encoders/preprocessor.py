@@ -6,18 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.checks import check_option
-from mmseg_tfovss.encoders.image_size import (
-    check_image_size,
-    cut_centre_square,
-    cut_centre_square_labels,
-    resize_short_side,
-    stretch_to_square,
-)
+from mmseg_tfovss.encoders.fitting import FITTED, FITTED_BY, Fitting
+from mmseg_tfovss.encoders.image_size import check_image_size
 from mmseg_tfovss.registry import MODELS
 
 # CLIP's mean and standard deviation times 255, rounded as in every repository of the field; RGB.
@@ -38,7 +31,9 @@ def in_grey_levels(mean: Sequence[float], std: Sequence[float]) -> tuple[Sequenc
 
 @MODELS.register_module()
 class CLIPPreprocessor(BaseDataPreprocessor):
-    """Resize, reverse BGR to RGB and normalise, on the model's device. Images keep their own sizes: nothing is padded.
+    """Resize images; then, on the model's device, where pixels arrive as bytes, reverse BGR to RGB and normalise.
+
+    Images keep their own sizes: nothing is padded.
 
     Args:
         mean: per channel, RGB, in grey levels 0 .. 255; ``None``: those of the CLIP that the model loads.
@@ -66,7 +61,7 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         stretch_to_square: bool = False,
         exact: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(non_blocking=True)
         _check_statistics("mean", mean, 0)
         _check_statistics("std", std, 1e-6)
         check_image_size(short_side, centre_square, stretch_to_square)
@@ -90,25 +85,25 @@ class CLIPPreprocessor(BaseDataPreprocessor):
             if not getattr(self, f"given_{name}"):
                 getattr(self, name).copy_(torch.tensor(values).view(3, 1, 1))
 
+    @property
+    def fitting(self) -> Fitting:
+        """How images get their size."""
+        return Fitting(self.short_side, self.centre_square, self.stretch_to_square, self.keeps_original)
+
     def fit(self, image: np.ndarray, name: str = "") -> np.ndarray:
         """An image (H, W, 3) uint8 at the size at which the network sees it."""
-        if self.short_side is None:
-            return image
-        if self.centre_square:
-            return cut_centre_square(image, self.short_side)
-        if self.stretch_to_square:
-            return stretch_to_square(image, self.short_side)
-        return resize_short_side(image, self.short_side, name)
+        return self.fitting.fit(image, name)
 
     def labelled(self, image: np.ndarray) -> np.ndarray:
         """What gets labels of an image (H, W, 3) uint8: the image itself, or the square that is cut out of it."""
-        return self.fit(image) if self.centre_square else image
+        return self.fitting.labelled(image)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Resize and normalise a batch.
 
         Args:
-            data: ``inputs``: B uint8 BGR images (3, H, W) as they are in their files; ``data_samples``: theirs.
+            data: ``inputs``: B uint8 BGR images (3, H, W) as they are in their files; ``data_samples``: theirs. What a
+                :class:`~mmseg_tfovss.encoders.fitting.FittingCollate` has put beside them is used.
             training: accepted for MMEngine; there is no training.
 
         Returns:
@@ -117,47 +112,11 @@ class CLIPPreprocessor(BaseDataPreprocessor):
         Raises:
             ValueError: a pipeline has resized the images already.
         """
-        samples = data.get("data_samples") or [None] * len(data["inputs"])
-        fitted = [self._prepare(*pair) for pair in zip(data["inputs"], samples, strict=True)]
-        data = self.cast_data({"inputs": [image for image, _ in fitted], "data_samples": [one for _, one in fitted]})
+        images, samples = data.get(FITTED), data.get("data_samples")
+        if images is None or samples is None or data.get(FITTED_BY) != self.fitting:
+            images, samples = self.fitting.prepare_all(data["inputs"], samples)
+        data = self.cast_data({"inputs": images, "data_samples": samples})
         return {"inputs": [self._normalise(image) for image in data["inputs"]], "data_samples": data["data_samples"]}
-
-    def _prepare(self, image: Tensor, sample: SegDataSample | None) -> tuple[Tensor, SegDataSample]:
-        """The image as the network sees it, and its sample, on the CPU."""
-        size = (image.shape[-2], image.shape[-1])
-        if sample is None:
-            sample = SegDataSample(metainfo={"ori_shape": size})
-        self._check_untouched(size, sample)
-        pixels = image.cpu().numpy().transpose(1, 2, 0)
-        if self.keeps_original:
-            sample.set_metainfo({"original": self.labelled(np.ascontiguousarray(pixels))[..., ::-1]})
-        if self.short_side is None:
-            return image, sample
-        fitted = self.fit(np.ascontiguousarray(pixels), str(sample.get("img_path", "")))
-        if self.centre_square:
-            sample = self._cut(sample)
-        sample.set_metainfo({"img_shape": fitted.shape[:2]})
-        return torch.from_numpy(np.ascontiguousarray(fitted.transpose(2, 0, 1))), sample
-
-    def _check_untouched(self, size: tuple[int, int], sample: SegDataSample) -> None:
-        original = tuple(sample.metainfo.get("ori_shape", size)[:2])
-        if self.short_side is not None and original != size:
-            raise ValueError(
-                f"The image {sample.get('img_path', '(no path)')} of {original[0]}x{original[1]} pixels (height x"
-                f" width) comes as {size[0]}x{size[1]}, but the model resizes it itself"
-                f" (model.short_side={self.short_side}): leave resizing transforms out of the pipeline, or set"
-                " model.short_side=None."
-            )
-
-    def _cut(self, sample: SegDataSample) -> SegDataSample:
-        """A sample whose labels and original are the square."""
-        assert self.short_side is not None
-        cut = sample.clone()
-        cut.set_metainfo({"ori_shape": (self.short_side, self.short_side)})
-        if "gt_sem_seg" in cut:
-            labels = cut_centre_square_labels(cut.gt_sem_seg.data.squeeze(0).cpu().numpy(), self.short_side)
-            cut.gt_sem_seg = PixelData(data=torch.from_numpy(labels)[None])
-        return cut
 
     def _normalise(self, image: Tensor) -> Tensor:
         return (image.flip(0).to(self.mean.dtype) - self.mean) / self.std

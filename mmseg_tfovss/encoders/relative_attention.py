@@ -43,8 +43,9 @@ class RelativeAttention:
         if not module.use_rel_pos:
             return cls(query, key, value, None, None)
         square = query.unflatten(2, (height, width))  # (B, heads, H, W, d)
-        vertical = module.get_rel_pos(height, height, module.rel_pos_h)  # (H, H, d)
-        horizontal = module.get_rel_pos(width, width, module.rel_pos_w)
+        with tokens.device:  # transformers would make the places' numbers on the CPU, and copy them in every block
+            vertical = module.get_rel_pos(height, height, module.rel_pos_h)  # (H, H, d)
+            horizontal = module.get_rel_pos(width, width, module.rel_pos_w)
         rows = torch.einsum("bnhwc,hkc->bnhwk", square, vertical).flatten(2, 3)
         columns = torch.einsum("bnhwc,wkc->bnhwk", square, horizontal).flatten(2, 3)
         return cls(query, key, value, rows, columns)

@@ -25,6 +25,7 @@ from mmseg_tfovss.encoders.relative_attention import RelativeAttention, attend
 from mmseg_tfovss.encoders.segment_anything import SAM_LAYOUT
 from mmseg_tfovss.encoders.weight_files import hash_tensors
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.registry import MODELS
 
 if TYPE_CHECKING:  # half a second, which only those who build a SAM should wait for
@@ -160,7 +161,8 @@ class SAM(Companion):
         """
         resized = self.resized_size((image.shape[-2], image.shape[-1]))
         embedding = self.embed(image)
-        scale = points.new_tensor([resized[1] / image.shape[-1], resized[0] / image.shape[-2]])
+        shares = (resized[1] / image.shape[-1], resized[0] / image.shape[-2])
+        scale = constant(shares, points.dtype, points.device)
         placed = (points * scale).expand(len(labels), -1, -1)
         for some in _chunks(len(labels), self.prompt_batch):
             low, _ = self._decode(embedding, placed[some], labels[some])

@@ -136,9 +136,9 @@ class StableDiffusion(Companion):
             raise ValueError(
                 f"{_place()}.time_step must be below {len(scheduler.alphas_cumprod)}, but got {time_step}."
             )
-        networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
+        networks, self.weights_hash = self.read_networks(folder)
         _check_together(folder, networks)
-        self.name, self.weights_hash = shown_name(pretrained, type(self)), _hash_networks(networks)
+        self.name = shown_name(pretrained, type(self))
         self.vae, self.unet = networks["vae"], networks["unet"]
         self._prediction: str = scheduler.config.prediction_type
         self.time_step, self.steps, self.short_side = time_step, steps, short_side
@@ -159,6 +159,11 @@ class StableDiffusion(Companion):
         with quiet():  # diffusers warns of casting although no module of these networks must stay float32
             self.vae.to(PRECISIONS[precision])
             self.unet.to(PRECISIONS[precision])
+
+    def read_networks(self, folder: Path) -> tuple[dict[str, Any], str]:
+        """VAE, UNet and text encoder of a folder, float32, on the CPU, and the hash of their weights."""
+        networks = {part: _load(folder / part, kind) for part, kind in _PARTS.items()}
+        return networks, _hash_networks(networks)
 
     def graph(self, images: Tensor, grid: Size) -> Tensor:
         """The graph (B, N, N), N = h w, float32, rows sum to 1.
@@ -199,7 +204,9 @@ class StableDiffusion(Companion):
         for index, time in enumerate(times):
             self._passes_left = len(times) - index - 1
             try:
-                predicted = self.unet(latents, time, prompt, return_dict=False)[0]
+                # Filled in on the device: diffusers would copy a number there for every pass.
+                step = torch.full((), time, dtype=torch.int64, device=latents.device)
+                predicted = self.unet(latents, step, prompt, return_dict=False)[0]
             except _LastMapTaken:
                 return
             latents = self._next_latents(latents, predicted, time, times[index + 1])

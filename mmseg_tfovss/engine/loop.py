@@ -21,6 +21,7 @@ from mmseg_tfovss.cli import sentence
 from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.dataset_files import DatasetFiles, dataset_files, told
 from mmseg_tfovss.engine.distributed import share_first
+from mmseg_tfovss.engine.fit_ahead import fit_while_loading
 from mmseg_tfovss.engine.identity import run_identity, unwrapped
 from mmseg_tfovss.engine.peers import Peers
 from mmseg_tfovss.engine.provenance import device_name, peak_memory_mb
@@ -85,6 +86,7 @@ class ResumableTestLoop(TestLoop):
             raise ValueError("test_cfg.fp16 is not recorded in results: set model.precision=fp16 instead.")
         settings = {key: value for key, value in dataloader.items() if key not in _OWN_SHARING}
         settings |= {"sampler": {"type": "DefaultSampler", "shuffle": False}, "batch_sampler": {"type": FixedBatches}}
+        settings.setdefault("pin_memory", torch.cuda.is_available())  # pixels then go to a GPU without a wait
         super().__init__(runner, settings, evaluator)
         if runner._load_from not in (None, "none"):
             raise ValueError(
@@ -93,6 +95,7 @@ class ResumableTestLoop(TestLoop):
             )
         runner._load_from = None
         unwrapped(runner.model).cfg = runner.cfg
+        fit_while_loading(self.dataloader, unwrapped(runner.model))
         self.save_images, self.save_seconds = save_images, save_seconds
         self.resume, self.restart_changed = resume, restart_changed
         self.metric = _only_metric(self.evaluator.metrics)

@@ -39,12 +39,11 @@ class Segmentation:
     patch_logits: np.ndarray | None = None
 
 
-def build_method(config: Config, device: str | torch.device) -> OpenVocabSegmentor:
-    """Build a config's model on a device.
+def find_device(device: str | torch.device) -> torch.device:
+    """A device of this machine.
 
     Raises:
-        ValueError: unknown names or options, or a device that this machine lacks.
-        FileNotFoundError: missing weights or vocabulary.
+        ValueError: there is no such device.
     """
     try:
         target = torch.device(device)
@@ -55,6 +54,17 @@ def build_method(config: Config, device: str | torch.device) -> OpenVocabSegment
             f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): take the device cpu,"
             " or leave it out."
         ) from error
+    return target
+
+
+def build_method(config: Config, device: str | torch.device) -> OpenVocabSegmentor:
+    """Build a config's model on a device.
+
+    Raises:
+        ValueError: unknown names or options, or a device that this machine lacks.
+        FileNotFoundError: missing weights or vocabulary.
+    """
+    target = find_device(device)
     model: OpenVocabSegmentor = build(config.model, MODELS, "model")
     model.cfg = config
     return model.to(target)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmseg_tfovss.evaluation.metric import SegmentationMetric
 from mmseg_tfovss.evaluation.scores import Scores
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.registry import METRICS
 
 _SMOOTHING = 0.01  # added to every denominator
@@ -34,21 +35,19 @@ class CLIPtraseMetric(SegmentationMetric):
         super().__init__(**kwargs)
         self.relabel, self.unlabelled = dict(relabel or {}), tuple(unlabelled)
 
-    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Count one batch; see :class:`SegmentationMetric`."""
-        labelled = [changed for sample in data_samples if (changed := self._relabelled(sample)) is not None]
-        super().process(data_batch, labelled)
-        self.num_images += len(data_samples) - len(labelled)  # they were run, and belong to the set
+    def counts_of(self, sample: dict[str, Any]) -> Tensor:
+        """Pixels (C, C) of one image by changed labels; none of an image without a label that counts.
 
-    def _relabelled(self, sample: dict[str, Any]) -> dict[str, Any] | None:
-        """A sample with changed labels; None if it holds none that counts."""
-        truth = sample["gt_sem_seg"]["data"]
-        if self.unlabelled and bool(torch.isin(truth, torch.tensor(self.unlabelled, device=truth.device)).all()):
-            return None
-        changed = truth.clone()
+        Such an image was run and belongs to the set.
+        """
+        truth = changed = sample["gt_sem_seg"]["data"]
         for old, new in self.relabel.items():
-            changed[truth == old] = new
-        return {**sample, "gt_sem_seg": {**sample["gt_sem_seg"], "data": changed}}
+            changed = changed.masked_fill(truth == old, new)
+        counts = super().counts_of({**sample, "gt_sem_seg": {**sample["gt_sem_seg"], "data": changed}})
+        if not self.unlabelled:
+            return counts
+        labelled = ~torch.isin(truth, constant(self.unlabelled, truth.dtype, truth.device)).all()
+        return counts * labelled.to(counts.device)
 
     def compute_metrics(self, results: list[Tensor]) -> Scores:
         """Scores of summed counts."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.dist import all_reduce, is_main_process
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmseg_tfovss.deferred import checked_at_the_end, tell_if
 from mmseg_tfovss.evaluation.scores import Scores, compute_scores, confusion_counts
 from mmseg_tfovss.registry import METRICS
 
@@ -20,8 +22,8 @@ _logger = logging.getLogger(__name__)
 class SegmentationMetric(BaseMetric):
     """mIoU, pAcc, mAcc and fwIoU in percent, from one matrix of exact counts.
 
-    Every batch adds its counts to a (C, C) int64 matrix on the device of the predictions; processes add up their
-    matrices once at the end. Nothing is kept per image.
+    Every batch adds its counts to a (C, C) int64 matrix on the device of the predictions, and waits for that device
+    once; processes add up their matrices once at the end. Nothing is kept per image.
 
     Args:
         ignore_index: true label that does not count; ``auto`` = what the dataset's ``METAINFO`` says (65535 in the
@@ -50,29 +52,47 @@ class SegmentationMetric(BaseMetric):
         """Count one batch.
 
         Raises:
-            ValueError: sizes differ, or a label lies outside the classes; the image is named.
+            ValueError: sizes differ, or a label lies outside the classes; the image is named. The batch does not count.
         """
-        num_classes = len(self.dataset_meta["classes"])
+        with checked_at_the_end():
+            counts = [self.counts_of(sample) for sample in data_samples]
+        if counts:
+            total = torch.stack(counts).sum(dim=0)
+            self.confusion = total if self.confusion is None else self.confusion.to(total.device) + total
+        self.num_images += len(data_samples)
+
+    def counts_of(self, sample: dict[str, Any]) -> Tensor:
+        """Pixels (C, C) of one image, true class first."""
+        num_classes, ignored = len(self.dataset_meta["classes"]), self._ignored_label()
+        prediction = sample["pred_sem_seg"]["data"].squeeze(0)
+        truth = sample["gt_sem_seg"]["data"].squeeze(0).to(prediction.device, non_blocking=True)
+
+        def with_file(error: Exception) -> Exception:
+            return ValueError(f"{_file_of(sample)}: {error}") if isinstance(error, ValueError) else error
+
+        with checked_at_the_end(with_file):
+            counts = confusion_counts(prediction, truth, num_classes, ignored)
+        if ignored == _USUALLY_IGNORED and not self._hinted:
+            self._look_for_mask(counts, truth.numel(), _file_of(sample))
+        return counts
+
+    def _ignored_label(self) -> int | None:
         usual: int | None = self.dataset_meta.get("ignore_index", _USUALLY_IGNORED)
         if usual is None and self.dataset_meta.get("label_map"):  # evaluated on some classes: MMSeg marks the others
             usual = _USUALLY_IGNORED
-        ignored = usual if isinstance(self.ignore_index, str) else self.ignore_index
-        for sample in data_samples:
-            prediction = sample["pred_sem_seg"]["data"].squeeze(0)
-            truth = sample["gt_sem_seg"]["data"].squeeze(0).to(prediction.device)
-            try:
-                counts = confusion_counts(prediction, truth, num_classes, ignored)
-            except ValueError as error:
-                raise ValueError(f"{_file_of(sample)}: {error}") from error
-            if ignored == _USUALLY_IGNORED and not self._hinted:
-                self._hint_at_mask(counts, truth.numel(), _file_of(sample))
-            self.confusion = counts if self.confusion is None else self.confusion.to(counts.device) + counts
-            self.num_images += 1
+        return usual if isinstance(self.ignore_index, str) else self.ignore_index
 
-    def _hint_at_mask(self, counts: Tensor, pixels: int, file: object) -> None:
+    def _look_for_mask(self, counts: Tensor, pixels: int, file: object) -> None:
         """Say once if an annotation as it is in its file has class 0 and 255 only, as masks of one class are saved."""
         changed = self.dataset_meta.get("reduce_zero_label") or self.dataset_meta.get("label_map")
-        if changed or len(counts) == 1 or int(counts[1:].sum()) or not 0 < int(counts.sum()) < pixels:
+        if changed or len(counts) == 1:
+            return
+        counted = counts.sum()
+        only_first = (counts[1:].sum() == 0) & (counted > 0) & (counted < pixels)
+        tell_if(only_first, partial(self._hint_at_mask, file))
+
+    def _hint_at_mask(self, file: object) -> None:
+        if self._hinted:
             return
         self._hinted = True
         if is_main_process():

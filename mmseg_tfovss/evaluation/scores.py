@@ -1,9 +1,13 @@
 """Confusion counts of label maps and the four scores computed from them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from mmseg_tfovss.deferred import refuse_if
+from mmseg_tfovss.ops.counting import count_ids
 
 
 def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
@@ -19,21 +23,29 @@ def confusion_counts(prediction: Tensor, truth: Tensor, num_classes: int, ignore
         (C, C) int64; entry (t, p) counts pixels of true class t predicted as p.
 
     Raises:
-        ValueError: the shapes differ, or an id lies outside the classes.
+        ValueError: the shapes differ, or an id lies outside the classes (see :mod:`mmseg_tfovss.deferred`).
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"Prediction {tuple(prediction.shape)} and annotation {tuple(truth.shape)} differ in size.")
     valid = torch.ones_like(truth, dtype=torch.bool) if ignore_index is None else truth != ignore_index
-    truth, prediction = truth[valid].long(), prediction[valid].long()
-    for name, labels in (("annotation", truth), ("prediction", prediction)):
-        if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
-            wrong = labels[(labels < 0) | (labels >= num_classes)]
-            raise ValueError(
-                f"The {name} holds the label {int(wrong[0])}, outside 0 .. {num_classes - 1} of this dataset's"
-                f" {num_classes} classes (ignored label: {ignore_index})."
-            )
-    pairs = torch.bincount(truth * num_classes + prediction, minlength=num_classes**2)
-    return pairs.view(num_classes, num_classes)
+    pairs = {name: ids.long() for name, ids in (("annotation", truth), ("prediction", prediction))}
+    wrong = {name: valid & ((ids < 0) | (ids >= num_classes)) for name, ids in pairs.items()}
+    outside = wrong["annotation"] | wrong["prediction"]
+    refuse_if(outside.any(), partial(_outside, pairs, wrong, num_classes, ignore_index))
+    # Pixels that do not count have a place of their own: to leave them out, a GPU would have to say how many there are.
+    places = (pairs["annotation"] * num_classes + pairs["prediction"]).masked_fill_(~valid | outside, num_classes**2)
+    return count_ids(places, num_classes**2 + 1)[:-1].view(num_classes, num_classes)
+
+
+def _outside(
+    ids: dict[str, Tensor], wrong: dict[str, Tensor], num_classes: int, ignore_index: int | None
+) -> ValueError:
+    """Which label lies outside, and where it was found first."""
+    name = next(name for name, places in wrong.items() if bool(places.any()))
+    return ValueError(
+        f"The {name} holds the label {int(ids[name][wrong[name]][0])}, outside 0 .. {num_classes - 1} of this dataset's"
+        f" {num_classes} classes (ignored label: {ignore_index})."
+    )
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import inspect
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from mmseg_tfovss.deferred import checked_at_the_end, refuse_if
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.labels import NotNumbersError
@@ -170,8 +172,9 @@ def check_refined(method: "OpenVocabSegmentor", refined: object, size: Size) -> 
 def _check_rest(kind: str, refined: Refined, queries: int, size: Size) -> None:
     """The other fields of what ``refine`` gives."""
     chosen, regions, confidence = refined.queries, refined.regions, refined.confidence
-    if chosen is not None and len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < queries:
-        raise ValueError(f"{kind}.refine keeps queries that are not among the vocabulary's {queries}.")
+    if chosen is not None and len(chosen):
+        unknown = f"{kind}.refine keeps queries that are not among the vocabulary's {queries}."
+        refuse_if((chosen.min() < 0) | (chosen.max() >= queries), partial(ValueError, unknown))
     if regions is not None and tuple(regions.shape) != tuple(size):
         raise ValueError(
             f"{kind}.refine must give regions of {size[0]}x{size[1]} pixels, but gave {tuple(regions.shape)}."
@@ -191,20 +194,24 @@ def check_not_tiny(meta: Mapping[str, Any], patch_size: int) -> None:
 
 
 def check_finite(method: "OpenVocabSegmentor", maps: Sequence[Maps], scenes: Sequence[Scene]) -> None:
-    """Raise ValueError for maps that are not numbers, and find out whose fault that is."""
+    """Refuse maps that are not numbers, and find out whose fault that is; see :mod:`mmseg_tfovss.deferred`."""
     named = [(scene, name, values) for scene, own in zip(scenes, maps, strict=True) for name, values in own.items()]
     if not named:
         return
     finite = torch.stack([values.isfinite().all() for _, _, values in named])
-    if finite.all():
-        return
-    scene, name, _ = named[int(finite.int().argmin())]
+    places = [(scene, name) for scene, name, _ in named]
+    refuse_if(~finite.all(), partial(_not_finite, method, places, finite))
+
+
+def _not_finite(method: "OpenVocabSegmentor", places: Sequence[tuple[Scene, str]], finite: Tensor) -> ValueError:
+    """What is wrong, of maps of scenes, with the first one that is not finite."""
+    scene, name = places[int(finite.int().argmin())]
     reason = (
         "the weights are damaged, or too large for model.precision=fp16 (try fp32)"
         if not _tower_is_finite(method, scene)
         else f"{type(method).__name__} itself makes them of CLIP's tokens, which are numbers"
     )
-    raise ValueError(
+    return ValueError(
         f"The {name} of the image {scene.path or '(no path)'} are not numbers (NaN or infinite): {reason}."
     )
 
@@ -219,13 +226,15 @@ def _tower_is_finite(method: "OpenVocabSegmentor", scene: Scene) -> bool:
     return bool(tower.project(tokens).isfinite().all() and method.decode_head.text_features.isfinite().all())
 
 
-@contextmanager
-def named_nan(method: nn.Module, scene: Scene) -> Iterator[None]:
+def named_nan(method: nn.Module, scene: Scene) -> AbstractContextManager[None]:
     """Say whose logits are not numbers after refinement."""
-    try:
-        yield
-    except NotNumbersError as error:
-        raise ValueError(
+
+    def change(error: Exception) -> Exception:
+        if not isinstance(error, NotNumbersError):
+            return error
+        return ValueError(
             f"{type(method).__name__}.refine has made logits of the image {scene.path or '(no path)'} that are not"
             " numbers (NaN): their pixels would have no class."
-        ) from error
+        )
+
+    return checked_at_the_end(change)

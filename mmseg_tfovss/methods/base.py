@@ -33,6 +33,7 @@ from mmseg_tfovss.methods.options import check_common, check_mode, check_network
 from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.attention import Scores, attention_sum
 from mmseg_tfovss.ops.canvas import Canvas
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.ops.labels import label_pixels, majority
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.registry import MODELS
@@ -318,6 +319,7 @@ class OpenVocabSegmentor(StagedSegmentor):
             logit_scale=head.logit_scale,
             prob_threshold=head.prob_threshold if own else 0.0,
             area_threshold=head.area_threshold,
+            num_classes=head.num_classes,
         )
         if refined.confidence is not None and head.prob_threshold:
             sure = label_pixels(
@@ -348,7 +350,10 @@ class OpenVocabSegmentor(StagedSegmentor):
         own = self.data_preprocessor
         if not unrounded or own.given_mean or own.given_std:
             return images * own.std + own.mean
-        mean, std = (images.new_tensor(values)[:, None, None] for values in (self.backbone.mean, self.backbone.std))
+        mean, std = (
+            constant(tuple(values), images.dtype, images.device)[:, None, None]
+            for values in (self.backbone.mean, self.backbone.std)
+        )
         return 255 * (images * std + mean)
 
     def decoded(self, scene: Scene) -> np.ndarray:

@@ -29,7 +29,8 @@ those of the first window are torch's after ``manual_seed``. Nothing N x N is de
 d x d will do. Eigenvalues of equal size are scaled to 1.5 times theirs, where the code divides by 0.
 Ties: where two heads of DINO have steeper spectra than two of CLIP, both ways of matching them have the same sum, and
 the last digit of W in float32 decides, here as in the code. Two machines, or batches on a GPU, may then differ in a
-window; with ``match_margin`` they do not, but we and the code may.
+window; with ``match_margin`` they do not, but we and the code may. For the last digit's sake, DINO's attention on up to
+1,024 patches is computed as in the code; on more it is fused, which takes a third of the time and no N x N memory.
 [open] ViT-L/14 has 16 heads, and the code knows no network beside it: the configs take DINOv2-L with registers.
 """
 
@@ -49,6 +50,7 @@ from mmseg_tfovss.methods.options import check_choice, read_own
 from mmseg_tfovss.methods.presence import CLASS_TOKEN, Presence
 from mmseg_tfovss.ops.attention import gaussian_neighbourhood
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.ops.grey_levels import resize_grey_levels
 from mmseg_tfovss.ops.spectral import (
     fit_range,
@@ -74,13 +76,15 @@ _OF_STRATEGY: _Own = {
 _MARGINS = {True: 0.0, False: 1e-3}
 _OF_SVD: _Own = {"exact": {}, "randomised": {"seed": 0}}
 _ENTRIES = 1 << 25  # of graphs that are held at a time
+_EXACT_PATCHES = 1024  # of DINO, up to which its attention is computed step by step, as the code does
 
 
 def grey_levels_of_code(images: Tensor) -> Tensor:
     """Normalised images (B, 3, H, W) as the official code shows them to DINO: whole grey levels of less contrast."""
     # Rounded to the last digit as by torchvision's Normalize with the mean -mean / std and the deviation 1 / std.
-    offset = images.new_tensor([level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True)])
-    scale = images.new_tensor([1 / std for std in _MIXED_UP_STD])
+    shifts = tuple(level / 255 / std for level, std in zip(DINO_MEAN, _MIXED_UP_STD, strict=True))
+    scales = tuple(1 / std for std in _MIXED_UP_STD)
+    offset, scale = (constant(values, images.dtype, images.device) for values in (shifts, scales))
     return ((images + offset[:, None, None]) / scale[:, None, None] * 255).floor_().clamp_(0, 255)
 
 
@@ -251,7 +255,8 @@ class CASS(Presence):
     def vfm_keys(self, images: Tensor, grid: Grid) -> Tensor:
         """Keys of the VFM's last block on CLIP's grid, (B, heads, N, d), of windows (B, 3, H, W)."""
         levels, source = self.vfm_input(images)
-        exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and self.official_quirks else {}
+        small = source[0] * source[1] <= _EXACT_PATCHES and self.official_quirks
+        exactly = {"fused": False} if isinstance(self.vfm, FrozenViT) and small else {}
         # One by one: networks round with the batch, and at a tie the last digit decides which heads are matched.
         found = [self.vfm.projections(one[None], source, **exactly)[1] for one in levels]
         keys = torch.cat(found)  # (B, heads, h' w', d)
@@ -293,7 +298,10 @@ class CASS(Presence):
         if self.presence is None:
             return super().find_presence(images, stream)
         tower = self.presence
-        mean, std = (images.new_tensor(one)[:, None, None] for one in in_grey_levels(tower.mean, tower.std))
+        mean, std = (
+            constant(tuple(one), images.dtype, images.device)[:, None, None]
+            for one in in_grey_levels(tower.mean, tower.std)
+        )
         tokens = tower.embed((self.grey_levels(images) - mean) / std)
         *early, last = tower.blocks
         for block in early:

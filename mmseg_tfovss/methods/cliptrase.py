@@ -197,8 +197,11 @@ class CLIPtrase(RegionVoting):
             maps[FEATURES] = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
         if self.mode == "whole":
             return maps
-        by_window = [{name: values[index] for name, values in maps.items()} for index in range(len(logits))]
-        return {LOGITS: torch.stack(work_in_threads(self.vote_in_window, [by_window]))}
+        if self.cluster == "none":
+            return {LOGITS: logits}
+        on_host = {name: values.cpu() for name, values in maps.items()}  # where DBSCAN is
+        by_window = [{name: values[index] for name, values in on_host.items()} for index in range(len(logits))]
+        return {LOGITS: torch.stack(work_in_threads(self.vote_in_window, [by_window])).to(logits.device)}
 
     def clusters(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Cluster ids (N,) of the patches, -1 for noise, from the maps (C, h, w) of one window or image."""
@@ -209,8 +212,6 @@ class CLIPtrase(RegionVoting):
 
     def vote_in_window(self, maps: Mapping[str, Tensor]) -> Tensor:
         """Logits (Q, h, w) in which every patch has the mean logits of its region."""
-        if self.cluster == "none":
-            return maps[LOGITS]
         return clustering.share_logits(maps[LOGITS], maps[ROWS].flatten(1), self.clusters(maps))
 
     def find_regions(self, scene: Scene, canvases: Mapping[str, Canvas]) -> Tensor | None:

@@ -24,12 +24,14 @@ the resized image at the original size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mmseg_tfovss.acting import Needs, one_of
+from mmseg_tfovss.deferred import refuse_if
 from mmseg_tfovss.methods.around import AroundMethod, from_outside_in
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.methods.clearclip import ClearCLIP
@@ -152,11 +154,9 @@ class DSLO(AroundMethod):
         if base.regions is not None or base.queries is not None:
             raise ValueError(f"{type(self.base).__name__} gives a class to regions, or rejects some, before DSLO can.")
         logits = base.logits.on_grid(self.backbone.grid(scene.image))  # (Q, h, w)
-        if not bool(logits.isfinite().all()):
-            name, path = type(self.base).__name__, scene.path or "(no path)"
-            raise ValueError(
-                f"{name}.refine has made logits of the image {path} that are not numbers (NaN or infinite)."
-            )
+        name, path = type(self.base).__name__, scene.path or "(no path)"
+        wrong = f"{name}.refine has made logits of the image {path} that are not numbers (NaN or infinite)."
+        refuse_if(~logits.isfinite().all(), partial(ValueError, wrong))
         scores, queries = self.distribution(logits, scene.seen.get(GRAPH))
         return Refined(self.upsample(scores, scene, base.logits), queries, confidence=base.confidence or base.logits)
 
@@ -172,7 +172,8 @@ class DSLO(AroundMethod):
 
     def masses(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalised logits f (N, K), their queries (K,), and confidences (N, K), after NMS and early rejection."""
-        return self.suppression.masses(logits, self.decode_head.query_class)
+        head = self.decode_head
+        return self.suppression.masses(logits, head.query_class, head.num_classes)
 
     def distribution(self, logits: Tensor, graph: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the argmax is taken of, (K, h, w), and its queries (K,), from logits (Q, h, w) and A (N, N)."""

@@ -146,6 +146,7 @@ class LHTCLIP(AroundMethod):
         FileNotFoundError: there is no ranking for these weights.
     """
 
+    timed_steps = ("token_plugins.after_block",)
     acts_with: ClassVar[Mapping[str, Needs]] = {
         "layers": above_zero("alpha"),
         "sigma": _ATR,

@@ -12,6 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_tfovss.deferred import checked_at_the_end
 from mmseg_tfovss.methods.authoring import (
     Checked,
     check_finite,
@@ -104,6 +105,12 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo={"ori_shape": image.shape[-2:]}) for image in inputs]
+        with checked_at_the_end():  # a GPU waits once for a batch
+            return self._labelled(inputs, data_samples)
+
+    def _labelled(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[SegDataSample]
+    ) -> list[SegDataSample]:
         if not self.labels_in_threads:
             return self.postprocess_result(self.inference_of(inputs, data_samples), data_samples)
         step = self.window_batch

@@ -27,7 +27,7 @@ have, that moves single scores by up to 4e-4, and by 1.4e-3 for LPOSS+.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -39,7 +39,7 @@ from mmseg_tfovss.checks import check_count, check_positive, check_range, is_num
 from mmseg_tfovss.methods.maskclip import MaskCLIP
 from mmseg_tfovss.methods.options import check_choice
 from mmseg_tfovss.methods.stages import Maps, Refined, Scene, Windows
-from mmseg_tfovss.ops.canvas import Canvas, PatchCanvas, Size
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Canvas, ChannelCanvas, PatchCanvas, Size
 from mmseg_tfovss.ops.lab import rgb_to_lab
 from mmseg_tfovss.ops.pamr import pamr_canvas
 from mmseg_tfovss.ops.propagation import colour_graph, neighbour_graph, propagate, propagate_over_pixels
@@ -51,6 +51,8 @@ SPREAD = "propagated cosines"  # canvas of all windows: z
 FEATURES = ("query", "key", "value")
 COLOUR_SCALE = (100.0, 128.0, 128.0)
 AT_ONCE = 1 << 24  # scores of pixels solved for at a time
+Solve = Callable[[slice], Iterable[tuple[slice, Tensor]]]
+"""Some queries -> their scores (q, H', W'), some at a time."""
 
 
 @MODELS.register_module()
@@ -131,7 +133,7 @@ class LPOSS(MaskCLIP):
     def assemble(self, scene: Scene, maps: Maps) -> dict[str, Canvas]:
         """The solution z on the pixels of the resized image, or on the patches of a whole one."""
         plan = self.window_plan(scene.resized)
-        spread = self.spread(maps, list(product(plan.tops, plan.lefts)))
+        spread = self.spread(maps, list(product(plan.tops, plan.lefts))).float()
         on_patches = self.mode == "whole" and self.whole_upsampling == "direct"
         grid = (spread.shape[-2], spread.shape[-1])
         return {SPREAD: plan.stitch(spread, grid if on_patches else scene.resized, direct=on_patches)}
@@ -165,21 +167,32 @@ class LPOSS(MaskCLIP):
             logits = pamr_canvas(logits, scene.image, self.pamr_dilations, self.pamr_steps)
         return Refined(logits)
 
-    def class_scores(self, spread: PatchCanvas, scene: Scene) -> PatchCanvas:
+    def class_scores(self, spread: PatchCanvas, scene: Scene) -> Canvas:
         """Scores of classes on the original image, of the queries' z."""
         if spread.channels == self.decode_head.num_classes:
             return resample(spread, scene.size)
-        queries = (slice(number, number + 1) for number in range(spread.channels))
-        return self.largest(((one, spread.some(one)) for one in queries), spread.size, scene)
+        return self.largest(lambda queries: ((one, spread.some(one)) for one in one_by_one(queries)), spread, scene)
 
-    def largest(self, parts: Iterable[tuple[slice, Tensor]], size: Size, scene: Scene) -> PatchCanvas:
-        """The largest score of each class on the original image, of queries' scores (q, *size), some at a time."""
-        head = self.decode_head
-        scores = torch.full((head.num_classes, *size), -torch.inf, device=scene.image.device)
-        for queries, values in parts:
-            for number, value in zip(head.query_class[queries].tolist(), values, strict=True):
+    def largest(self, solve: Solve, spread: PatchCanvas, scene: Scene) -> Canvas:
+        """The largest score of each class on the original image, of queries' scores on the canvas's pixels."""
+        count, device = self.decode_head.num_classes, scene.image.device
+
+        def compute(classes: slice) -> Tensor:
+            return self.largest_of(solve, classes, spread.size, scene.size).dense()
+
+        at_once = max(1, BLOCK_ELEMENTS // math.prod(max(spread.size, scene.size, key=math.prod)))
+        some = ChannelCanvas(scene.size, count, device, compute, at_once)
+        return self.largest_of(solve, slice(0, count), spread.size, scene.size) if some.may_be_held else some
+
+    def largest_of(self, solve: Solve, classes: slice, size: Size, target: Size) -> PatchCanvas:
+        """The same of some classes, not multiplied out."""
+        known = self.decode_head.query_class  # ascending
+        queries = slice(int((known < classes.start).sum()), int((known < classes.stop).sum()))
+        scores = torch.full((classes.stop - classes.start, *size), -torch.inf, device=known.device)
+        for some, values in solve(queries):
+            for number, value in zip((known[some] - classes.start).tolist(), values, strict=True):
                 torch.maximum(scores[number], value.float(), out=scores[number])
-        return WindowPlan.whole(size).stitch(scores[None], scene.size, direct=True)
+        return WindowPlan.whole(size).stitch(scores[None], target, direct=True)
 
     def patch_logits(self, inputs: Tensor, scenes: Sequence[Scene] | None = None, places: object = ()) -> Tensor:
         """The solution z (B, Q, h, w) for windows (B, 3, H, W), each as one of all the windows of its image.
@@ -239,18 +252,18 @@ class LPOSSPlus(LPOSS):
         super().__init__(whole_upsampling=whole_upsampling, **kwargs)
         self.r, self.tau = r, tau
 
-    def class_scores(self, spread: PatchCanvas, scene: Scene) -> PatchCanvas:
+    def class_scores(self, spread: PatchCanvas, scene: Scene) -> Canvas:
         """Scores of classes on the original image, after z has spread over the resized image's pixels."""
-        return self.largest(self.over_pixels(spread, scene), spread.size, scene)
-
-    def over_pixels(self, spread: PatchCanvas, scene: Scene) -> Iterator[tuple[slice, Tensor]]:
-        """The solution (q, H', W') over pixels, for some queries at a time."""
         grey = self.grey_levels(scene.image).round()  # whole numbers before they were normalised
         colours = rgb_to_lab(grey / 255) / grey.new_tensor(COLOUR_SCALE)[:, None, None]
         graph = colour_graph(colours, radius=self.r // 2, tau=self.tau)
+        return self.largest(lambda queries: self.over_pixels(graph, spread, queries), spread, scene)
+
+    def over_pixels(self, graph: Tensor, spread: PatchCanvas, which: slice) -> Iterator[tuple[slice, Tensor]]:
+        """The solution (q, H', W') over pixels of a colour graph, for some of the queries at a time."""
         step = max(1, AT_ONCE // math.prod(spread.size))
-        for first in range(0, spread.channels, step):
-            queries = slice(first, first + step)
+        for first in range(which.start, which.stop, step):
+            queries = slice(first, min(first + step, which.stop))
             spread_further = propagate_over_pixels(
                 graph,
                 spread.some(queries),
@@ -260,3 +273,8 @@ class LPOSSPlus(LPOSS):
                 tolerance=self.tol,
             )
             yield queries, spread_further
+
+
+def one_by_one(queries: slice) -> Iterator[slice]:
+    """Slices of one query each."""
+    yield from (slice(number, number + 1) for number in range(queries.start, queries.stop))

@@ -64,6 +64,7 @@ class Presence(OpenVocabSegmentor):
             )
         self.gamma, self.alpha, self.t, self.linkage, self.prior_from = gamma, alpha, t, linkage, prior_from
         self._clustered: tuple[Tensor, Tensor] | None = None  # texts and their clusters
+        self._clusters = 0  # how many there are
 
     def look(self, scenes: Sequence[Scene]) -> dict[str, Seen]:
         """The presence g (B, Q) of classes in whole images, unless windows have their own."""
@@ -92,7 +93,8 @@ class Presence(OpenVocabSegmentor):
         texts = self.decode_head.text_features.to(features.dtype)  # T (Q, D)
         adjusted = texts.expand(len(features), -1, -1)
         if self.alpha:
-            adjusted = adjust_texts(texts, features, presence, self.text_clusters(), self.alpha)
+            clusters = self.text_clusters()
+            adjusted = adjust_texts(texts, features, presence, clusters, self.alpha, count=self._clusters)
         logits = (adjusted @ features.transpose(1, 2)).unflatten(2, stream.grid)
         return {LOGITS: mix_presence(logits, presence, self.gamma)}
 
@@ -101,4 +103,5 @@ class Presence(OpenVocabSegmentor):
         texts = self.decode_head.text_features
         if self._clustered is None or self._clustered[0] is not texts:
             self._clustered = texts, cluster_texts(texts, self.t, self.linkage)
+            self._clusters = int(self._clustered[1].max()) + 1
         return self._clustered[1]

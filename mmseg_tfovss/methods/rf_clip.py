@@ -35,6 +35,7 @@ from torch import Tensor
 
 from mmseg_tfovss.acting import Needs
 from mmseg_tfovss.checks import check_positive, check_range, is_number
+from mmseg_tfovss.deferred import is_known
 from mmseg_tfovss.encoders.clip import CLIPBlock, Projections
 from mmseg_tfovss.encoders.stream import Keep, Stream
 from mmseg_tfovss.methods.options import read_own
@@ -161,7 +162,7 @@ class RFCLIP(Presence):
         """DENOISE of the code, (B, 1 + N, D) -> same."""
         patches = tokens[:, 1:]
         which = find_distractors(patches, self.channels, self.sigma, shifted=True)
-        if not bool(which.any()):
+        if is_known(~which.any()):
             return tokens
         patches = blend_with_box(patches, which, stream.grid, self.denoise_alpha)
         return torch.cat([tokens[:, :1], patches], dim=1)

@@ -24,6 +24,7 @@ Deviations: distances are float32, not float16. In windows of fewer than 31 patc
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -139,14 +140,22 @@ class SCCLIP(OpenVocabSegmentor):
 
 def misread_positions(chosen: Tensor, grid: Grid) -> Tensor:
     """Patches (B, N) where the official code looks for them; where they are, in windows in which it stops."""
-    height, width = grid
-    places = torch.arange(height * width, device=chosen.device)
-    rows, columns = places // height, places % height
-    inside = (rows < height) & (columns < width)
+    source, target, inside = _misread(grid, chosen.device)
     moved = torch.zeros_like(chosen)
-    moved[:, (rows * width + columns)[inside]] = chosen[:, inside]
+    moved[:, target] = chosen[:, source]
     lost = (chosen & ~inside).any(dim=1, keepdim=True)
     return torch.where(lost, chosen, moved)
+
+
+@lru_cache(maxsize=8)
+def _misread(grid: Grid, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches that the official code finds, where it finds them, and which of all (N,) these are."""
+    height, width = grid
+    places = torch.arange(height * width)
+    rows, columns = places // height, places % height
+    inside = (rows < height) & (columns < width)
+    source, target = places[inside], (rows * width + columns)[inside]
+    return source.to(device), target.to(device), inside.to(device)
 
 
 def _settings(depth: int) -> tuple[int, int, int, int, float]:

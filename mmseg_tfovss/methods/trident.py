@@ -46,6 +46,7 @@ from mmseg_tfovss.methods.stages import LOGITS, Maps, Refined, Scene, Seen, Wind
 from mmseg_tfovss.ops.affinity import aggregate, similarity_thresholds
 from mmseg_tfovss.ops.canvas import Canvas, Size
 from mmseg_tfovss.ops.connected import RegionPrompts
+from mmseg_tfovss.ops.constants import constant
 from mmseg_tfovss.ops.mask_refinement import MaskRefinement, halved
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
 from mmseg_tfovss.ops.proxy import proxy_attention
@@ -299,7 +300,7 @@ class Trident(OpenVocabSegmentor):
         seen: SeenBySAM = scene.seen[SEEN_BY_SAM]
         half, frame = halved(scene.size), seen.whole.resized
         placed = self.sam.resized_size(half) if self.official_quirks else frame
-        scale = prompt.new_tensor([placed[1] / half[1], placed[0] / half[0]])
+        scale = constant((placed[1] / half[1], placed[0] / half[0]), prompt.dtype, prompt.device)
         dense, batch = self.embed_mask(prompt), self.sam.prompt_batch
         for boxes, points in zip(regions.boxes.split(batch), regions.points.split(batch), strict=True):
             positive = torch.ones((len(points), 1), dtype=torch.int64, device=points.device)

@@ -6,8 +6,9 @@ and need not know what is done with them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ Block = tuple[slice, slice, Tensor]
 """Rows, channels, and their values (r, c, W)."""
 
 BLOCK_ELEMENTS = 1 << 21  # values held at a time: small enough to stay in the last-level cache between passes over them
+ACROSS_ELEMENTS = 1 << 23  # values of patch rows on pixel columns, likewise
+HELD_ELEMENTS = 1 << 26  # values of a whole canvas that may be kept, where that saves time: 256 MiB of float32
 
 
 class Canvas(ABC):
@@ -37,12 +40,15 @@ class Canvas(ABC):
     def blocks(self) -> Iterable[Block]:
         """All values once, in blocks of rows and channels, each time it is called."""
 
+    @property
+    def may_be_held(self) -> bool:
+        """Whether all values are few enough to be kept."""
+        return self.channels * self.size[0] * self.size[1] <= HELD_ELEMENTS
+
     def row_slices(self, elements: int) -> Iterator[slice]:
         """Rows in strips of about ``elements`` values of all channels."""
         height, width = self.size
-        step = max(1, elements // (self.channels * width))
-        for start in range(0, height, step):
-            yield slice(start, min(start + step, height))
+        yield from parts(height, elements // (self.channels * width))
 
     def dense(self) -> Tensor:
         """All values, (C, H, W)."""
@@ -64,12 +70,44 @@ class Canvas(ABC):
         return low, high
 
     def some(self, channels: slice) -> Tensor:
-        """Values (c, H, W) of some channels."""
-        return self.dense()[channels]
+        """Values (c, H, W) of some channels; all are computed."""
+        first, last, _ = channels.indices(self.channels)
+        found: Tensor | None = None
+        for rows, present, block in self.blocks():
+            if found is None:
+                found = block.new_empty((max(last - first, 0), *self.size))
+            low, high = max(first, present.start), min(last, present.stop)
+            if low < high:
+                chosen = block[:, low - present.start : high - present.start]
+                found[low - first : high - first, rows] = chosen.transpose(0, 1)
+        assert found is not None
+        return found
+
+    def only(self, chosen: Tensor) -> "Canvas":
+        """The maps of some channels (k,), ascending. Here all are computed."""
+        numbers = chosen.tolist()
+
+        def make() -> Iterator[Block]:
+            for rows, channels, block in self.blocks():
+                own = slice(*(bisect_left(numbers, number) for number in (channels.start, channels.stop)))
+                if own.start < own.stop:
+                    yield rows, own, block[:, chosen[own] - channels.start]
+
+        return ComputedCanvas(self.size, len(numbers), self.device, make)
 
     def on_grid(self, grid: Size) -> Tensor:
         """Means (C, h, w) of the pixels in each cell of a grid of h x w patches."""
-        return F.adaptive_avg_pool2d(self.dense()[None], grid)[0]
+        if self.may_be_held:
+            return F.adaptive_avg_pool2d(self.dense()[None], grid)[0]
+        down, across = (_pooling_matrix(*axis).to(self.device) for axis in zip(self.size, grid, strict=True))
+        means: Tensor | None = None
+        for rows, channels, block in self.blocks():
+            if means is None:
+                means = block.new_zeros((self.channels, *grid))
+            columns = (block @ across.T.to(block)).transpose(0, 1)  # (c, r, w)
+            means[channels] += down[:, rows].to(block) @ columns  # (c, h, w)
+        assert means is not None
+        return means
 
 
 @dataclass(frozen=True)
@@ -116,19 +154,19 @@ class PatchCanvas(Canvas):
         """Values (c, H, W) of some channels, multiplied out."""
         return self.rows @ (self.patches[channels] @ self.columns.T)
 
-    def strips(self, elements: int) -> Iterator[tuple[slice, Tensor]]:
-        """All channels in strips of rows: yields rows and their values (r, C, W), about ``elements`` numbers each."""
-        channels, patch_rows, _ = self.patches.shape
-        # (a, C * W): every strip is then one matrix product.
-        across = (self.patches @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
-        for rows in self.row_slices(elements):
-            yield rows, (self.rows[rows] @ across).view(-1, channels, self.size[1])
+    def only(self, chosen: Tensor) -> "PatchCanvas":
+        """The maps of some channels (k,), ascending."""
+        return replace(self, patches=self.patches[chosen])
 
     def blocks(self) -> Iterator[Block]:
-        """All channels, some rows at a time."""
-        channels = slice(0, len(self.patches))
-        for rows, strip in self.strips(BLOCK_ELEMENTS):
-            yield rows, channels, strip
+        """Some channels at a time, all unless they are many, and of these some rows at a time."""
+        (height, width), patch_rows = self.size, self.grid[0]
+        for channels in parts(self.channels, ACROSS_ELEMENTS // (patch_rows * width)):
+            count = channels.stop - channels.start
+            # (a, c * W): every strip of rows is then one matrix product.
+            across = (self.patches[channels] @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
+            for rows in parts(height, BLOCK_ELEMENTS // (count * width)):
+                yield rows, channels, (self.rows[rows] @ across).view(-1, count, width)
 
     def on_grid(self, grid: Size) -> Tensor:
         """The patches themselves where they lie on this grid; otherwise means of pixels."""
@@ -184,3 +222,65 @@ class ComputedCanvas(Canvas):
                 f"A refined canvas gave {values} values in place of {self.channels} x {self.size[0]} x {self.size[1]} ="
                 f" {expected}: its function must give every value once, and begin anew whenever it is called."
             )
+
+
+@dataclass(frozen=True)
+class ChannelCanvas(Canvas):
+    """Maps that are computed whenever they are asked for, each without the others.
+
+    Attributes:
+        size: H and W of the original image.
+        channels: C.
+        device: of the values.
+        compute: gives the values (c, H, W) of some channels.
+        at_once: channels that are computed together, >= 1.
+    """
+
+    size: Size
+    channels: int
+    device: torch.device
+    compute: Callable[[slice], Tensor] = field(repr=False)
+    at_once: int = 1
+
+    def some(self, channels: slice) -> Tensor:
+        """What ``compute`` gives."""
+        return self.compute(channels)
+
+    def only(self, chosen: Tensor) -> Canvas:
+        """The maps of some channels (k,), ascending; no others are computed."""
+        numbers = chosen.tolist()
+
+        def make() -> Iterator[Block]:
+            for places in parts(len(numbers), self.at_once):
+                found = torch.cat([self.compute(run) for run in runs_of(numbers[places])])
+                yield slice(0, self.size[0]), places, found.transpose(0, 1)
+
+        return ComputedCanvas(self.size, len(numbers), self.device, make)
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows, some channels at a time."""
+        for channels in parts(self.channels, self.at_once):
+            yield slice(0, self.size[0]), channels, self.compute(channels).transpose(0, 1)
+
+
+def parts(count: int, step: int) -> Iterator[slice]:
+    """0 .. count in slices of ``step``, of 1 at least."""
+    step = max(1, step)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def runs_of(numbers: Sequence[int]) -> list[slice]:
+    """Ascending numbers as slices of consecutive ones."""
+    runs: list[slice] = []
+    for number in numbers:
+        if runs and runs[-1].stop == number:
+            runs[-1] = slice(runs[-1].start, number + 1)
+        else:
+            runs.append(slice(number, number + 1))
+    return runs
+
+
+def _pooling_matrix(pixels: int, cells: int) -> Tensor:
+    """(cells, pixels) weights of adaptive average pooling along one axis, float64."""
+    return F.adaptive_avg_pool1d(torch.eye(pixels, dtype=torch.float64), cells).T

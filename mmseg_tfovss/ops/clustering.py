@@ -34,16 +34,17 @@ def cluster_rows(rows: Tensor, chosen: Tensor, eps: float, min_samples: int) -> 
         min_samples: vectors, itself included, that make the centre of a neighbourhood a core point, >= 1.
 
     Returns:
-        (N,) cluster ids 0 .. K - 1, and -1 for noise.
+        (N,) cluster ids 0 .. K - 1, and -1 for noise; on the rows' device.
     """
     from sklearn.cluster import DBSCAN  # its import takes most of a second, which other methods need not
 
+    chosen = chosen.cpu()  # to pick rows on a GPU, it would have to say how many there are
     found = torch.full_like(chosen, NOISE, dtype=torch.int64)
     if bool(chosen.any()):
-        vectors = rows[chosen].float().cpu().numpy()
+        vectors = rows.float().cpu()[chosen].numpy()
         ids = DBSCAN(eps=eps, min_samples=min_samples).fit_predict(vectors)
         found[chosen] = torch.from_numpy(ids).to(found)
-    return found
+    return found.to(rows.device)
 
 
 def prototypes(rows: Tensor, clusters: Tensor) -> Tensor:
@@ -158,10 +159,13 @@ def region_logits(logits: PatchCanvas, regions: Tensor) -> Tensor:
         logits: of Q queries on H x W pixels.
         regions: (H, W) region ids, the largest K - 1; means are 0 where a region has no pixel.
     """
-    count = int(regions.max()) + 1
-    members = (regions[None] == torch.arange(count, device=regions.device)[:, None, None]).float()  # (K, H, W)
-    shares = logits.rows.T @ members @ logits.columns / members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]  # (K, a, b)
-    return logits.patches.flatten(1) @ shares.flatten(1).T
+    ids = torch.arange(int(regions.max()) + 1, device=regions.device)
+    shares = []
+    for some in ids.split(max(1, _ELEMENTS // regions.numel())):
+        members = (regions == some[:, None, None]).float()  # (k, H, W)
+        sizes = members.sum(dim=(1, 2)).clamp_min(1)[:, None, None]
+        shares.append(logits.rows.T @ members @ logits.columns / sizes)  # (k, a, b)
+    return logits.patches.flatten(1) @ torch.cat(shares).flatten(1).T
 
 
 class RegionCanvas(Canvas):

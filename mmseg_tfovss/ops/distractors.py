@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.ops.constants import constant
+
 _SMALLEST_SUM = 1e-8
 
 
@@ -23,7 +25,7 @@ def find_distractors(patches: Tensor, channels: Sequence[int], sigma: float, *, 
     Returns:
         (B, N) bool.
     """
-    width, largest, total = patches.shape[-1], patches[..., list(channels)], patches.sum(dim=-1, keepdim=True)
+    width, largest, total = patches.shape[-1], _of_channels(patches, channels), patches.sum(dim=-1, keepdim=True)
     if shifted:  # the sum and the few channels, not all of them
         smallest = patches.amin(dim=-1, keepdim=True)
         largest, total = largest - smallest, (total - width * smallest).clamp_min(_SMALLEST_SUM)
@@ -39,16 +41,10 @@ def blend_with_box(patches: Tensor, which: Tensor, grid: tuple[int, int], share:
         grid: rows and columns (h, w) of patches, N = hw.
         share: in [0, 1].
     """
-    image, index = which.nonzero(as_tuple=True)  # M tokens, which are few
-    steps = torch.cartesian_prod(*[torch.arange(-1, 2, device=index.device)] * 2)  # (9, 2)
-    place = torch.stack([index // grid[1], index % grid[1]], dim=1)[:, None] + steps  # (M, 9, 2) rows and columns
-    last = place.new_tensor(grid) - 1
-    inside = ((place >= 0) & (place <= last)).all(dim=-1, keepdim=True)
-    row, column = place.clamp_min(0).minimum(last).unbind(dim=-1)
-    box = (patches[image[:, None], row * grid[1] + column] * inside).sum(dim=1) / 9  # (M, D)
-    blended = patches.clone()
-    blended[image, index] = (1 - share) * patches[image, index] + share * box
-    return blended
+    # Of all tokens, also where few are blended: to pick some out, a GPU would have to say how many there are.
+    maps = patches.transpose(1, 2).unflatten(2, grid)
+    box = F.avg_pool2d(maps, 3, stride=1, padding=1).flatten(2).transpose(1, 2)
+    return torch.where(which[..., None], (1 - share) * patches + share * box, patches)
 
 
 def replace_channels(patches: Tensor, which: Tensor, grid: tuple[int, int], channels: Sequence[int]) -> Tensor:
@@ -62,13 +58,17 @@ def replace_channels(patches: Tensor, which: Tensor, grid: tuple[int, int], chan
     """
     if patches.shape[1] == 1:
         return patches
-    chosen = patches[..., list(channels)]
+    chosen = _of_channels(patches, channels)
     maps = F.pad(chosen, (0, 1), value=1.0).transpose(1, 2).unflatten(2, grid)  # the last channel counts patches
     sums = 9 * F.avg_pool2d(maps, 3, stride=1, padding=1) - maps
     mean = (sums[:, :-1] / sums[:, -1:]).flatten(2).transpose(1, 2)
-    replaced = patches.clone()
-    replaced[..., list(channels)] = torch.where(which[..., None], mean, chosen)
-    return replaced
+    index = constant(tuple(channels), torch.int64, patches.device)
+    return patches.index_copy(-1, index, torch.where(which[..., None], mean, chosen))
+
+
+def _of_channels(patches: Tensor, channels: Sequence[int]) -> Tensor:
+    """(B, N, D) -> (B, N, channels)."""
+    return patches.index_select(-1, constant(tuple(channels), torch.int64, patches.device))
 
 
 def redistribute_attention(attention: Tensor, sources: Tensor, targets: Tensor, share: float) -> Tensor:

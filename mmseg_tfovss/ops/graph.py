@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import Size
+from mmseg_tfovss.ops.constants import home_of_doubles
 
 COSTS = ("neg_log", "one_minus", "attention", "raw")
 DISTANCES = COSTS[:2]  # with the others, near patches are dear
@@ -50,7 +51,9 @@ def resample_graph(attention: Tensor, source: Size, target: Size) -> Tensor:
         (B, N, N) with N = h' w'; rows sum to 1.
     """
     if tuple(source) != tuple(target):
-        rows, columns = (_resampling_matrix(source[axis], target[axis]).to(attention) for axis in (0, 1))
+        rows, columns = (
+            _resampling_matrix(source[axis], target[axis], attention.device).to(attention) for axis in (0, 1)
+        )
         for _ in range(2):  # keys, then queries
             maps = rows @ attention.unflatten(2, source) @ columns.T  # (B, queries, h', w')
             attention = maps.flatten(2).transpose(1, 2)
@@ -148,9 +151,9 @@ def fiedler_vector(graph: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _resampling_matrix(source: int, target: int) -> Tensor:
+def _resampling_matrix(source: int, target: int, device: torch.device) -> Tensor:
     """(target, source) weights of bilinear resampling along one axis, antialiased; rows sum to 1."""
     # Along the last axis: torch 2.13 resamples wrongly along the other one where images are one pixel wide.
-    identity = torch.eye(source, dtype=torch.float64)[None, :, None]
+    identity = torch.eye(source, dtype=torch.float64, device=home_of_doubles(device))[None, :, None]
     shape = (1, target)
     return F.interpolate(identity, size=shape, mode="bilinear", align_corners=False, antialias=True)[0, :, 0].T

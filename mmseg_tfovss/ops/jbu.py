@@ -12,6 +12,7 @@ of a cell look at the same cells, so a cell is one small matrix product: (pixels
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from torch import Tensor
 from mmseg_tfovss.checks import is_number
 from mmseg_tfovss.solvers.checks import working_dtype
 
-_ELEMENTS = 1 << 22  # weights held at a time
+_ELEMENTS = 1 << 22  # weights and values held at a time
 
 
 def joint_bilateral_upsample(
@@ -70,13 +71,13 @@ def upsampled_strips(
     guide = guide.to(maps.dtype)
     channels, *grid = maps.shape
     size = (guide.shape[-2], guide.shape[-1])
-    tops, lefts = (_Axis(grid[axis], size[axis], radius, maps) for axis in (0, 1))
+    tops, lefts = (_axis(grid[axis], size[axis], radius, maps.dtype, maps.device) for axis in (0, 1))
     colours = lefts.at_centres(tops.at_centres(guide, 1), 2)  # (3, h, w)
     reach = (tops.reach, lefts.reach)
     neighbours = sum(tops.reach, 1) * sum(lefts.reach, 1)
     values = _neighbourhood(maps, *reach)  # (h, w, K, C)
     colours = _neighbourhood(colours, *reach).movedim(-1, 0).contiguous()  # (3, h, w, K)
-    cells = max(1, _ELEMENTS // (neighbours * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
+    cells = max(1, _ELEMENTS // (max(neighbours, channels) * grid[1] * tops.pixels.shape[1] * lefts.pixels.shape[1]))
     across = lefts.log_weights(sigma_space)  # (w, v, k)
     for start in range(0, grid[0], cells):
         part = slice(start, min(start + cells, grid[0]))
@@ -108,7 +109,7 @@ class _Axis:
             count.
     """
 
-    def __init__(self, cells: int, pixels: int, radius: int, like: Tensor) -> None:
+    def __init__(self, cells: int, pixels: int, radius: int, dtype: torch.dtype, device: torch.device) -> None:
         # In whole numbers, where a border is a border: p' = ((2 p + 1) cells - pixels) / (2 pixels).
         numerators = (2 * torch.arange(pixels) + 1) * cells - pixels
         nearest = -((pixels - numerators) // (2 * pixels))  # of two, the first one
@@ -120,20 +121,21 @@ class _Axis:
         width = max(int(counts.max()), 1)
         within = torch.arange(width).expand(cells, width)
         pixel = (starts[:, None] + within).clamp_max(pixels - 1)
-        self.pixels = pixel.to(like.device)
+        self.pixels = pixel.to(device)
         kept = within < counts[:, None]
-        self.kept = kept.to(like.device)
+        self._kept, self._device = kept, device
+        self._places: dict[tuple[int, int], Tensor] = {}
         self.starts, self.counts = starts.tolist(), counts.tolist()
         near = torch.arange(cells)[:, None] + torch.arange(-self.reach[0], self.reach[1] + 1)  # (cells, k)
         distance = numerators[pixel][..., None] - 2 * pixels * near[:, None]  # (cells, width, k), 2 pixels to a cell
         far = (distance.abs() > (2 * radius + 1) * pixels) & kept[..., None]
         outside = ((near < 0) | (near >= cells))[:, None]
         squared = (distance.double() / (2 * pixels)).square()
-        self.squared = squared.masked_fill(far | outside, torch.inf).to(like.device, like.dtype)
+        self.squared = squared.masked_fill(far | outside, torch.inf).to(device, dtype)
         centres = ((torch.arange(cells, dtype=torch.float64) + 0.5) * pixels / cells - 0.5).clamp(0, pixels - 1)
-        self._below = centres.long().to(like.device)
-        self._above = centres.ceil().long().to(like.device)
-        self._part = (centres - centres.floor()).to(like.device, like.dtype)
+        self._below = centres.long().to(device)
+        self._above = centres.ceil().long().to(device)
+        self._part = (centres - centres.floor()).to(device, dtype)
 
     def at_centres(self, guide: Tensor, axis: int) -> Tensor:
         """The guide at the cells' centres along one of its axes."""
@@ -148,11 +150,20 @@ class _Axis:
 
     def places(self, cells: slice) -> Tensor:
         """Where the pixels of some cells are among all their places."""
-        return self.kept[cells].flatten().nonzero().flatten()
+        start, stop, _ = cells.indices(len(self._kept))
+        if (start, stop) not in self._places:
+            self._places[start, stop] = self._kept[start:stop].flatten().nonzero().flatten().to(self._device)
+        return self._places[start, stop]
 
     def rows_of(self, cells: slice) -> slice:
         """The pixels of some cells."""
         return slice(self.starts[cells.start], self.starts[cells.stop - 1] + self.counts[cells.stop - 1])
+
+
+@lru_cache(maxsize=32)
+def _axis(cells: int, pixels: int, radius: int, dtype: torch.dtype, device: torch.device) -> _Axis:
+    """Made on the CPU, from sizes alone, and brought to a device once."""
+    return _Axis(cells, pixels, radius, dtype, device)
 
 
 def _neighbourhood(maps: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:

@@ -11,10 +11,18 @@ The argmax of P' is the class of the argmax of L, and max P' = exp(s max L - log
 (best logit, its query, logsumexp) are enough; logits pass by once, block by block.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.deferred import is_known, refuse_if
 from mmseg_tfovss.ops.canvas import Canvas
+from mmseg_tfovss.ops.counting import count_ids
+
+_NOT_NUMBERS = "Some refined logits are not numbers (NaN), so that their pixels have no class."
+
+_VOTES = 1 << 22  # numbers of regions x classes that are counted
 
 
 class NotNumbersError(ValueError):
@@ -28,6 +36,7 @@ def label_pixels(
     logit_scale: float,
     prob_threshold: float = 0.0,
     area_threshold: float = 0.0,
+    num_classes: int | None = None,
 ) -> Tensor:
     """Label the pixels of one image.
 
@@ -37,27 +46,27 @@ def label_pixels(
         logit_scale: s above, > 0.
         prob_threshold: p above; 0 switches step 4's threshold off.
         area_threshold: a above; 0 switches step 3 off.
+        num_classes: more than any class id; ``None``: read from ``query_class``, for which a GPU must wait.
 
     Returns:
         Class ids (H, W), int64.
 
     Raises:
-        NotNumbersError: some logits are NaN.
+        NotNumbersError: some logits are NaN (see :mod:`mmseg_tfovss.deferred`).
     """
     maps = _PixelMaps(*logits.size, logit_scale, logits.device, with_sum=prob_threshold > 0)
     for rows, queries, block in logits.blocks():
         maps.update(rows, queries, block)
-    if bool(maps.best.isnan().any()):
-        raise NotNumbersError("Some refined logits are not numbers (NaN), so that their pixels have no class.")
+    refuse_if(maps.best.isnan().any(), partial(NotNumbersError, _NOT_NUMBERS))
     if area_threshold > 0:
-        kept = _large_classes(query_class[maps.query], int(query_class.max()) + 1, area_threshold)
-        if not bool(kept.all()):
+        classes = int(query_class.max()) + 1 if num_classes is None else num_classes
+        kept = _large_classes(query_class[maps.query], classes, area_threshold)
+        if not is_known(kept.all()):
             maps.forget_best()
-            for rows, queries, block in logits.blocks():
-                maps.update_best(rows, queries, block, allowed=kept[query_class])
+            _take_allowed(maps, logits, kept[query_class])
     labels = query_class[maps.query]
     if prob_threshold > 0:
-        labels[maps.best_probability() < prob_threshold] = 0
+        labels.masked_fill_(maps.best_probability() < prob_threshold, 0)
     return labels
 
 
@@ -97,7 +106,14 @@ def patch_majority(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:
 
 def _most_frequent(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
     """The most frequent class id (count,) of each region, the smallest among equals."""
-    votes = torch.bincount((regions * num_classes + labels).flatten(), minlength=count * num_classes)
+    if count * num_classes <= _VOTES:
+        return _count_votes(labels, regions, count, num_classes)
+    present, found = torch.unique(labels, return_inverse=True)  # of a large vocabulary, an image shows few classes
+    return present[_count_votes(found, regions, count, len(present))]
+
+
+def _count_votes(labels: Tensor, regions: Tensor, count: int, num_classes: int) -> Tensor:
+    votes = count_ids(regions * num_classes + labels, count * num_classes)
     # The order of equal maxima is not defined on a GPU: make the ids part of the number.
     order = torch.arange(num_classes - 1, -1, -1, device=labels.device)
     return (votes.view(count, num_classes) * num_classes + order).argmax(dim=1)
@@ -105,10 +121,22 @@ def _most_frequent(labels: Tensor, regions: Tensor, count: int, num_classes: int
 
 def _large_classes(labels: Tensor, num_classes: int, area_threshold: float) -> Tensor:
     """(C,) bool: class 0, and the classes with more than the given share of all pixels not labelled 0."""
-    areas = torch.bincount(labels.flatten(), minlength=num_classes)
+    areas = count_ids(labels, num_classes)
     kept = areas > area_threshold * areas[1:].sum()
-    kept[0] = True
+    kept[:1] = True
     return kept
+
+
+def _take_allowed(maps: "_PixelMaps", logits: Canvas, allowed: Tensor) -> None:
+    """Take in the logits of the allowed queries (Q,) bool; a GPU does not wait to hear which these are."""
+    numbers = torch.arange(len(allowed), device=allowed.device)
+    if allowed.device.type == "cpu":
+        numbers = numbers[allowed]
+        for rows, some, block in logits.only(numbers).blocks():
+            maps.take_best(rows, numbers[some], block)
+        return
+    for rows, some, block in logits.blocks():
+        maps.take_best(rows, numbers[some], block.masked_fill(~allowed[some][:, None], -torch.inf))
 
 
 class _PixelMaps:
@@ -125,7 +153,7 @@ class _PixelMaps:
 
     def update(self, rows: slice, queries: slice, block: Tensor) -> None:
         """Take in a block (r, q, W)."""
-        top = self._take_best(rows, queries, block)
+        top = self.take_best(rows, torch.arange(queries.start, queries.stop, device=block.device), block)
         if self.with_sum:
             reference = torch.maximum(self.reference[rows], top)
             reference = reference.clamp_min_(torch.finfo(reference.dtype).min)  # where all are -inf so far
@@ -139,18 +167,15 @@ class _PixelMaps:
         """Start the search for the best query again; the sums stay."""
         self.best.fill_(-torch.inf)
 
-    def update_best(self, rows: slice, queries: slice, block: Tensor, allowed: Tensor) -> None:
-        """Take in a block for the best query only, among the allowed ones (Q,)."""
-        self._take_best(rows, queries, block.masked_fill(~allowed[queries][:, None], -torch.inf))
-
     def best_probability(self) -> Tensor:
         """exp(s best - logsumexp), (H, W); 0 where all logits are -inf."""
         return (self.best - self.reference).mul_(self.scale).exp_().div_(self.total).nan_to_num_(0)
 
-    def _take_best(self, rows: slice, queries: slice, block: Tensor) -> Tensor:
-        top, query = block.max(dim=1)
+    def take_best(self, rows: slice, queries: Tensor, block: Tensor) -> Tensor:
+        """Take in a block of these queries (q,) for the best one only; returns the largest logits (r, W)."""
+        top, place = block.max(dim=1)
         better = (top > self.best[rows]) | top.isnan()
-        self.query[rows] = torch.where(better, query + queries.start, self.query[rows])
+        self.query[rows] = torch.where(better, queries[place], self.query[rows])
         self.best[rows] = torch.where(better, top, self.best[rows])
         return top
 

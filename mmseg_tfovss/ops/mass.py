@@ -14,7 +14,7 @@ from mmseg_tfovss.checks import check_option, check_range
 NORMALISATIONS = ("softmax", "probabilities")
 
 
-def confidences(logits: Tensor, query_class: Tensor, scale: float) -> Tensor:
+def confidences(logits: Tensor, query_class: Tensor, scale: float, num_classes: int | None = None) -> Tensor:
     """Probability of the class of every query, at every patch.
 
     Synonyms would halve each other's probability; so what counts for each is that of their class.
@@ -23,12 +23,14 @@ def confidences(logits: Tensor, query_class: Tensor, scale: float) -> Tensor:
         logits: (N, C), cosines.
         query_class: (C,) class of each query.
         scale: factor on the logits before the softmax over queries.
+        num_classes: more than any class id; ``None``: read from ``query_class``, for which a GPU must wait.
 
     Returns:
         (N, C), in [0, 1]; equal for queries of one class.
     """
     probabilities = (scale * logits).softmax(dim=1)
-    per_class = probabilities.new_zeros(len(logits), int(query_class.max()) + 1)
+    classes = int(query_class.max()) + 1 if num_classes is None else num_classes
+    per_class = probabilities.new_zeros(len(logits), classes)
     return per_class.index_add_(1, query_class, probabilities)[:, query_class]
 
 
@@ -113,21 +115,23 @@ class MassSettings:
         check_option("model.normalisation", self.normalisation, NORMALISATIONS)
         check_range("model.top_k", self.top_k, 0, math.inf, whole=True)
 
-    def masses(self, logits: Tensor, query_class: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def masses(
+        self, logits: Tensor, query_class: Tensor, num_classes: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Noise suppression, Eq. 2 and early rejection.
 
         Args:
             logits: (N, Q), cosines.
             query_class: (Q,).
+            num_classes: more than any class id; ``None``: read from ``query_class``.
 
         Returns:
             Masses f (N, K), the queries (K,) that they belong to, and their confidences (N, K). Where no patch is
             confident, all count.
         """
-        confident = confidences(logits, query_class, self.nms_scale)
+        confident = confidences(logits, query_class, self.nms_scale, num_classes)
         kept = confident >= self.theta
-        if not bool(kept.any()):
-            kept = torch.ones_like(kept)
+        kept = kept | ~kept.any()
         mass = normalise(logits, kept, self.mass_scale, self.normalisation, confident)
         queries = winners(mass, confident, self.top_k)
         return mass[:, queries], queries, confident[:, queries]

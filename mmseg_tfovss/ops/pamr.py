@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import Block, Canvas, ComputedCanvas
+from mmseg_tfovss.ops.canvas import Canvas, ChannelCanvas, parts
 
 _EPSILON = 1e-8
 _ELEMENTS = 1 << 20  # values refined at a time: they pass by 16 times in each step, and should stay in the cache
@@ -45,10 +45,12 @@ def pamr_affinity(image: Tensor, dilations: Sequence[int]) -> Tensor:
     for neighbour in _neighbours(image, dilations):
         variance += (neighbour - mean).square_()
     sharpness = 1 / (_EPSILON + _SHARPNESS * (variance / (count - 1)).sqrt())
-    similarity = torch.stack(
-        [-((image - neighbour).abs() * sharpness).mean(0) for neighbour in _neighbours(image, dilations)]
-    )
-    return similarity.softmax(dim=0)
+    similarity = image.new_empty((8 * len(dilations), *image.shape[1:]))
+    for place, neighbour in zip(similarity, _neighbours(image, dilations), strict=True):
+        torch.mean((image - neighbour).abs_().mul_(sharpness), dim=0, out=place)
+    for rows in parts(image.shape[1], _ELEMENTS // image.shape[2]):  # no second tensor of this size
+        similarity[:, rows] = similarity[:, rows].neg().softmax(dim=0)
+    return similarity
 
 
 def pamr(masks: Tensor, affinity: Tensor, dilations: Sequence[int], steps: int) -> Tensor:
@@ -87,13 +89,10 @@ def pamr_canvas(maps: Canvas, image: Tensor, dilations: Sequence[int], steps: in
     affinity = pamr_affinity(resized, dilations)
     at_once = max(1, _ELEMENTS // (height * width))
 
-    def make() -> Iterator[Block]:
-        for start in range(0, maps.channels, at_once):
-            channels = slice(start, min(start + at_once, maps.channels))
-            refined = pamr(maps.some(channels), affinity, dilations, steps)
-            yield slice(0, height), channels, refined.transpose(0, 1)
+    def compute(channels: slice) -> Tensor:
+        return pamr(maps.some(channels), affinity, dilations, steps)
 
-    return ComputedCanvas(maps.size, maps.channels, maps.device, make)
+    return ChannelCanvas(maps.size, maps.channels, maps.device, compute, at_once)
 
 
 def _neighbours(maps: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:

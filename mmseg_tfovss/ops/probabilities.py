@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import Canvas, ComputedCanvas, PixelCanvas
+from mmseg_tfovss.ops.canvas import Canvas, ChannelCanvas, ComputedCanvas, PixelCanvas
 
 
 class ClassProbabilities:
@@ -16,7 +16,8 @@ class ClassProbabilities:
     """
 
     def __init__(self, logits: Canvas, query_class: Tensor, logit_scale: float) -> None:
-        if isinstance(logits, ComputedCanvas):  # or each class would have all of it computed again
+        # Each class would have all of it computed again, or what it needs of it.
+        if isinstance(logits, ComputedCanvas) or (isinstance(logits, ChannelCanvas) and logits.may_be_held):
             logits = PixelCanvas(logits.dense())
         self.logits, self.query_class, self.scale = logits, query_class, logit_scale
         total = torch.full(logits.size, -torch.inf, device=logits.device)  # log of the sum of all exponentials

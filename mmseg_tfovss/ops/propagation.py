@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.ops.canvas import parts
 from mmseg_tfovss.solvers.conjugate_gradients import conjugate_gradients
 
 _ELEMENTS = 1 << 23  # values held at a time
@@ -109,7 +110,7 @@ def colour_graph(colours: Tensor, *, radius: int, tau: float) -> Tensor:
 
 
 def propagate(graph: Tensor, scores: Tensor, *, alpha: float, steps: int, tolerance: float) -> Tensor:
-    """Solve (I - alpha S) z = y by conjugate gradients in float64, all columns at once.
+    """Solve (I - alpha S) z = y by conjugate gradients in float64, all columns at once unless they are many.
 
     Args:
         graph: S, sparse (N, N) float64.
@@ -125,7 +126,12 @@ def propagate(graph: Tensor, scores: Tensor, *, alpha: float, steps: int, tolera
     def product(columns: Tensor) -> Tensor:
         return torch.addmm(columns, graph, columns, alpha=-alpha)
 
-    return conjugate_gradients(product, scores.double().contiguous(), steps=steps, tolerance=tolerance)
+    # Columns are solved independently of each other; of many, a few vectors as large as all of them would be too much.
+    solved = torch.empty_like(scores, dtype=torch.float64, memory_format=torch.contiguous_format)
+    for columns in parts(scores.shape[1], _ELEMENTS // max(1, len(scores))):
+        right = scores[:, columns].double().contiguous()
+        solved[:, columns] = conjugate_gradients(product, right, steps=steps, tolerance=tolerance)
+    return solved
 
 
 def propagate_over_pixels(

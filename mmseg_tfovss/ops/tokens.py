@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_tfovss.deferred import is_known
+
 NORMALISATIONS = ("column", "row")
 
 
@@ -41,7 +43,7 @@ def replace_abnormal(
     Returns:
         (B, N, D); normal tokens are what they were, as are all tokens of an image in which none is normal.
     """
-    if not bool(abnormal.any()):
+    if is_known(~abnormal.any()):
         return tokens
     squared, steps = patch_distances(grid, tokens.device)  # each (N, N)
     nearest = steps.expand(len(tokens), -1, -1).masked_fill(abnormal[:, None], max(grid)).amin(dim=-1)  # (B, N)

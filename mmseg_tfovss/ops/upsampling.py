@@ -45,7 +45,7 @@ class Upsampling:
         if self.upsampling == "bilinear":
             if isinstance(like, PatchCanvas) and like.grid == maps.shape[-2:]:
                 return PatchCanvas(maps, like.rows, like.columns, like.even)
-            rows, columns = (interpolation_matrix(maps.shape[1 + i], size[i]).to(maps) for i in (0, 1))
+            rows, columns = (interpolation_matrix(maps.shape[1 + i], size[i], maps.device).to(maps) for i in (0, 1))
             return PatchCanvas(maps, rows, columns, even=True)
         guide = F.interpolate(image[None] / 255, size=size, mode="bilinear", align_corners=False)[0]
         widths = {"sigma_space": self.sigma_space, "sigma_range": self.sigma_range}

@@ -17,20 +17,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.ops.canvas import PatchCanvas, Size
+from mmseg_tfovss.ops.constants import home_of_doubles
 
 UPSAMPLINGS = ("direct", "two_step")
 
 
-def interpolation_matrix(source: int, target: int) -> Tensor:
-    """The (target, source) float64 matrix of bilinear resampling along one axis (``align_corners=False``)."""
-    identity = torch.eye(source, dtype=torch.float64)[None]
+def interpolation_matrix(source: int, target: int, device: torch.device | None = None) -> Tensor:
+    """The (target, source) float64 matrix of bilinear resampling along one axis (``align_corners=False``).
+
+    It is made on the device where it is needed (``None``: the CPU), for a copy from the host would make a GPU wait. If
+    that device has no float64, it is made on the CPU, and stays there.
+    """
+    identity = torch.eye(source, dtype=torch.float64, device=home_of_doubles(device))[None]
     return F.interpolate(identity, size=target, mode="linear", align_corners=False)[0].T
 
 
 def resample(canvas: PatchCanvas, target: Size) -> PatchCanvas:
     """A canvas as it is after bilinear resampling (``align_corners=False``) to another size, not multiplied out."""
     rows, columns = (
-        (interpolation_matrix(len(axis), pixels).to(axis) @ axis)
+        (interpolation_matrix(len(axis), pixels, axis.device).to(axis) @ axis)
         for axis, pixels in zip((canvas.rows, canvas.columns), target, strict=True)
     )
     return PatchCanvas(canvas.patches, rows, columns, canvas.even)
@@ -57,6 +62,7 @@ def stitching_matrix(
     patches: int,
     target: int,
     direct: bool,
+    device: torch.device | None = None,
 ) -> Tensor:
     """Map the patch logits of all windows along one axis to pixels of the original image.
 
@@ -68,19 +74,20 @@ def stitching_matrix(
         patches: patches of a window.
         target: pixels of the original image.
         direct: skip the resized image when one unpadded window covers it: patches -> original size in one step.
+        device: where it is; ``None``: on the CPU.
 
     Returns:
         (target, len(starts) * patches), float32; rows sum to 1.
     """
     if direct and len(starts) == 1 and padding == (0, 0) and crop == size:
-        return interpolation_matrix(patches, target).float()
-    window = interpolation_matrix(patches, crop + sum(padding))[padding[0] : padding[0] + crop]
-    canvas = torch.zeros(size, len(starts) * patches, dtype=torch.float64)
-    covered = torch.zeros(size, 1, dtype=torch.float64)
+        return interpolation_matrix(patches, target, device).float().to(device)
+    window = interpolation_matrix(patches, crop + sum(padding), device)[padding[0] : padding[0] + crop]
+    canvas = window.new_zeros(size, len(starts) * patches)
+    covered = window.new_zeros(size, 1)
     for index, start in enumerate(starts):
         canvas[start : start + crop, index * patches : (index + 1) * patches] += window
         covered[start : start + crop] += 1
-    return (interpolation_matrix(size, target) @ (canvas / covered)).float()
+    return (interpolation_matrix(size, target, device) @ (canvas / covered)).float().to(device)
 
 
 class Place(NamedTuple):
@@ -178,7 +185,7 @@ class WindowPlan:
             (self.size[0], self.tops, self.crop[0], (top, bottom), grid[0], target[0], direct),
             (self.size[1], self.lefts, self.crop[1], (left, right), grid[1], target[1], direct),
         )
-        rows, columns = (stitching_matrix(*axis).to(maps.device) for axis in axes)
+        rows, columns = (stitching_matrix(*axis, maps.device) for axis in axes)
         side_by_side = maps.unflatten(0, (len(self.tops), len(self.lefts)))
         patches = side_by_side.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)  # (C, ny h, nx w)
         even = len(maps) == 1 and not any(self.padding) and self.crop == self.size
@@ -213,7 +220,7 @@ class WindowPlan:
             where = (slice(first[0], first[0] + maps.shape[-2]), slice(first[1], first[1] + maps.shape[-1]))
             total[:, where[0], where[1]] += window
             count[where] += 1
-        rows, columns = (interpolation_matrix(grid[axis], target[axis]).float().to(maps.device) for axis in (0, 1))
+        rows, columns = (interpolation_matrix(grid[axis], target[axis], maps.device).to(maps) for axis in (0, 1))
         return PatchCanvas(total / count, rows, columns, even=True)
 
 

@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.evaluation.scores import confusion_counts
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.plain import printable
 from mmseg_tfovss.profiling.meters import Clock, PeakMemory, TimedSteps
+from mmseg_tfovss.profiling.roofline import MatmulRate
 
 STAGES = ("load", "encoder", "upsample+argmax", "metric")
 # Parts of inference. A method's class attribute ``complexity_steps: ClassVar[Mapping[str, str]]`` says which of its
@@ -47,6 +45,7 @@ class Timing:
         all_parameters: of all networks that label an image.
         text_parameters: of the text tower, which is dropped when the text features are there; ``None`` if it had been
             dropped before.
+        matmul_rate: GFLOP per second of large matrix products in the same precision, measured between the passes.
         peak_memory_mb: memory at the highest point minus memory before the first image (weights loaded).
         labels: (H, W) class ids, to compare precisions.
     """
@@ -61,18 +60,34 @@ class Timing:
     parameters: int
     all_parameters: int
     text_parameters: int | None
+    matmul_rate: float
     peak_memory_mb: float
     labels: Tensor
 
     @property
+    def total_seconds(self) -> float:
+        """Of all stages, nothing overlapping."""
+        return sum(self.seconds.values())
+
+    @property
     def images_per_second(self) -> float:
         """One image at a time, nothing overlapping."""
-        return 1 / sum(self.seconds.values())
+        return 1 / self.total_seconds
 
     @property
     def inference_seconds(self) -> float:
         """From the resized image to its labels."""
         return self.seconds["encoder"] + self.seconds["upsample+argmax"]
+
+    @property
+    def encoder_rate(self) -> float:
+        """GFLOP per second of the encoder."""
+        return self.flops / 1e9 / self.seconds["encoder"]
+
+    @property
+    def after_encoder(self) -> float:
+        """Share of inference that comes after the encoder."""
+        return self.seconds["upsample+argmax"] / self.inference_seconds
 
 
 @torch.inference_mode()
@@ -89,6 +104,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
     start = time.perf_counter()
     model.prepare()
     text_seconds = time.perf_counter() - start
+    rate = MatmulRate(device, str(model.common["precision"]))
     memory = PeakMemory(device)
     passes: list[dict[str, float]] = []
     steps = TimedSteps(model, device)
@@ -106,6 +122,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
             confusion_counts(labels, labels, model.decode_head.num_classes, ignore_index=255)
             clock.lap("metric")
             passes.append(clock.laps)
+            rate.measure()
     finally:
         steps.close()
     peak = memory.megabytes()
@@ -127,6 +144,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
         parameters=_count(model.backbone),
         all_parameters=_count(model),
         text_parameters=text_parameters,
+        matmul_rate=rate.best,
         peak_memory_mb=peak,
         labels=labels.cpu(),
     )
@@ -179,35 +197,3 @@ def make_noise_image(path: Path, size: Sequence[int]) -> Path:
     coarse = np.random.default_rng(0).integers(0, 256, (height // 32 + 1, width // 32 + 1, 3), dtype=np.uint8)
     cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     return path
-
-
-def benchmark_table(title: str, timings: Mapping[str, Timing]) -> Table:
-    """One column per precision; labels are compared with the first one's."""
-    table = Table(title=Text(printable(title)))
-    table.add_column("")
-    for precision in timings:
-        table.add_column(precision, justify="right")
-    reference = next(iter(timings.values()))
-    columns = [_cells(timing, reference) for timing in timings.values()]
-    for name in columns[0]:
-        table.add_row(name, *(cells[name] for cells in columns))
-    return table
-
-
-def _cells(timing: Timing, reference: Timing) -> dict[str, str]:
-    after = timing.seconds["upsample+argmax"] / timing.seconds["encoder"]
-    same = (timing.labels == reference.labels).double().mean().item()
-    return {
-        **{f"{stage} (s)": f"{timing.seconds[stage]:.3f}" for stage in STAGES},
-        **{f"of which {name} (s)": f"{seconds:.3f}" for name, seconds in timing.steps.items()},
-        "total (s)": f"{sum(timing.seconds.values()):.3f}",
-        "images / s": f"{timing.images_per_second:.2f}",
-        "upsample+argmax / encoder": f"{100 * after:.1f} %",
-        "text features, once (s)": f"{timing.text_seconds:.2f}",
-        "windows": str(timing.windows),
-        "encoder GFLOP": f"{timing.flops / 1e9:.1f}",
-        "encoder GFLOP / s": f"{timing.flops / 1e9 / timing.seconds['encoder']:.0f}",
-        "image tower parameters (M)": f"{timing.parameters / 1e6:.1f}",
-        "peak memory above weights (MiB)": f"{timing.peak_memory_mb:.0f}",
-        "labels as in first column": f"{100 * same:.2f} %",
-    }

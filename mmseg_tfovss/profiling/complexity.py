@@ -48,7 +48,7 @@ def complexity_row(model: str, timing: Timing, precision: str, device: str) -> R
         **{f"{component} (s)": timing.components[component] for component in COMPONENTS},
         "Image": "x".join(str(side) for side in timing.labels.shape),
         "Precision": precision,
-        "Device": _device_name(torch.device(device)),
+        "Device": device_name(torch.device(device)),
     }
 
 
@@ -93,7 +93,8 @@ def complexity_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """What a table calls a device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.processor() or platform.machine()}, threads: {torch.get_num_threads()}"

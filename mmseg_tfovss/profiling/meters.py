@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.ops.canvas import ComputedCanvas
+from mmseg_tfovss.ops.canvas import ChannelCanvas, ComputedCanvas
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -86,7 +86,7 @@ class TimedSteps:
     def close(self) -> None:
         """Give the model its own methods back."""
         for name in self._model.timed_steps:
-            delattr(*self._place(name))
+            object.__delattr__(*self._place(name))
 
     def _place(self, name: str) -> tuple[Any, str]:
         """The object that has a step, by the step's dotted name, and the name there."""
@@ -100,6 +100,8 @@ class TimedSteps:
             if isinstance(result, ComputedCanvas):
                 made = result
                 return replace(made, make=lambda: self._iterate(name, iter(made.make())))
+            if isinstance(result, ChannelCanvas):
+                return replace(result, compute=self._timed(name, result.compute))
             return self._iterate(name, result) if isinstance(result, Iterator) else result
 
         return call

@@ -1,7 +1,11 @@
 """What all solvers ask of their input."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
+
+from mmseg_tfovss.deferred import refuse_if
 
 _SUM_TOLERANCE = 1e-2  # masses may come from half precision
 
@@ -23,13 +27,16 @@ def check_mass(mass: Tensor) -> Tensor:
     mass = mass.to(working_dtype(mass))
     sums = mass.sum(dim=-2)
     valid = ((sums - 1).abs() <= _SUM_TOLERANCE) | (sums == 0)
-    if not bool(((mass >= 0).all() & valid.all()).item()):
-        raise ValueError(
-            "mass must be >= 0 and every column must sum to 1, or to 0 for a rejected class, but got entries from"
-            f" {mass.min().item():.3g} to {mass.max().item():.3g} and column sums from {sums.min().item():.3g} to"
-            f" {sums.max().item():.3g}."
-        )
+    refuse_if(~((mass >= 0).all() & valid.all()), partial(_no_mass, mass, sums))
     return mass
+
+
+def _no_mass(mass: Tensor, sums: Tensor) -> ValueError:
+    return ValueError(
+        "mass must be >= 0 and every column must sum to 1, or to 0 for a rejected class, but got entries from"
+        f" {mass.min().item():.3g} to {mass.max().item():.3g} and column sums from {sums.min().item():.3g} to"
+        f" {sums.max().item():.3g}."
+    )
 
 
 def check_square(name: str, matrix: Tensor, mass: Tensor | None = None) -> Tensor:
@@ -47,11 +54,16 @@ def check_square(name: str, matrix: Tensor, mass: Tensor | None = None) -> Tenso
 
 def check_not_negative(name: str, matrix: Tensor) -> None:
     """Raise ValueError if a matrix has a negative or undefined entry."""
-    smallest = matrix.amin().item() if matrix.numel() else 0.0
-    if not smallest >= 0:
-        raise ValueError(f"{name} must be >= 0 and defined everywhere, but its smallest entry is {smallest:.3g}.")
+    if not matrix.numel():
+        return
+    smallest = matrix.amin()
+    refuse_if(~(smallest >= 0), lambda: ValueError(_negative(name, smallest.item())))
+
+
+def _negative(name: str, smallest: float) -> str:
+    return f"{name} must be >= 0 and defined everywhere, but its smallest entry is {smallest:.3g}."
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient, 0 where the denominator is 0."""
-    return torch.where(denominator > 0, numerator / denominator, torch.zeros((), dtype=numerator.dtype).to(numerator))
+    return torch.where(denominator > 0, numerator / denominator, numerator.new_zeros(()))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmseg_tfovss.checks import check_count, check_positive
+from mmseg_tfovss.deferred import is_known
 from mmseg_tfovss.solvers.checks import check_mass, check_not_negative, check_square, divide
 
 FIRST_STEPS = ("capped", "interpolated")
@@ -34,7 +35,7 @@ def iterative_proportional_fitting(affinity: Tensor, *, iterations: int = 15) ->
     check_count(iterations=iterations)
     check_not_negative("affinity", affinity)
     alone = (affinity.sum(dim=-1) == 0) | (affinity.sum(dim=-2) == 0)
-    if bool(alone.any()):
+    if not is_known(~alone.any()):
         affinity = affinity + torch.diag_embed(alone.to(affinity.dtype))
     # T = diag(r) A diag(c): only the two vectors change, so a round costs two products with A and no copy of it.
     columns = torch.ones_like(affinity[..., :1])
@@ -132,7 +133,7 @@ def convergence_steps(
         part = (before / (before - after)).nan_to_num(1.0)  # nan: from -inf, the whole step
         steps = torch.where(reached, step - 1 + part, steps)
         late &= ~reached
-        if not bool(late.any()):
+        if is_known(~late.any()):
             break
         before = after
     return (steps.clamp_min_(1) if first_step == "capped" else steps), late

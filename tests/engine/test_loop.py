@@ -14,8 +14,10 @@ from mmengine.evaluator import Evaluator
 from mmseg_tfovss.engine import loop as loop_module
 from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.peers import PeerError, Peers
+from mmseg_tfovss.engine.progress import ProgressHook
 from mmseg_tfovss.engine.signals import StoppedError
 from mmseg_tfovss.evaluation import SegmentationMetric, metric
+from mmseg_tfovss.profiling.pretend import PRETEND, pretend_device
 from mmseg_tfovss.registry import METRICS
 from mmseg_tfovss.vocabulary.classes import parse_classes
 from tests.engine.fakes import CLASSES, FakeImages, scores_of
@@ -263,3 +265,22 @@ def test_words_that_are_not_the_datasets_are_refused(words, settings, message, s
     if len(words) == len(CLASSES):
         monkeypatch.setattr(fake_runner, "cfg", Config({**fake_runner.cfg, "force_vocabulary": True}))
         session().begin()
+
+
+def test_the_loop_waits_for_a_device_once_in_a_batch(session, monkeypatch):
+    """Checks, counts and progress together; and a few times in a run, for the state and the scores."""
+    loop = session(save_images=1000, save_seconds=1000.0)
+    test_step, batches = loop.runner.model.test_step, len(loop.batches)
+    monkeypatch.setattr(loop.runner, "_hooks", [*loop.runner._hooks, ProgressHook()])
+    with pretend_device() as device:
+
+        def on_the_device(data):
+            for sample in test_step(data):
+                sample.pred_sem_seg.data = sample.pred_sem_seg.data.to(PRETEND, non_blocking=True)
+            return data["data_samples"]
+
+        monkeypatch.setattr(loop.runner.model, "test_step", on_the_device)
+        loop.run()
+    by_batch = [sync for sync in device.syncs if sync.place.startswith("deferred.py")]
+    assert len(by_batch) == batches
+    assert len(device.syncs) - batches <= 6

@@ -1,16 +1,21 @@
 """A whole test run on a small folder of images: result, provenance, and every way it can be refused."""
 
+import gc
 import os
+import shutil
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.datasets.transforms import LoadImage
 from mmseg_tfovss.engine import run
+from mmseg_tfovss.engine.loop import ResumableTestLoop
 from mmseg_tfovss.engine.preflight import check_run
 from mmseg_tfovss.engine.run import UnwrittenResultError, run_test
 from mmseg_tfovss.engine.state import StateFolder
@@ -390,3 +395,37 @@ def test_a_state_of_another_config_is_refused_and_kept(config, voc, mini_clip, t
         config.model.pamr_steps = 1
         assert run_test(config, resume=True, restart_changed=True)["num_images"] == len(SIZES)
         assert (state.with_name("state.1")).is_dir()
+
+
+def bytes_of_tensors():
+    """Memory behind all tensors that are alive; weights that many tests share are left out."""
+    gc.collect()
+    storages = (found.untyped_storage() for found in gc.get_objects() if issubclass(type(found), torch.Tensor))
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(config, voc, monkeypatch):
+    """Neither in tensors nor in arrays: after 64 images no more is kept than after 8."""
+    names = [f"copy_{number}" for number in range(64)]
+    for name in names:
+        shutil.copy(voc / "JPEGImages" / "2.jpg", voc / "JPEGImages" / f"{name}.jpg")
+        shutil.copy(voc / "SegmentationClass" / "2.png", voc / "SegmentationClass" / f"{name}.png")
+    (voc / "ImageSets/Segmentation/val.txt").write_text("\n".join(names))
+    once, kept = ResumableTestLoop.run_iter, []
+
+    def run_iter(loop, index, batch):
+        once(loop, index, batch)
+        if index + 1 in (8, 64):
+            kept.append((bytes_of_tensors(), tracemalloc.get_traced_memory()[0]))
+
+    monkeypatch.setattr(ResumableTestLoop, "run_iter", run_iter)
+    tracemalloc.start()
+    try:
+        assert run_test(config)["num_images"] == 64
+    finally:
+        tracemalloc.stop()
+    (tensors, arrays), (tensors_later, arrays_later) = kept
+    one_image = 3 * 64 * 64  # bytes
+    assert tensors_later == tensors > 0
+    assert arrays_later - arrays < 10 * one_image  # of 56 images

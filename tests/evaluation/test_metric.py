@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.evaluation import SegmentationMetric
+from mmseg_tfovss.profiling.pretend import PRETEND, pretend_device
 
 
 def sample(prediction, truth, path="a.png"):
@@ -116,3 +117,18 @@ def test_masks_of_0_and_255_get_a_hint_once(caplog):
 )
 def test_other_labels_get_none(truth, options, meta, caplog):
     assert masks(metric(**options), caplog, truth, **meta) == ""
+
+
+def test_a_batch_is_counted_with_one_wait():
+    """Of the device that the labels are on, for all checks together."""
+    evaluator, ones = metric(), torch.ones(2, 3, dtype=torch.int64)
+    with pretend_device() as device:
+        batch = [sample(ones.to(PRETEND), truth.to(PRETEND)) for truth in (ones, 1 - ones)]
+        evaluator.process(None, batch)
+        device.syncs.clear()
+        evaluator.process(None, batch)
+        assert len(device.syncs) == 1
+        assert evaluator.confusion.device == PRETEND
+        assert evaluator.confusion.tolist() == [[0, 12], [0, 12]]
+        with pytest.raises(ValueError, match=r"a\.png: The prediction holds the label 9, outside 0 \.\. 1"):
+            evaluator.process(None, [*batch, sample(9 * ones.to(PRETEND), ones.to(PRETEND))])

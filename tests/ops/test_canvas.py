@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg_tfovss.ops import canvas
-from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
+from mmseg_tfovss.ops.canvas import Canvas, ChannelCanvas, ComputedCanvas, PatchCanvas, PixelCanvas
 from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels
 from mmseg_tfovss.ops.windows import interpolation_matrix
 from tests.ops.test_labels import label_by_hand
@@ -181,3 +181,66 @@ def test_extremes_are_those_of_every_channel(kind, monkeypatch):
     values = logits.dense().flatten(1)
     torch.testing.assert_close(low, values.amin(dim=1), atol=1e-6, rtol=0)
     torch.testing.assert_close(high, values.amax(dim=1), atol=1e-6, rtol=0)
+
+
+def of_channels(maps):
+    """A canvas that computes maps, at most two at a time, and notes which."""
+    pixels, asked = on_patches(maps)[0].dense(), []
+
+    def compute(channels):
+        asked.extend(range(channels.start, channels.stop))
+        assert channels.stop - channels.start <= 2
+        return pixels[channels]
+
+    return ChannelCanvas(SIZE, len(maps), maps.device, compute, at_once=2), asked
+
+
+def test_maps_are_computed_without_the_others():
+    logits, asked = of_channels(patch_maps())
+    expected = logits.dense()
+    assert asked == list(range(len(QUERY_CLASS)))
+    asked.clear()
+    assert torch.equal(logits.some(slice(1, 3)), expected[1:3])
+    assert asked == [1, 2]
+    asked.clear()
+    assert torch.equal(logits.only(torch.tensor([0, 3, 4])).dense(), expected[[0, 3, 4]])
+    assert asked == [0, 3, 4]
+
+
+@KINDS
+def test_some_maps_only(kind, monkeypatch):
+    monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 4 * SIZE[1] * len(QUERY_CLASS))
+    logits, _ = kind(patch_maps())
+    chosen = torch.tensor([0, 2, len(QUERY_CLASS) - 1])
+    torch.testing.assert_close(logits.only(chosen).dense(), logits.dense()[chosen], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("across", [1, 2 * GRID[0] * SIZE[1], 10**9])
+def test_many_channels_come_some_at_a_time(across, monkeypatch):
+    monkeypatch.setattr(canvas, "ACROSS_ELEMENTS", across)
+    logits, _ = on_patches(patch_maps())
+    blocks = list(logits.blocks())
+    assert {block[1].stop - block[1].start for block in blocks} <= {
+        max(1, across // (GRID[0] * SIZE[1])),
+        1,
+        len(QUERY_CLASS),
+    }
+    expected = F.interpolate(patch_maps()[None], size=SIZE, mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(Canvas.dense(logits), expected, atol=1e-6, rtol=0)
+
+
+@KINDS
+@pytest.mark.parametrize("grid", [(3, 7), (9, 1), (1, 1)])
+def test_means_are_the_same_when_not_all_values_may_be_kept(kind, grid, monkeypatch):
+    logits, _ = kind(patch_maps())
+    expected = logits.on_grid(grid)
+    monkeypatch.setattr(canvas, "HELD_ELEMENTS", 1)
+    monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 4 * SIZE[1] * len(QUERY_CLASS))
+    torch.testing.assert_close(logits.on_grid(grid), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "runs"), [([], []), ([4], [(4, 5)]), ([0, 1, 2, 5, 7, 8], [(0, 3), (5, 6), (7, 9)])]
+)
+def test_runs_of_consecutive_numbers(numbers, runs):
+    assert canvas.runs_of(numbers) == [slice(*run) for run in runs]

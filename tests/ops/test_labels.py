@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmseg_tfovss.ops import canvas
+from mmseg_tfovss.ops import labels as labels_module
 from mmseg_tfovss.ops.canvas import ComputedCanvas, PatchCanvas, PixelCanvas
 from mmseg_tfovss.ops.labels import NotNumbersError, label_pixels, majority, patch_majority
 
@@ -197,3 +198,17 @@ def test_patch_majority_is_the_mode():
     labels = torch.randint(4, (26, 37), generator=torch.Generator().manual_seed(0))
     patches = labels[:24, :32].unfold(0, 8, 8).unfold(1, 8, 8).flatten(2)
     assert torch.equal(patch_majority(labels, 8, 4), patches.mode(dim=-1).values)
+
+
+def test_votes_for_a_large_vocabulary_are_those_of_the_classes_that_are_there(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (16, 24), generator=draw) * 1000
+    regions = torch.randint(-1, 5, (16, 24), generator=draw)
+
+    def answer():
+        return labels_module.majority(labels, regions, 5000), labels_module.patch_majority(labels, 4, 5000)
+
+    together = answer()
+    monkeypatch.setattr(labels_module, "_VOTES", 1)
+    for found, expected in zip(answer(), together, strict=True):
+        assert torch.equal(found, expected)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmseg_tfovss.ops import presence as presence_module
 from mmseg_tfovss.ops.presence import adjust_texts, cluster_texts, mix_presence, most_present
 
 
@@ -94,3 +95,20 @@ def test_the_prior_is_the_same_at_every_patch():
     torch.testing.assert_close(found[1, 2, 3, 4], 0.75 * logits[1, 2, 3, 4] + 0.25 * presence[1, 2])
     assert torch.equal(mix_presence(logits, presence, 0.0), logits)
     assert (mix_presence(logits, presence, 1.0) == presence[..., None, None]).all()
+
+
+@pytest.mark.parametrize("method", presence_module.LINKAGES)
+def test_many_texts_are_compared_and_moved_some_at_a_time(method, monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    texts, patches = (torch.nn.functional.normalize(torch.randn(n, 6, generator=draw), dim=-1) for n in (9, 2 * 5))
+    patches, presence = patches.unflatten(0, (2, 5)), torch.rand(2, 9, generator=draw)
+
+    def answer():
+        clusters = presence_module.cluster_texts(texts, 0.6, method)
+        return clusters, presence_module.adjust_texts(texts, patches, presence, clusters, 0.3)
+
+    together = answer()
+    assert 1 < len(together[0].unique()) < 9
+    monkeypatch.setattr(presence_module, "_ELEMENTS", 1)
+    for found, expected in zip(answer(), together, strict=True):
+        torch.testing.assert_close(found, expected)

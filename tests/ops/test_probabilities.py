@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mmseg_tfovss.ops.canvas import ComputedCanvas, PixelCanvas
+from mmseg_tfovss.ops import canvas as canvas_module
+from mmseg_tfovss.ops.canvas import ChannelCanvas, ComputedCanvas, PixelCanvas
 from mmseg_tfovss.ops.probabilities import ClassProbabilities
 
 QUERY_CLASS = torch.tensor([0, 0, 1, 2, 2])
@@ -37,3 +38,14 @@ def test_equals_the_softmax_over_all_queries(logits, canvas):
     torch.testing.assert_close(torch.stack([found.of(number) for number in range(3)]), expected)
     torch.testing.assert_close(found.largest(), expected.amax(dim=0))
     torch.testing.assert_close(found.peaks(), expected.amax(dim=(1, 2)))
+
+
+@pytest.mark.parametrize("held", [1, 10**9])
+def test_maps_that_are_computed_one_by_one_are_kept_if_they_are_few(logits, held, monkeypatch):
+    monkeypatch.setattr(canvas_module, "HELD_ELEMENTS", held)
+    canvas = ChannelCanvas((6, 7), 5, logits.device, logits.__getitem__)
+    found, expected = (ClassProbabilities(one, QUERY_CLASS, 3.0) for one in (canvas, PixelCanvas(logits)))
+    assert isinstance(found.logits, PixelCanvas) == (held > 1)
+    for number in range(3):
+        torch.testing.assert_close(found.of(number), expected.of(number))
+    torch.testing.assert_close(found.peaks(), expected.peaks())

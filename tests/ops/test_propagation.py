@@ -165,3 +165,14 @@ def test_scores_stop_at_edges():
     found = propagate_over_pixels(graph, maps, radius=2, alpha=0.95, steps=10, tolerance=1e-6)[0]
     assert found[:, :4].min() > 0.01
     assert found[:, 4:].abs().max() < 1e-12
+
+
+def test_many_columns_are_solved_some_at_a_time(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    features = torch.nn.functional.normalize(torch.randn(12, 5, generator=draw), dim=1)
+    places, scores = torch.rand(12, 2, generator=draw), torch.rand(12, 7, generator=draw)
+    graph = propagation.neighbour_graph(features, places, neighbours=4, gamma=3, sigma=0.01)
+    settings = {"alpha": 0.9, "steps": 5, "tolerance": 1e-6}
+    together = propagation.propagate(graph, scores, **settings)
+    monkeypatch.setattr(propagation, "_ELEMENTS", 2 * 12)
+    torch.testing.assert_close(propagation.propagate(graph, scores, **settings), together)

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmseg_tfovss.ops import canvas as canvas_module
 from mmseg_tfovss.ops.canvas import PatchCanvas
 from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix, resample, stitching_matrix, window_starts
 
@@ -96,11 +97,13 @@ def test_whole_two_step_goes_over_the_resized_image(size):
 
 
 @pytest.mark.parametrize("elements", [1, 400, 1000, 10**9])
-def test_strips_are_the_dense_logits(elements):
+def test_strips_are_the_dense_logits(elements, monkeypatch):
     logits = stitched(WindowPlan.slide((61, 83), (32, 32), (16, 16)), random_image((61, 83)), (37, 50))
     dense = logits.dense()
     next_row = 0
-    for rows, strip in logits.strips(elements):
+    monkeypatch.setattr(canvas_module, "BLOCK_ELEMENTS", elements)
+    for rows, channels, strip in logits.blocks():
+        assert channels == slice(0, QUERIES)
         assert rows.start == next_row
         assert strip.shape == (rows.stop - rows.start, QUERIES, 50)
         assert strip.numel() <= max(elements, QUERIES * 50)

@@ -1,6 +1,7 @@
 """CLIPtrase's official code: functions in place of a segmentor, and a loop over a folder of images."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.official.machine import needs_packages, on_device
+from mmseg_tfovss.profiling.official.code import OfficialCode, Shared
 from mmseg_tfovss.profiling.official.pairs import Labels
-from mmseg_tfovss.profiling.official.repository import Repository
 
 _FILE = "clip_self_correlation.py"
 _DATASETS = {
@@ -32,13 +32,24 @@ _DATASETS = {
 _PICTURES, _TRUTH = "pictures", "truth"  # folders that its loader asks for; they are not made
 
 
-class CLIPtraseCheckout(Repository):
+class CLIPtraseCheckout(OfficialCode):
     """A checkout of leaves162/CLIPtrase."""
+
+    methods = frozenset({"CLIPtrase"})
 
     @staticmethod
     def is_one(folder: Path) -> bool:
         """Whether a folder looks like it."""
         return (folder.expanduser() / _FILE).is_file()
+
+    def choose(self, config: Config, changes: Mapping[str, Any]) -> None:
+        """Its settings are those of our config."""
+        if changes:
+            raise ValueError(
+                "--official: CLIPtrase's settings are those of our config; change model.eps, for example, by"
+                " --cfg-options."
+            )
+        self._settings = self.settings(config)
 
     def settings(self, config: Config) -> dict[str, Any]:
         """Arguments of its ``self_clip`` for a config of ours.
@@ -61,28 +72,21 @@ class CLIPtraseCheckout(Repository):
             "min": model.min_samples,
         }
 
-    def labels(self, settings: dict[str, Any], weights: Path, ours: OpenVocabSegmentor, device: torch.device) -> Labels:
-        """Image (H, W, 3) uint8 BGR -> labels of its centre square, numbered as ours.
-
-        Args:
-            settings: of :meth:`settings`.
-            weights: CLIP in OpenAI's layout.
-            ours: whose text features and classes are taken.
-            device: where it runs.
-        """
-        with self.modules(), on_device(device), needs_packages(self.folder.name):
+    def labels(self, shared: Shared, ours: OpenVocabSegmentor, device: torch.device) -> Labels:
+        """Labels of the centre square."""
+        with self.running(device):
             module: Any = importlib.import_module(Path(_FILE).stem)
-            clip, _ = module.clip_utils.load(str(weights), device=device)
+            clip, _ = module.clip_utils.load(str(shared.clip), device=device)
         known = ours.decode_head.query_class.tolist()
         background = [number for number, label in enumerate(known) if label == 0] if _has_background(ours) else []
         words = [number for number in range(len(known)) if number not in background]
         names = torch.tensor([known[number] for number in words] + [0])  # one more than its words: the background
-        found = _prepare(module, settings["dataset"], ours.decode_head.text_features, words, background, device)
+        found = _prepare(module, self._settings["dataset"], ours.decode_head.text_features, words, background, device)
 
         def label(image: np.ndarray) -> Tensor:
             module.Image = _loaded(image)
-            with self.modules(), on_device(device):
-                module.self_clip(clip.to(device), **settings)
+            with self.running(device):
+                module.self_clip(clip.to(device), **self._settings)
             return names[torch.from_numpy(found.pop())]
 
         return label

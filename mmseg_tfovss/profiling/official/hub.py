@@ -1,6 +1,7 @@
 """The same random DINO for official code and ours."""
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.profiling.official.repository import Repository
 
-_WIDTH, _DEPTH, _PATCH, _SIDE = 768, 12, 8, 28  # ViT-B/8 for 224 pixels, which ProxyCLIP and CASS take
+_WIDTH, _DEPTH, _PATCH, _PIXELS = 768, 12, 8, 224  # ViT-B/8, which most methods with a DINO take
+HUB_REMEDY = "Clone https://github.com/facebookresearch/dino, and name the folder by --hub."
+_NAME = re.compile(r"vit_?b(?:ase)?_?(8|16)(?!\d)")
 
 
 def share_dino(config: Config, path: Path) -> Path | None:
@@ -33,17 +36,23 @@ def share_dino(config: Config, path: Path) -> Path | None:
         return None
     if network["type"] != "DINO":
         raise ValueError(f"--against compares methods with DINO, but model.vfm is {network['type']}.")
-    torch.save(random_dino(), path)
+    named = _NAME.search(network.get("pretrained", "vitb8"))
+    if named is None:
+        raise ValueError(
+            "--against makes a random DINO ViT-B/8 or ViT-B/16, but model.vfm.pretrained is"
+            f" {network['pretrained']!r}: take facebook/dino-vitb8 or facebook/dino-vitb16."
+        )
+    torch.save(random_dino(patch=int(named[1])), path)
     network["pretrained"] = str(path)
     return path
 
 
-def random_dino(width: int = _WIDTH, depth: int = _DEPTH) -> dict[str, Tensor]:
+def random_dino(width: int = _WIDTH, depth: int = _DEPTH, patch: int = _PATCH) -> dict[str, Tensor]:
     """Tensors of a ViT in the layout of facebookresearch/dino, every value exact in float16."""
     shapes: dict[str, tuple[int, ...]] = {
         "cls_token": (1, 1, width),
-        "pos_embed": (1, 1 + _SIDE**2, width),
-        "patch_embed.proj.weight": (width, 3, _PATCH, _PATCH),
+        "pos_embed": (1, 1 + (_PIXELS // patch) ** 2, width),
+        "patch_embed.proj.weight": (width, 3, patch, patch),
         "patch_embed.proj.bias": (width,),
         "norm.weight": (width,),
         "norm.bias": (width,),
@@ -78,11 +87,8 @@ def instead_of_downloads(dino: Path | None, hub: Path | None) -> Iterator[None]:
 
     def load(repository: str, name: str, **_: object) -> nn.Module:
         if hub is None:
-            raise ValueError(
-                f"--against: this method takes {name} of {repository} from torch.hub. Clone"
-                " https://github.com/facebookresearch/dino, and name the folder by --hub."
-            )
-        return _named(Repository(hub, "--hub"), name, tensors)
+            raise ValueError(f"--against: this method takes {name} of {repository} from torch.hub. {HUB_REMEDY}")
+        return _named(open_hub(hub), name, tensors)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(torch.hub, "load", load))
@@ -90,12 +96,20 @@ def instead_of_downloads(dino: Path | None, hub: Path | None) -> Iterator[None]:
         yield
 
 
+def open_hub(folder: Path) -> Repository:
+    """A checkout of facebookresearch/dino.
+
+    Raises:
+        FileNotFoundError: no such folder, or another one.
+    """
+    repository = Repository(folder, "--hub")
+    if not (repository.folder / "hubconf.py").is_file():
+        raise FileNotFoundError(f"--hub {repository.folder}: no hubconf.py. Name a checkout of facebookresearch/dino.")
+    return repository
+
+
 def _named(repository: Repository, name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     with repository.modules():
-        if not (repository.folder / "hubconf.py").is_file():
-            raise FileNotFoundError(
-                f"--hub {repository.folder}: no hubconf.py. Name a checkout of facebookresearch/dino."
-            )
         network: nn.Module = getattr(importlib.import_module("hubconf"), name)(pretrained=False)
     network.load_state_dict(tensors)
     return network.eval()

@@ -2,12 +2,13 @@
 
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
+from urllib.error import URLError
 
 import packaging.version
 import torch
@@ -23,19 +24,25 @@ _UNUSED = (
     "dinov2.dino_attention",
 )
 _UNUSED_IF_MISSING = ("einops", "ftfy")  # used by some repositories, and only imported by others
+# What code raises that was not written for this input. A ValueError says itself what is wrong.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError)
 
 
 @contextmanager
-def on_device(device: torch.device) -> Iterator[None]:
+def on_device(device: torch.device, used: Collection[str] = ()) -> Iterator[None]:
     """While this lasts, ``cuda`` means this device, and ``half`` and ``float16`` mean float32.
 
     On a GPU nothing changes.
+
+    Args:
+        device: where official code runs.
+        used: packages that it calls, among those that are left out for most.
     """
     with ExitStack() as stack:
-        stack.enter_context(_stand_ins())
+        stack.enter_context(_stand_ins(used))
         if device.type != "cuda":
-            for owner in (torch.Tensor, nn.Module):
-                stack.enter_context(patch.object(owner, "half", _itself))
+            for owner, half in ((torch.Tensor, torch.Tensor.float), (nn.Module, _itself)):
+                stack.enter_context(patch.object(owner, "half", half))
                 stack.enter_context(patch.object(owner, "cuda", _itself))
                 stack.enter_context(patch.object(owner, "to", _moved(owner.to, device)))
             stack.enter_context(patch.object(torch.cuda, "empty_cache", lambda: None))
@@ -62,11 +69,11 @@ def _moved(to: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
 
 
 @contextmanager
-def needs_packages(repository: str) -> Iterator[None]:
-    """Say which package a repository's code needs.
+def named_errors(repository: str) -> Iterator[None]:
+    """Say whose code stopped, and which package it needs if that is why.
 
     Raises:
-        ValueError: it is not installed, or is of another version.
+        ValueError: a package is not installed, or is of another version, or the code does not run.
     """
     try:
         yield
@@ -74,6 +81,17 @@ def needs_packages(repository: str) -> Iterator[None]:
         raise ValueError(f"{repository} needs the package {error.name}: pip install {error.name}") from error
     except ImportError as error:
         raise ValueError(f"{repository} does not run with the packages installed here: {error}") from error
+    except URLError as error:
+        raise ValueError(
+            f"The code of {repository} asks for a download ({error.reason}): this command has nothing to give it in its"
+            " place."
+        ) from error
+    except _BUGS as error:
+        lines = str(error).splitlines() or ["no message"]
+        raise ValueError(
+            f"The code of {repository} stopped: {type(error).__name__}: {lines[0]} (MMSEG_TFOVSS_TRACEBACK=1 shows"
+            " where)."
+        ) from error
 
 
 class _StandIn(types.ModuleType):
@@ -91,13 +109,13 @@ class _StandIn(types.ModuleType):
 
 
 @contextmanager
-def _stand_ins() -> Iterator[None]:
+def _stand_ins(used: Collection[str]) -> Iterator[None]:
     """Stand-ins for ``packaging`` in old setuptools, which ``clip/clip.py`` imports, and for modules that are not used.
 
     Other modules that are imported meanwhile stay.
     """
     missing = [name for name in _UNUSED_IF_MISSING if name not in sys.modules and find_spec(name) is None]
-    given: dict[str, types.ModuleType] = {name: _StandIn(name) for name in (*_UNUSED, *missing)}
+    given: dict[str, types.ModuleType] = {name: _StandIn(name) for name in {*_UNUSED, *missing} - {*used}}
     given["pkg_resources"] = types.ModuleType("pkg_resources")
     given["pkg_resources"].packaging = packaging  # type: ignore[attr-defined]
     before = {name: sys.modules.get(name) for name in given}

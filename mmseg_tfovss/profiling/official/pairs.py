@@ -5,7 +5,7 @@ A shared machine is slower at one moment than at another; within a pair, both si
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ import mmcv
 import numpy as np
 import torch
 from mmseg.structures import SegDataSample
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.plain import printable
-from mmseg_tfovss.profiling.official.machine import on_device
 from mmseg_tfovss.profiling.official.repository import Repository
 
 _LONG_SIDE = 2048  # as in the pipelines of all of these repositories
@@ -45,9 +43,14 @@ class Pairs:
     classes: int
 
     @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times as long the official code takes, in each pair."""
+        return tuple(theirs / own for theirs, own in zip(self.official, self.ours, strict=True))
+
+    @property
     def ratio(self) -> float:
-        """Median of the pairs' ratios: how many times as long the official code takes."""
-        return statistics.median(theirs / own for theirs, own in zip(self.official, self.ours, strict=True))
+        """Their median."""
+        return statistics.median(self.ratios)
 
 
 def official_labels(
@@ -55,6 +58,7 @@ def official_labels(
     checkout: Repository,
     short_side: int,
     device: torch.device,
+    path: Path,
 ) -> Labels:
     """Image (H, W, 3) uint8 BGR -> labels (H, W) of an official segmentor, its own resizing of the image included."""
 
@@ -62,8 +66,8 @@ def official_labels(
         resized = mmcv.imrescale(image, (_LONG_SIDE, short_side))
         inputs = torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1)
         meta = {"ori_shape": image.shape[:2], "img_shape": resized.shape[:2], "pad_shape": resized.shape[:2]}
-        data = {"inputs": [inputs], "data_samples": [SegDataSample(metainfo=meta)]}
-        with checkout.modules(), on_device(device):
+        data = {"inputs": [inputs], "data_samples": [SegDataSample(metainfo={**meta, "img_path": str(path)})]}
+        with checkout.running(device):
             [sample] = model.test_step(data)
         return sample.pred_sem_seg.data.squeeze().cpu()
 
@@ -91,6 +95,8 @@ def give_words(model: Any, ours: OpenVocabSegmentor) -> None:  # noqa: ANN401 - 
             setattr(model, name, features)
     model.query_idx = head.query_class.clone()
     model.num_queries, model.num_classes = len(head.query_class), head.num_classes
+    if hasattr(model, "bgidx"):  # the first word of class 1, in LaVG
+        model.bgidx = int((head.query_class == 1).nonzero()[0])
     if hasattr(model, "query_words"):
         model.query_words = list(head.vocabulary.queries)
     if hasattr(model, "cluster_info"):  # CASS groups its words by their features
@@ -109,7 +115,7 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
     """
     image = read_image(path)
     rounds, labels = [], {}
-    for _ in range(repeats + 1):
+    for _ in track(range(repeats + 1), "pairs", console=Console(stderr=True), transient=True):
         seconds = {}
         for name, way in {"official": official, **ways}.items():
             start = time.perf_counter()
@@ -126,25 +132,3 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
         )
         for name in ways
     }
-
-
-def pairs_table(title: str, found: Mapping[str, Pairs]) -> Table:
-    """One row per precision of ours."""
-    table = Table(title=Text(printable(title)))
-    for name in ("ours in", "official (s)", "ours (s)", "ratio", "lowest .. highest", "same labels", "classes"):
-        table.add_column(name, justify="left" if name == "ours in" else "right")
-    for precision, pairs in found.items():
-        table.add_row(precision, *_cells(pairs))
-    return table
-
-
-def _cells(pairs: Pairs) -> Sequence[str]:
-    ratios = sorted(theirs / own for theirs, own in zip(pairs.official, pairs.ours, strict=True))
-    return (
-        f"{statistics.median(pairs.official):.3f}",
-        f"{statistics.median(pairs.ours):.3f}",
-        f"{pairs.ratio:.2f}",
-        f"{ratios[0]:.2f} .. {ratios[-1]:.2f}",
-        f"{100 * pairs.agreement:.2f} %",
-        str(pairs.classes),
-    )

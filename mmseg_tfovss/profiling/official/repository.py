@@ -6,7 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
+from unittest.mock import patch
+
+import torch
+
+from mmseg_tfovss.profiling.official.machine import named_errors, on_device
 
 
 class Repository:
@@ -18,10 +24,13 @@ class Repository:
 
     Attributes:
         folder: its absolute path.
+        used: packages that its code really uses, among those that most repositories only import.
 
     Raises:
         FileNotFoundError: no such folder.
     """
+
+    used: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path, option: str = "--against") -> None:
         self.folder = folder.expanduser().absolute()
@@ -31,15 +40,40 @@ class Repository:
 
     @property
     def title(self) -> str:
-        """The repository's folder and commit."""
-        done = subprocess.run(
-            ["git", "-C", str(self.folder), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        )
-        return f"{self.folder.name} @ {done.stdout.strip() or 'unknown commit'}"
+        """The repository's folder, its commit, and whether its Python files differ from it."""
+        if not self._git("ls-tree", "--name-only", "HEAD"):  # no repository, or another one around the folder
+            return f"{self.folder.name} @ unknown commit"
+        with TemporaryDirectory() as scratch:  # an index of its own: what is staged is not what runs
+            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            self._git("read-tree", "HEAD", **index)
+            changed = self._git("status", "--porcelain", "--untracked-files=no", "--", "*.py", **index)
+        return f"{self.folder.name} @ {self._git('rev-parse', '--short', 'HEAD')}{', changed' if changed else ''}"
+
+    def _git(self, *arguments: str, **variables: str) -> str:
+        command = ["git", "--no-optional-locks", "-C", str(self.folder), *arguments]
+        environment = {**os.environ, **variables}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        except OSError:  # no git here
+            return ""
+        return done.stdout.strip()
+
+    @contextmanager
+    def running(self, device: torch.device) -> Iterator[None]:
+        """While this lasts, the repository's code runs: its own modules, on this device.
+
+        Raises:
+            ValueError: it needs a package that is not installed, or stops.
+        """
+        with named_errors(self.folder.name), self.modules(), on_device(device, self.used):
+            yield
 
     @contextmanager
     def modules(self) -> Iterator[None]:
-        """While this lasts, ``import`` finds the repository's modules first, such as its own ``clip``."""
+        """While this lasts, ``import`` finds the repository's modules first, such as its own ``clip``.
+
+        Nothing is written into the folder, and what its code sets in the environment is taken back.
+        """
         own = {path.stem for path in self.folder.glob("*.py")}
         own |= {path.name for path in self.folder.iterdir() if path.is_dir() and any(path.glob("*.py"))}
         own |= {name.partition(".")[0] for name in self._modules}
@@ -48,7 +82,8 @@ class Repository:
         sys.path.insert(0, str(self.folder))
         os.chdir(self.folder)
         try:
-            yield
+            with patch.dict(os.environ), patch.object(sys, "dont_write_bytecode", True):
+                yield
         finally:
             os.chdir(where)
             sys.path[:] = search

@@ -1,32 +1,31 @@
 """One config of ours beside the official code of its method."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from rich.table import Table
 
-from mmseg_tfovss.engine.single import build_method, load_image
+from mmseg_tfovss.engine.single import build_method, load_image, read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.benchmark import use_random_text
+from mmseg_tfovss.profiling.complexity import device_name
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
-from mmseg_tfovss.profiling.official.hub import instead_of_downloads, share_dino
-from mmseg_tfovss.profiling.official.pairs import (
-    Labels,
-    give_words,
-    official_labels,
-    our_labels,
-    pairs_table,
-    time_pairs,
-)
-from mmseg_tfovss.profiling.official.settings import choose_settings
+from mmseg_tfovss.profiling.official.code import OfficialCode, Shared, check_hub, check_known, check_method
+from mmseg_tfovss.profiling.official.gem import GEMCheckout
+from mmseg_tfovss.profiling.official.hub import share_dino
+from mmseg_tfovss.profiling.official.pairs import our_labels, time_pairs
+from mmseg_tfovss.profiling.official.regions import share_regions
+from mmseg_tfovss.profiling.official.report import Comparison
+from mmseg_tfovss.profiling.official.surgery import SurgeryCheckout
 from mmseg_tfovss.profiling.official.ties import ties_alike
-from mmseg_tfovss.profiling.official.weights import words_from_patches, write_random_clip
+from mmseg_tfovss.profiling.official.weights import words_from_patches, words_from_windows, write_random_clip
 
-# Random weights of CLIP and perhaps DINO, our model, the device -> the official way to label, and its title.
-_Prepare = Callable[[Path, Path | None, OpenVocabSegmentor, torch.device], tuple[Labels, str]]
+# The first one that knows a folder runs it; most repositories have the form that Checkout knows.
+_DRIVERS: tuple[type[OfficialCode], ...] = (CLIPtraseCheckout, Checkout, GEMCheckout, SurgeryCheckout)
 
 
 def time_against(
@@ -40,7 +39,7 @@ def time_against(
     repeats: int,
     scratch: Path,
     hub: Path | None = None,
-) -> Table:
+) -> Comparison:
     """Time a config and the official code in turn, with the same random weights, text features and image.
 
     Args:
@@ -57,46 +56,52 @@ def time_against(
     Raises:
         ValueError: the repository has no settings for this benchmark, or cannot be run.
     """
-    prepare = _official_side(folder, config, changes, hub)
-    dino = share_dino(config, scratch / "random_dino.pth")
-    weights = write_random_clip(scratch / "random_clip.pt", config.model.backbone.arch)
-    config.model.backbone.update(arch="auto", pretrained=str(weights), quick_gelu=True)
+    image, hub = image.absolute(), hub and hub.expanduser().absolute()  # official code runs in its own folder
+    size = "x".join(map(str, read_image(image).shape[:2]))
+    code = choose_code(config, folder, changes, hub)
+    shared = replace(_share(code, config, image, device, scratch), hub=hub)
     ours = {precision: _build(config, precision, device) for precision in precisions}
     first = next(iter(ours.values()))
-    words = words_from_patches(first, load_image(first, image)[1])
+    words = words_from_windows(first, image) if shared.masks else words_from_patches(first, load_image(first, image)[1])
     for model in ours.values():
         model.decode_head.text_features = words
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
     with ties_alike():
-        official, title = prepare(weights, dino, first, device)
-        pairs = time_pairs(official, ways, image, repeats)
-    return pairs_table(f"{config.run_name} beside {title}", pairs)
+        pairs = time_pairs(code.labels(shared, first, device), ways, image, repeats)
+    return Comparison(config.run_name, code.title, size, device_name(device), pairs)
 
 
-def _official_side(folder: Path, config: Config, changes: Mapping[str, Any], hub: Path | None) -> _Prepare:
-    """Read the official settings, before anything slow; return what builds the official side."""
-    if CLIPtraseCheckout.is_one(folder):
-        if changes:
-            raise ValueError("--official: CLIPtrase's settings are those of our config; change model.eps there.")
-        functions = CLIPtraseCheckout(folder)
-        arguments = functions.settings(config)
-        return lambda weights, _, first, device: (functions.labels(arguments, weights, first, device), functions.title)
-    checkout = Checkout(folder)
-    settings = choose_settings(checkout, config, changes)
+def choose_code(config: Config, folder: Path, changes: Mapping[str, Any], hub: Path | None) -> OfficialCode:
+    """The code in a checkout, with settings for a config of ours; see :func:`time_against`.
 
-    def prepare(
-        weights: Path, dino: Path | None, first: OpenVocabSegmentor, device: torch.device
-    ) -> tuple[Labels, str]:
-        words = weights.with_name("words.txt")
-        words.write_text("one\ntwo\n")  # theirs are replaced by ours
-        with instead_of_downloads(dino, hub):
-            model = checkout.build(settings, weights, words, device)
-        give_words(model, first)
-        return official_labels(model, checkout, first.data_preprocessor.short_side, device), checkout.title
+    Raises:
+        FileNotFoundError: no such folder, or none that a driver knows.
+        ValueError: what is in it cannot be compared with the config.
+    """
+    check_known(config)
+    driver = next((driver for driver in _DRIVERS if driver.is_one(folder)), Checkout)
+    code = driver(folder)
+    check_method(code, config)
+    check_hub(code, hub)
+    code.choose(config, changes)
+    return code
 
-    return prepare
+
+def _share(code: OfficialCode, config: Config, image: Path, device: torch.device, scratch: Path) -> Shared:
+    """Write the random networks, and let our config read them."""
+    masks = share_regions(config, image, scratch / "regions", device)
+    dino = share_dino(config, scratch / "random_dino.pth")
+    sam = None
+    if config.model.get("sam"):
+        sam = code.write_sam(scratch / "random_sam.pth")
+        config.model.sam.pretrained = str(sam)
+    clip = write_random_clip(scratch / "random_clip.pt", config.model.backbone.arch)
+    config.model.backbone.update(arch="auto", pretrained=str(clip), quick_gelu=True)
+    return Shared(clip=clip, image=image, dino=dino, sam=sam, masks=masks)
 
 
 def _build(config: Config, precision: str, device: torch.device) -> OpenVocabSegmentor:
     config.model.precision = precision
-    return build_method(config, device).eval()
+    model = build_method(config, device).eval()
+    use_random_text(model)  # until it is given words; its text tower would encode hundreds for nothing
+    return model

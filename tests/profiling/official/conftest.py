@@ -1,6 +1,12 @@
 """Stand-ins for official repositories."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+import torch
+
+from mmseg_tfovss.profiling.official.code import Shared
 
 # A segmentor in the form of the field's, which registers a name that one of ours has, and asks for a GPU and float16.
 SEGMENTOR = """
@@ -19,6 +25,7 @@ class NACLIP(BaseSegmentor):
         super().__init__(data_preprocessor=dict(type="SegDataPreProcessor"))
         self.net = clip.load(clip_path).half().cuda().to("cuda")
         self.words, self.shift = open(name_path).read().split(), shift
+        print('much talk')
 
     def predict(self, inputs, data_samples):
         assert self.net.weight.dtype == torch.float32 and inputs.half().dtype == torch.float32
@@ -47,8 +54,28 @@ def repository(tmp_path):
     return root
 
 
+CPU = torch.device("cpu")
+
+
 @pytest.fixture
-def words(tmp_path):
-    path = tmp_path / "words.txt"
-    path.write_text("one two")
-    return path
+def shared(tmp_path):
+    """Files for a made-up segmentor, which does not read what is in them."""
+    return Shared(clip=tmp_path / "clip.pt", image=tmp_path / "photo.png")
+
+
+def square_side(classes=(0, 1, 2), **more):
+    """Our side of a library of maps: words are red, green and blue."""
+    vocabulary = SimpleNamespace(queries=("red", "green", "blue"))
+    head = SimpleNamespace(query_class=torch.tensor(classes), text_features=torch.eye(3), vocabulary=vocabulary)
+    values = {"num_classes": max(classes) + 1, "prob_threshold": 0.0, "logit_scale": 100.0, **more}
+    vars(head).update(values)
+    return SimpleNamespace(decode_head=head)
+
+
+@pytest.fixture
+def colours():
+    """An image (3, 6, 3), BGR: two columns each of red, green and blue."""
+    image = np.zeros((3, 6, 3), np.uint8)
+    for column in range(6):
+        image[:, column, 2 - column // 2] = 255
+    return image

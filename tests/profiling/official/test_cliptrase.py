@@ -8,6 +8,7 @@ import torch
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
+from tests.profiling.official.conftest import CPU
 
 # In the form of the authors': a loop over a folder, whose labels go to a metric. Label: the nearest word's number.
 FUNCTIONS = """
@@ -61,9 +62,9 @@ def our_side(classes, background):
         ("VOC21", [0, 0, 1], True, [0, 0, 1]),
     ],
 )
-def test_labels_are_numbered_as_ours(checkout, tmp_path, capsys, dataset, classes, background, expected):
-    settings = {"dataset": dataset, "image_size": 3, "eps": 0.7, "min": 3}
-    label = checkout.labels(settings, tmp_path / "clip.pt", our_side(classes, background), torch.device("cpu"))
+def test_labels_are_numbered_as_ours(checkout, shared, capsys, dataset, classes, background, expected):
+    checkout._settings = {"dataset": dataset, "image_size": 3, "eps": 0.7, "min": 3}
+    label = checkout.labels(shared, our_side(classes, background), CPU)
     image = np.zeros((3, 3, 3), np.uint8)
     for column in range(3):
         image[:, column, 2 - column] = 255  # BGR: columns of red, green, blue
@@ -80,5 +81,7 @@ def test_settings_are_those_of_the_config(checkout):
 def test_what_it_cannot_run_is_named(checkout):
     with pytest.raises(ValueError, match=r"CLIPtrase has no settings for 'cityscapes'\. It has: voc20, voc21"):
         checkout.settings(load_config("cliptrase_vit-b16_cityscapes"))
+    with pytest.raises(ValueError, match=r"change model\.eps"):
+        checkout.choose(load_config("cliptrase_vit-b16_voc21"), {"eps": 0.5})
     with pytest.raises(ValueError, match="labels the centre square, which sclip_vit-b16_voc21 does not"):
         checkout.settings(load_config("sclip_vit-b16_voc21"))

@@ -18,7 +18,7 @@ def dino_vitb8(pretrained=True):
 
 @pytest.fixture
 def dino(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub_module, "random_dino", lambda: {"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
+    monkeypatch.setattr(hub_module, "random_dino", lambda patch: {"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
     config = Config({"model": {"vfm": {"type": "DINO"}}})
     path = share_dino(config, tmp_path / "dino.pth")
     assert config.model.vfm.pretrained == str(path)
@@ -29,6 +29,7 @@ def test_random_weights_are_in_the_authors_layout():
     tensors = random_dino(128, 2)
     config, _ = DINO_LAYOUT.convert(tensors)
     assert (config["num_hidden_layers"], config["patch_size"], config["image_size"]) == (2, 8, 224)
+    assert random_dino(128, 1, patch=16)["patch_embed.proj.weight"].shape == (128, 3, 16, 16)
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in tensors.values())
 
 
@@ -58,4 +59,6 @@ def test_without_a_checkout_of_it_the_remedy_is_named(dino, tmp_path):
 def test_other_networks_than_dino_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"model\.vfm is SAM"):
         share_dino(Config({"model": {"vfm": {"type": "SAM"}}}), tmp_path / "dino.pth")
+    with pytest.raises(ValueError, match=r"ViT-B/8 or ViT-B/16, but model\.vfm\.pretrained is 'dino-vits8'"):
+        share_dino(Config({"model": {"vfm": {"type": "DINO", "pretrained": "dino-vits8"}}}), tmp_path / "dino.pth")
     assert share_dino(Config({"model": {"type": "SCLIP"}}), tmp_path / "dino.pth") is None

@@ -1,0 +1,59 @@
+"""Measure all points one after the other; what has been measured is written at once."""
+
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmseg_tfovss.engine.provenance import device_name
+from mmseg_tfovss.profiling.scale.measure import Cost, measure
+from mmseg_tfovss.profiling.scale.picture import write_picture
+from mmseg_tfovss.profiling.scale.points import Point, Sweeps
+from mmseg_tfovss.profiling.scale.report import write_report
+from mmseg_tfovss.profiling.scale.separate import EndedError, run_separately
+from mmseg_tfovss.profiling.scale.watch import Watch
+
+
+def measure_scale(
+    config: Config, sweeps: Sweeps, folder: Path, *, device: str, repeats: int
+) -> dict[Point, Cost | None]:
+    """Measure every point in a process of its own, and write ``scale.csv``, ``scale.md`` and ``scale.png``.
+
+    The tables are written after every point, the picture at the end, also when the run is interrupted.
+
+    Args:
+        config: of the method; its vocabulary is replaced.
+        sweeps: what to measure.
+        folder: where the files go.
+        device: what to run on.
+        repeats: measured passes of a point, >= 1.
+
+    Returns:
+        The costs by point; None where memory was short.
+
+    Raises:
+        ValueError: what the config says cannot be built.
+    """
+    settings, title, watch = config.to_dict(), f"{config.run_name}, {config.model.precision}", Watch(sweeps)
+    costs: dict[Point, Cost | None] = {}
+    machine = (f"device: {device_name(torch.device(device))}, threads: {torch.get_num_threads()}", f"passes: {repeats}")
+    try:
+        with watch.shown():
+            for point in sweeps:
+                with watch.at(point):
+                    costs[point] = _cost(settings, point, device, repeats)
+                write_report(folder, title, sweeps, costs, machine)
+    finally:
+        if costs:
+            write_picture(folder / "scale.png", title, sweeps, costs)
+    return costs
+
+
+def _cost(settings: dict[str, object], point: Point, device: str, repeats: int) -> Cost | None:
+    try:
+        cost: Cost = run_separately(measure, settings, point, device, repeats)
+    except (EndedError, torch.OutOfMemoryError) as error:
+        sys.stderr.write(f"warning: {point}: {error}\n")
+        return None
+    return cost
