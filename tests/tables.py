@@ -27,6 +27,7 @@ from unittest.mock import patch
 from mmseg_tfovss.cli import parse_options, say, user_errors
 from mmseg_tfovss.cluster.local_list import LOG_NAME, RunningList, visible_gpus
 from mmseg_tfovss.cluster.run_list import PlannedRun
+from mmseg_tfovss.cores import cores
 from mmseg_tfovss.engine.signals import StoppedError
 from mmseg_tfovss.sweeps.table import CONFIG, ERROR, HASH, MARKDOWN_NAME, SCORES, to_markdown
 from mmseg_tfovss.sweeps.trials import make_trials
@@ -308,7 +309,7 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="TITLE", help="tables whose title has this in it"
     )
-    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="sweeps at a time")
+    parser.add_argument("--jobs", type=int, default=min(cores(), 4), help="sweeps at a time")
     parser.add_argument("--check", action="store_true", help="run nothing; compare rows and columns with the commands")
     arguments = parser.parse_args()
     with user_errors():

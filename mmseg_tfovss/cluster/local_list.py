@@ -16,6 +16,7 @@ import torch
 
 from mmseg_tfovss.cluster.launch import Launch, Process, new_process
 from mmseg_tfovss.cluster.run_list import PlannedRun
+from mmseg_tfovss.cores import cores
 from mmseg_tfovss.engine.signals import StopSignals
 
 LOG_NAME = "local.out"
@@ -199,7 +200,7 @@ def clock(seconds: float) -> str:
 
 def _environment(slot: int, processes: int, gpus: Sequence[str]) -> dict[str, str]:
     """A share of the machine: a GPU, and cores unless the user has said how many."""
-    share = max((os.cpu_count() or 1) // processes, 1)
+    share = max(cores() // processes, 1)
     environment: Mapping[str, str] = {"OMP_NUM_THREADS": str(share), **os.environ}
     return {**environment, **({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {})}
 

@@ -1,13 +1,14 @@
 """Make configs for a dataset of the user's own (docs/own_data.md)."""
 
 import argparse
-import os
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
     from mmseg_tfovss.own_data.create import Created
@@ -53,9 +54,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     add.add_argument("folder", type=Path, help="what init has made")
     _add_methods(add, None)
     for action in (init, check):
-        action.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, help="files read at a time (default: one per core)"
-        )
+        action.add_argument("--workers", type=int, default=cores(), help="files read at a time (default: one per core)")
     return parser.parse_args(argv)
 
 

@@ -1,12 +1,13 @@
 """Fetch what configs need on a machine without network (docs/reproduce.md)."""
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
         with attempt():
             say(_text(config, dry_run=arguments.dry_run))
     if not arguments.dry_run:
-        make_datasets(plan, os.cpu_count() or 1, say, attempt)
+        make_datasets(plan, cores(), say, attempt)
     say("On a machine without network, with these folders at the same places:")
     say(*(f"  {line}" for line in offline_settings(configs, hub=any(need.repository for need in plan.needs))))
     if not arguments.dry_run:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmseg_tfovss.commands.leaderboard import folder
+from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
     from mmseg_tfovss.cluster.launch import Launch
@@ -49,11 +50,6 @@ def jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a number of runs, 1 or more, but got {text!r}")
     return int(text)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settings(arguments: argparse.Namespace, scenes: Path) -> list[str]:

@@ -1,12 +1,13 @@
 """Make benchmarks of their official archives, or check them (docs/datasets.md)."""
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
     from mmseg_tfovss.prepare.build import Prepared
@@ -28,7 +29,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument(
         "--download", action="store_true", help="fetch missing archives; interrupted downloads continue"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes (default: one per core)")
     parser.add_argument(
         "--check", action="store_true", help="only verify the prepared files; exit code 1 if anything is wrong"
     )

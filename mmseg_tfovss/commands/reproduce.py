@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmseg_tfovss.cores import cores
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -81,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_missing(plan)
     _agree(plan, yes=arguments.yes)
     fetch_weights(plan, say)
-    folders = make_datasets(plan, os.cpu_count() or 1, say)
+    folders = make_datasets(plan, cores(), say)
     folder = folders.get(config.run_name)
     is_elsewhere = folder != Path(config.test_dataloader.dataset.data_root)
     return _test(target, config, _command(target, arguments, folder if is_elsewhere else None))

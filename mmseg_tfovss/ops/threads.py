@@ -1,11 +1,12 @@
 """Work of the CPU beside that of the network."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from mmseg_tfovss.cores import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +27,6 @@ def work_in_threads(work: Callable[[Item], Result], batches: Iterable[Iterable[I
         with torch.inference_mode():  # is not handed on to threads
             return work(item)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         futures = [pool.submit(infer, item) for batch in batches for item in batch]
     return [future.result() for future in futures]

@@ -76,7 +76,7 @@ def test_no_more_processes_than_asked_for(tmp_path):
 
 def test_each_process_has_its_share_of_the_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7)), raising=False)
     runs = plan(tmp_path, *"abc")
     work(runs, 'echo "$OMP_NUM_THREADS $CUDA_VISIBLE_DEVICES"; sleep 0.3', processes=3, gpus=["4", "6"])
     assert sorted((run.folder / LOG_NAME).read_text() for run in runs) == ["2 4\n", "2 4\n", "2 6\n"]

@@ -24,7 +24,7 @@ def server(module_server, monkeypatch, tmp_path):
     module_server.cut, module_server.swapped = None, {}
     stand_ins.use(monkeypatch, module_server, tmp_path / "home")
     official.convert_in_this_process(monkeypatch)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     monkeypatch.setenv("MMSEG_TFOVSS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
     (tmp_path / "here").mkdir()

@@ -125,7 +125,6 @@ def test_gpus_are_used_by_processes(monkeypatch):
 def test_full_and_part_are_apart(tmp_path):
     part, full = (pocket.settings(pocket.parse_arguments(words), tmp_path) for words in ([], ["--full"]))
     assert part == ["test_dataloader.dataset.subset=50", *full]
-    assert pocket.cores() >= 1
     assert os.environ.get("OMP_NUM_THREADS", "1")
 
 

@@ -29,7 +29,7 @@ LABELS = "ade/ADEChallengeData2016/annotations/validation"
 def tool(monkeypatch, capsys, tmp_path):
     """Run the tool in an empty folder, by default in one process: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     official.convert_in_this_process(monkeypatch)
     specification = importlib.util.spec_from_file_location("prepare_data", TOOL)
     module = importlib.util.module_from_spec(specification)

@@ -1,6 +1,5 @@
 """The machine, its software, and how fast it multiplies matrices."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from mmseg_tfovss.cores import cores
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
 from mmseg_tfovss.profiling.gpu_report.waits import wait_for
@@ -85,8 +85,7 @@ def _tf32(allowed: bool) -> Iterator[None]:
 
 
 def _device_facts(device: torch.device) -> Row:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    facts: Row = {"processor": platform.processor() or platform.machine(), "cores for this process": cores}
+    facts: Row = {"processor": platform.processor() or platform.machine(), "cores for this process": cores()}
     facts["threads of torch"] = torch.get_num_threads()
     if device.type != "cuda":
         return {**facts, "GPU": "none was used"}
