@@ -19,7 +19,7 @@ from mmengine.config import Config
 import mmseg_tfovss.encoders
 import mmseg_tfovss.heads
 import mmseg_tfovss.methods  # noqa: F401
-from mmseg_tfovss.encoders import clip, stable_diffusion
+from mmseg_tfovss.encoders import clip, stable_diffusion, weights
 from mmseg_tfovss.encoders import pretrained as companions
 from mmseg_tfovss.pocket import scenes
 from mmseg_tfovss.pocket.scenes import NUM_VALIDATION
@@ -128,6 +128,7 @@ def read_shared_weights_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clip, "load_clip", load_once)
+        patch.setattr(weights.open_clip, "get_tokenizer", cache(weights.open_clip.get_tokenizer))
         yield
 
 
