@@ -2,19 +2,21 @@
 
 import copy
 from collections import OrderedDict
-from unittest.mock import patch
 
 from torch import nn
 
-_PLAIN = {bool, int, float, str, type(None), tuple}
+_PLAIN = {bool, int, float, str, type(None)}
 _CONTAINERS = {dict, OrderedDict, set, list}
 
 
 def copy_network(network, shared=()):
-    """A copy of a network, or of what holds networks, that shares no tensor with it but those named."""
+    """A copy of a network, or of what holds networks, which shares with it the modules and tensors named alone."""
     # Most of what a module has is empty: its hooks. To look through that anew takes longer than to copy its weights.
-    with patch.object(nn.Module, "__deepcopy__", _copy_module, create=True):
-        return copy.deepcopy(network, {id(tensor): tensor for tensor in shared})
+    nn.Module.__deepcopy__ = _copy_module
+    try:
+        return copy.deepcopy(network, {id(part): part for part in shared})
+    finally:
+        del nn.Module.__deepcopy__
 
 
 def _copy_module(module, memo):
@@ -25,6 +27,6 @@ def _copy_module(module, memo):
 
 def _copy_value(value, memo):
     kind = type(value)
-    if kind in _PLAIN and (kind is not tuple or not value):
+    if kind in _PLAIN:
         return value
-    return copy.deepcopy(value, memo) if value is not None and (kind not in _CONTAINERS or value) else kind()
+    return kind() if kind in _CONTAINERS and not value else copy.deepcopy(value, memo)

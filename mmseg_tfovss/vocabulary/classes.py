@@ -101,12 +101,19 @@ class Vocabulary:
 
 def available_vocabularies() -> list[str]:
     """Names of the bundled class lists."""
-    return sorted(path.stem for path in DATA.glob("*.txt") if not path.stem.startswith(_BACKGROUND_PREFIX))
+    return [name for name in _bundled_files() if not name.startswith(_BACKGROUND_PREFIX)]
 
 
 def available_backgrounds() -> list[str]:
     """Names of the bundled lists of background words."""
-    return sorted(path.stem.removeprefix(_BACKGROUND_PREFIX) for path in DATA.glob(f"{_BACKGROUND_PREFIX}*.txt"))
+    names = (name for name in _bundled_files() if name.startswith(_BACKGROUND_PREFIX))
+    return [name.removeprefix(_BACKGROUND_PREFIX) for name in names]
+
+
+@cache
+def _bundled_files() -> tuple[str, ...]:
+    """They do not change while this runs, and every vocabulary that is loaded looks among them."""
+    return tuple(sorted(path.stem for path in DATA.glob("*.txt")))
 
 
 def parse_classes(lines: Sequence[str], source: str, *, numbered: bool = True) -> Vocabulary:
