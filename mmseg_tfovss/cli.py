@@ -1,5 +1,6 @@
 """What the command lines share: user mistakes become one sentence and a non-zero exit code."""
 
+import argparse
 import ast
 import io
 import logging
@@ -55,6 +56,23 @@ def say(*lines: object) -> None:
     for line in lines:
         sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, about: str = "") -> None:
+    """Add ``--cfg-options KEY=VALUE ...``; given several times, all of them count.
+
+    Args:
+        parser: of a command that reads configs.
+        about: what the help says of them here, instead of two examples.
+    """
+    parser.add_argument(
+        "--cfg-options",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help=about or "settings of the config, e.g. model.precision=bf16 protocol=unified",
+    )
 
 
 class _PrintableFormatter(logging.Formatter):

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import add_cfg_options
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -43,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     for kind in (methods, patches, discriminability, *dslo):
         kind.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     for kind in (patches, discriminability, *dslo):
-        kind.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
+        add_cfg_options(kind)
     return parser.parse_args(argv)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmseg_tfovss.cli import add_cfg_options
+
 if TYPE_CHECKING:
     from mmseg_tfovss.cluster.array_job import Resources
     from mmseg_tfovss.cluster.run_list import PlannedRun
@@ -36,9 +38,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         "--dry-run", action="store_true", help="show the job script and the list of runs, and submit nothing"
     )
     parser.add_argument("--work-dirs", type=Path, metavar="D", help="write to D/<config name>; default: work_dirs")
-    parser.add_argument(
-        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
-    )
+    add_cfg_options(parser, "settings of all configs, e.g. model.precision=bf16")
     parser.add_argument(
         "--restart-changed",
         action="store_true",

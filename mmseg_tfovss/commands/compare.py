@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import add_cfg_options
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -29,9 +31,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--cell", type=int, default=480, help="long side of a picture in pixels (default 480)")
-    parser.add_argument(
-        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="for all configs"
-    )
+    add_cfg_options(parser, "settings of all configs, e.g. model.precision=bf16")
     arguments = parser.parse_args(argv)
     arguments.configs = [path for path in arguments.paths if is_config(path)]
     arguments.images = [path for path in arguments.paths if not is_config(path)]

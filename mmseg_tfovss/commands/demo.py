@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import add_cfg_options
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -30,7 +32,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         metavar=("Y", "X"),
         help="with --save-logits: add patch_logits of the window at this corner of the resized image",
     )
-    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
+    add_cfg_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.window and not arguments.save_logits:
         parser.error("--window needs --save-logits")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmseg_tfovss.cli import add_cfg_options
 from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         help="with --data: folder of the datasets' archives, or of what they unpack to (default: data/archives)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument(
-        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all configs"
-    )
+    add_cfg_options(parser, "settings of all configs, e.g. model.backbone.pretrained=FILE")
     return parser.parse_args(argv)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmseg_tfovss.cli import add_cfg_options
 from mmseg_tfovss.cores import cores
 
 if TYPE_CHECKING:
@@ -42,13 +43,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         default=Path("data/archives"),
         help="folder of the dataset's archives, or of what they unpack to (default: data/archives)",
     )
-    parser.add_argument(
-        "--cfg-options",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="where things are and how they run, e.g. model.backbone.pretrained=FILE model.precision=fp16;"
+    add_cfg_options(
+        parser,
+        "where things are and how they run, e.g. model.backbone.pretrained=FILE model.precision=fp16;"
         " other settings would be another run",
     )
     return parser.parse_args(argv)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import add_cfg_options
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -26,9 +28,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         "--cache", type=float, default=4.0, metavar="GIB", help="memory for results that combinations share; default: 4"
     )
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument(
-        "--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="the same for all"
-    )
+    add_cfg_options(parser, "settings that are the same for all, e.g. model.precision=bf16")
     return parser.parse_intermixed_args(argv)
 
 

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import add_cfg_options
+
 
 def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -12,14 +14,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("config", help="config: its file or its name, e.g. sclip_vit-pocket_pocket_all")
     parser.add_argument("--work-dir", type=Path, help="default: work_dirs/<config name>[_unified]")
-    parser.add_argument(
-        "--cfg-options",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. model.precision=bf16 protocol=unified",
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm"],
