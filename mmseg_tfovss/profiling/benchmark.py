@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -176,24 +173,3 @@ def _count(network: nn.Module) -> int:
 def _text_parameters(model: OpenVocabSegmentor) -> int | None:
     towers: Sequence[nn.Module] = getattr(model.backbone, "_text_tower", ())
     return _count(towers[0]) if towers else None
-
-
-def use_random_text(model: OpenVocabSegmentor) -> None:
-    """Give the text head random unit features, the same on every call, in place of running the text tower."""
-    head = model.decode_head
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
-    head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
-
-
-def make_noise_image(path: Path, size: Sequence[int]) -> Path:
-    """Write a JPEG of smooth random colours, the same on every call, and return its path.
-
-    Args:
-        path: file to write.
-        size: height and width in pixels.
-    """
-    height, width = size
-    coarse = np.random.default_rng(0).integers(0, 256, (height // 32 + 1, width // 32 + 1, 3), dtype=np.uint8)
-    cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-    return path

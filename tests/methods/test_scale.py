@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from mmseg_tfovss.profiling.benchmark import use_random_text
+from mmseg_tfovss.profiling.random_weights.text import use_random_text
 from tests.methods.own_config import SLIDE, WHOLE
 from tests.methods.test_base import VARIANTS, random_images, samples
 

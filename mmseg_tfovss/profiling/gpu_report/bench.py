@@ -16,8 +16,8 @@ from mmseg_tfovss.engine.single import build_method, fit_image, read_image
 from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
-from mmseg_tfovss.profiling.gpu_report.weights import take_random_weights
-from mmseg_tfovss.profiling.official.weights import words_from_patches
+from mmseg_tfovss.profiling.random_weights.networks import take_random_weights
+from mmseg_tfovss.profiling.random_weights.text import words_from_patches
 
 METHODS = {
     "SCLIP": "sclip",
@@ -80,7 +80,7 @@ class Bench:
         config = load_config(LEAVES[self.network].format(METHODS[method]), {**self.options, **options})
         config.model.precision = precision
         if self.network != "pocket":
-            take_random_weights(config, self.scratch)
+            take_random_weights(config, self.scratch, self.image)
         for companion in ("graph", "vfm"):
             if config.model.get(companion):
                 config.model[companion].precision = precision

@@ -4,8 +4,8 @@ import diffusers
 import pytest
 import torch
 
-from mmseg_tfovss.profiling.gpu_report import diffusion
-from mmseg_tfovss.profiling.gpu_report.diffusion import RandomStableDiffusion
+from mmseg_tfovss.profiling.random_weights import diffusion
+from mmseg_tfovss.profiling.random_weights.diffusion import RandomStableDiffusion
 
 
 def count(network):
