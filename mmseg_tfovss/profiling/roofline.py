@@ -17,14 +17,18 @@ class MatmulRate:
     Args:
         device: where they run.
         precision: ``fp32``, ``bf16`` or ``fp16``.
+
+    Attributes:
+        side: rows and columns of the matrices.
+        best: in GFLOP per second.
     """
 
     def __init__(self, device: torch.device, precision: str) -> None:
-        side = _SIDE_ON_A_CPU if device.type == "cpu" else _SIDE_ELSEWHERE
-        shape = (side, side)
-        self._device, self._operations = device, 2 * side**3
-        self._left, self._right = (torch.rand(shape, device=device).to(PRECISIONS[precision]) for _ in range(2))
+        self.side = _SIDE_ON_A_CPU if device.type == "cpu" else _SIDE_ELSEWHERE
         self.best = 0.0
+        self._device, self._operations = device, 2 * self.side**3
+        shape = (self.side, self.side)
+        self._left, self._right = (torch.rand(shape, device=device).to(PRECISIONS[precision]) for _ in range(2))
         self.measure()  # warms up
 
     @torch.inference_mode()
