@@ -43,6 +43,7 @@ class Timing:
         text_parameters: of the text tower, which is dropped when the text features are there; ``None`` if it had been
             dropped before.
         matmul_rate: GFLOP per second of large matrix products in the same precision, measured between the passes.
+        plain_rate: the same of ``torch.matmul`` alone.
         peak_memory_mb: memory at the highest point minus memory before the first image (weights loaded).
         labels: (H, W) class ids, to compare precisions.
     """
@@ -58,6 +59,7 @@ class Timing:
     all_parameters: int
     text_parameters: int | None
     matmul_rate: float
+    plain_rate: float
     peak_memory_mb: float
     labels: Tensor
 
@@ -142,6 +144,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
         all_parameters=_count(model),
         text_parameters=text_parameters,
         matmul_rate=rate.best,
+        plain_rate=rate.plain,
         peak_memory_mb=peak,
         labels=labels.cpu(),
     )
