@@ -1,4 +1,4 @@
-"""Tiny networks in the places of the random ones."""
+"""Tiny networks in the places of the random ones, and small matrix products."""
 
 from functools import partial
 
@@ -6,10 +6,17 @@ import pytest
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
+from mmseg_tfovss.profiling import roofline
 from mmseg_tfovss.profiling.random_weights import diffusion, dino, networks
 from mmseg_tfovss.profiling.random_weights.dino import random_dino
 
 BLOCKS, WIDTH, PATCH, SIDE = 12, 64, 8, 64
+
+
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch):
+    """Matrices whose products take no time."""
+    monkeypatch.setattr(roofline, "_SIDE_ON_A_CPU", 64)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mmseg_tfovss.encoders.hub import quiet
+from mmseg_tfovss.encoders.pretrained import no_progress_bar
 from mmseg_tfovss.extras import import_extra
 
 # Class here -> the base size on the hub, the classes of transformers, and what differs from their defaults there.
@@ -47,7 +48,7 @@ def take_random_network(network: MutableMapping[str, Any], place: str, folder: P
 
 def _write(folder: Path, model: str, settings: str, options: dict[str, Any]) -> None:
     transformers = import_extra("transformers", "A random network", None)
-    with torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]), quiet(), no_progress_bar():
         torch.manual_seed(0)
         network = getattr(transformers, model)(getattr(transformers, settings)(**options))
         for parameter in network.parameters():
