@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -106,9 +108,9 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
     rate = MatmulRate(device, str(model.common["precision"]))
     memory = PeakMemory(device)
     passes: list[dict[str, float]] = []
-    steps = TimedSteps(model, device)
+    steps, console = TimedSteps(model, device), Console(stderr=True)
     try:
-        for _ in range(repeats + 1):
+        for _ in track(range(repeats + 1), "passes", console=console, transient=True, disable=not console.is_terminal):
             steps.start()
             clock = Clock(device)
             original, image = load_image(model, path)

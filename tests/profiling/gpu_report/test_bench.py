@@ -10,6 +10,7 @@ from mmseg_tfovss.profiling.gpu_report.bench import METHODS, Bench
 from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
 
 
+@pytest.mark.slow
 def test_a_method_has_the_same_weights_and_words_in_every_precision(bench):
     one, other = (bench.build("LHT-CLIP", precision) for precision in ("fp32", "bf16"))
     assert torch.equal(one.backbone.proj, other.backbone.proj)
