@@ -31,7 +31,7 @@ def take_random_weights(config: Config, folder: Path, image: Path) -> None:
     """
     model = config.model
     if model.backbone.get("pretrained") == "pocket":
-        raise ValueError(f"{config.run_name} needs no random weights, for its networks are bundled: leave them out.")
+        raise ValueError(f"{config.run_name} has bundled networks, which need no download: leave --random-weights out.")
     arch = model.backbone.arch
     clip = _random_clip(folder / f"random_{arch}.pt", arch)
     model.backbone.update(arch="auto", pretrained=str(clip), quick_gelu=has_quick_gelu(model.backbone))
