@@ -18,7 +18,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument("configs", nargs="*", metavar="config")
     parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: 480 640")
-    parser.add_argument("--random-weights", action="store_true", help="no checkpoint, no text tower: timing only")
+    parser.add_argument("--random-weights", action="store_true", help="random networks and texts: no download")
     parser.add_argument(
         "--precision", action="extend", nargs="+", help="compared with the first: fp32 (default) bf16 fp16"
     )
@@ -106,11 +106,15 @@ def run(kind: str, arguments: argparse.Namespace, scratch: Path) -> None:
     """Measure."""
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
-    from mmseg_tfovss.profiling.benchmark import make_noise_image
     from mmseg_tfovss.profiling.measurements import MEASUREMENTS
+    from mmseg_tfovss.profiling.noise_image import make_noise_image
+    from mmseg_tfovss.profiling.random_weights.networks import take_random_weights
 
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
+    if arguments.random_weights:
+        for config in configs:
+            take_random_weights(config, scratch, image)
     MEASUREMENTS[kind](configs, image, arguments, scratch)
 
 

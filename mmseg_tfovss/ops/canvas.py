@@ -7,12 +7,14 @@ and need not know what is done with them.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmseg_tfovss.ops.slices import parts, runs_of
 
 Size = tuple[int, int]
 Block = tuple[slice, slice, Tensor]
@@ -261,24 +263,6 @@ class ChannelCanvas(Canvas):
         """All rows, some channels at a time."""
         for channels in parts(self.channels, self.at_once):
             yield slice(0, self.size[0]), channels, self.compute(channels).transpose(0, 1)
-
-
-def parts(count: int, step: int) -> Iterator[slice]:
-    """0 .. count in slices of ``step``, of 1 at least."""
-    step = max(1, step)
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
-
-
-def runs_of(numbers: Sequence[int]) -> list[slice]:
-    """Ascending numbers as slices of consecutive ones."""
-    runs: list[slice] = []
-    for number in numbers:
-        if runs and runs[-1].stop == number:
-            runs[-1] = slice(runs[-1].start, number + 1)
-        else:
-            runs.append(slice(number, number + 1))
-    return runs
 
 
 def _pooling_matrix(pixels: int, cells: int) -> Tensor:

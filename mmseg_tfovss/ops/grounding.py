@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size, parts
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size
 from mmseg_tfovss.ops.counting import count_ids
+from mmseg_tfovss.ops.slices import parts
 from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix
 
 

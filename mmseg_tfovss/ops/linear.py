@@ -1,7 +1,7 @@
 """Linear layers of frozen networks, by oneDNN on a CPU.
 
 PyTorch gives float32 matrix products on a CPU to MKL. On AMD processors oneDNN is faster at them, and in bfloat16 it is
-at least as fast: docs/speed.md has the ratio and the command. The two differ in rounding only.
+at least as fast: ``tfovss benchmark`` prints the rates. The two differ in rounding only.
 """
 
 from typing import Any

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import Canvas, ChannelCanvas, parts
+from mmseg_tfovss.ops.canvas import Canvas, ChannelCanvas
+from mmseg_tfovss.ops.slices import parts
 
 _EPSILON = 1e-8
 _ELEMENTS = 1 << 20  # values refined at a time: they pass by 16 times in each step, and should stay in the cache

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import parts
+from mmseg_tfovss.ops.slices import parts
 
 LINKAGES = ("complete", "ward")
 _ELEMENTS = 1 << 24  # values held at a time

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import parts
+from mmseg_tfovss.ops.slices import parts
 from mmseg_tfovss.solvers.conjugate_gradients import conjugate_gradients
 
 _ELEMENTS = 1 << 23  # values held at a time

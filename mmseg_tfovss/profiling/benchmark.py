@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -46,6 +45,7 @@ class Timing:
         text_parameters: of the text tower, which is dropped when the text features are there; ``None`` if it had been
             dropped before.
         matmul_rate: GFLOP per second of large matrix products in the same precision, measured between the passes.
+        plain_rate: the same of ``torch.matmul`` alone.
         peak_memory_mb: memory at the highest point minus memory before the first image (weights loaded).
         labels: (H, W) class ids, to compare precisions.
     """
@@ -61,6 +61,7 @@ class Timing:
     all_parameters: int
     text_parameters: int | None
     matmul_rate: float
+    plain_rate: float
     peak_memory_mb: float
     labels: Tensor
 
@@ -107,9 +108,9 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
     rate = MatmulRate(device, str(model.common["precision"]))
     memory = PeakMemory(device)
     passes: list[dict[str, float]] = []
-    steps = TimedSteps(model, device)
+    steps, console = TimedSteps(model, device), Console(stderr=True)
     try:
-        for _ in range(repeats + 1):
+        for _ in track(range(repeats + 1), "passes", console=console, transient=True, disable=not console.is_terminal):
             steps.start()
             clock = Clock(device)
             original, image = load_image(model, path)
@@ -145,6 +146,7 @@ def time_stages(model: OpenVocabSegmentor, path: Path, repeats: int) -> Timing:
         all_parameters=_count(model),
         text_parameters=text_parameters,
         matmul_rate=rate.best,
+        plain_rate=rate.plain,
         peak_memory_mb=peak,
         labels=labels.cpu(),
     )
@@ -176,24 +178,3 @@ def _count(network: nn.Module) -> int:
 def _text_parameters(model: OpenVocabSegmentor) -> int | None:
     towers: Sequence[nn.Module] = getattr(model.backbone, "_text_tower", ())
     return _count(towers[0]) if towers else None
-
-
-def use_random_text(model: OpenVocabSegmentor) -> None:
-    """Give the text head random unit features, the same on every call, in place of running the text tower."""
-    head = model.decode_head
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
-    head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
-
-
-def make_noise_image(path: Path, size: Sequence[int]) -> Path:
-    """Write a JPEG of smooth random colours, the same on every call, and return its path.
-
-    Args:
-        path: file to write.
-        size: height and width in pixels.
-    """
-    height, width = size
-    coarse = np.random.default_rng(0).integers(0, 256, (height // 32 + 1, width // 32 + 1, 3), dtype=np.uint8)
-    cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-    return path

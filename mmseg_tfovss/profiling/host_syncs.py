@@ -60,11 +60,12 @@ def reported_by_cuda() -> Iterator[list[HostSync]]:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = note
+        before = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("warn")
         try:
             yield found
         finally:
-            torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.set_sync_debug_mode(before)
 
 
 def sync_table(title: str, syncs: Sequence[HostSync]) -> Table:

@@ -8,18 +8,21 @@ import torch
 from mmengine.config import Config
 
 from mmseg_tfovss.cli import parse_options, say
+from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.leaderboard.table import print_table
+from mmseg_tfovss.methods.base import OpenVocabSegmentor
 from mmseg_tfovss.profiling.benchmark import Timing, time_stages
 from mmseg_tfovss.profiling.complexity import complexity_row, complexity_table, write_complexity
 from mmseg_tfovss.profiling.gpu_report.options import report_of
 from mmseg_tfovss.profiling.gpu_report.run import write_report
 from mmseg_tfovss.profiling.official.report import comparison_table, write_comparison
 from mmseg_tfovss.profiling.official.run import time_against
+from mmseg_tfovss.profiling.random_weights.text import use_random_text
 from mmseg_tfovss.profiling.scale.points import BATCHES, SIZES, WORDS, Sweeps
 from mmseg_tfovss.profiling.scale.run import measure_scale
 from mmseg_tfovss.profiling.solver_speed import time_solvers
 from mmseg_tfovss.profiling.tables import benchmark_table, summary_table
-from mmseg_tfovss.profiling.waiting import build_for_timing, show_host_syncs, show_loading
+from mmseg_tfovss.profiling.waiting import show_host_syncs, show_loading
 
 
 def _stages(configs: Sequence[Config], image: Path, arguments: argparse.Namespace, scratch: Path) -> None:
@@ -48,14 +51,21 @@ def time_precisions(config: Config, image: Path, arguments: argparse.Namespace) 
     timings = {}
     for precision in arguments.precision:
         config.model.precision = precision
-        model = build_for_timing(config, arguments.device, random_weights=arguments.random_weights)
+        model = _build(config, arguments)
         timings[precision] = time_stages(model, image, arguments.repeats)
     return timings
 
 
+def _build(config: Config, arguments: argparse.Namespace) -> OpenVocabSegmentor:
+    model = build_method(config, arguments.device)
+    if arguments.random_weights:
+        use_random_text(model)
+    return model
+
+
 def _waiting(configs: Sequence[Config], image: Path, arguments: argparse.Namespace, scratch: Path) -> None:
     for config in configs:
-        model = build_for_timing(config, arguments.device, random_weights=arguments.random_weights)
+        model = _build(config, arguments)
         if arguments.host_syncs:
             print_table(show_host_syncs(model, config.run_name, image))
         else:
@@ -70,8 +80,6 @@ def _scale(configs: Sequence[Config], image: Path, arguments: argparse.Namespace
     [config] = configs
     sweeps = Sweeps(arguments.sizes or SIZES, arguments.words or WORDS, arguments.batches or BATCHES)
     config.model.precision = arguments.precision[0]
-    if arguments.random_weights:
-        config.model.backbone.pretrained = None
     measure_scale(config, sweeps, arguments.scale, device=arguments.device, repeats=arguments.repeats)
     say(
         *(arguments.scale / "scale.md").read_text(encoding="utf-8").splitlines(),

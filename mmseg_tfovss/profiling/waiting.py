@@ -2,44 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from mmengine.config import Config
-from mmseg.structures import SegDataSample
 from rich.table import Table
 
 from mmseg_tfovss.datasets.files import read_image
-from mmseg_tfovss.engine.single import build_method
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.benchmark import use_random_text
+from mmseg_tfovss.profiling.batch import batch_of
 from mmseg_tfovss.profiling.host_syncs import host_syncs, sync_table
 from mmseg_tfovss.profiling.loading import loading_table, time_loading
 
 _BATCH = 2
 
 
-def build_for_timing(config: Config, device: str, *, random_weights: bool) -> OpenVocabSegmentor:
-    """A config's model on a device.
-
-    Args:
-        config: changed where weights are random.
-        device: of the model.
-        random_weights: no checkpoint, and random text features.
-    """
-    if random_weights:
-        config.model.backbone.pretrained = None
-    model = build_method(config, device)
-    if random_weights:
-        use_random_text(model)
-    return model
-
-
 def show_host_syncs(model: OpenVocabSegmentor, name: str, path: Path) -> Table:
     """Where a batch of two images makes a GPU and its host wait."""
-    pixels = torch.from_numpy(np.ascontiguousarray(read_image(path).transpose(2, 0, 1)))
-    size = (pixels.shape[1], pixels.shape[2])
-    samples = [SegDataSample(metainfo={"img_path": str(path), "ori_shape": size}) for _ in range(_BATCH)]
-    found = host_syncs(model, {"inputs": [pixels] * _BATCH, "data_samples": samples})
+    found = host_syncs(model, batch_of([read_image(path)] * _BATCH, path))
     return sync_table(f"{name}: where a GPU and its host wait, in a batch of {_BATCH} images", found)
 
 

@@ -17,7 +17,7 @@ from mmseg_tfovss.encoders.stream import Stream
 from mmseg_tfovss.engine.single import load_image
 from mmseg_tfovss.methods.cliptrase import LOCAL, ROWS
 from mmseg_tfovss.methods.stages import LOGITS, Scene, Windows
-from mmseg_tfovss.profiling.benchmark import use_random_text
+from mmseg_tfovss.profiling.random_weights.text import use_random_text
 from mmseg_tfovss.registry import DATASETS, MODELS
 from tests.methods import reference
 from tests.mini import WIDTH

@@ -35,7 +35,8 @@ CASES = {
 }
 NOT_COUNTED = {"LPOSS", "LPOSSPlus"}  # sparse graphs, which the pretended device does not know
 SLOW = {"CASS", "CLIPtrase", "CLIPtraseSAM", "CLIPtraseSAM with clusters", "CorrCLIP", "LaVG"}
-SLOW |= {"DSLO, optimal path", "NACLIP with PAMR", "RFCLIP of the paper", "RFCLIP with distractors", "Trident"}
+SLOW |= {"DSLO", "DSLO, optimal path", "NACLIP with PAMR", "ResCLIP", "Trident"}
+SLOW |= {"RFCLIP of the paper", "RFCLIP with distractors"}
 
 
 def batch():

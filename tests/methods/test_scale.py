@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from mmseg_tfovss.profiling.benchmark import use_random_text
+from mmseg_tfovss.profiling.random_weights.text import use_random_text
 from tests.methods.own_config import SLIDE, WHOLE
 from tests.methods.test_base import VARIANTS, random_images, samples
 
@@ -31,6 +31,9 @@ CASES = {
     "Trident with PAMR": ("Trident", ONE_STEP),
     "DSLO around PAMR": ("DSLO", {"base": {"type": "NACLIP", **ONE_STEP}}),
 }
+# The quick ones are of each kind of canvas; the others are like them.
+SLOW = (CASES.keys() - VARIANTS.keys()) | {"CASS", "CorrCLIP", "DSLO", "LPOSSPlus", "LaVG", "ResCLIP", "Trident"}
+SLOW |= {"CLIPtraseSAM", "CLIPtraseSAM with clusters", "NACLIP with PAMR", "RFCLIP with distractors"}
 # By case, why its computation needs more all the same: none does.
 EXCEPTIONS: dict[str, str] = {}
 
@@ -73,9 +76,7 @@ def assembly_of(model):
 
 
 @pytest.mark.parametrize("mode", ["slide", pytest.param("whole", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "case", [case if case in VARIANTS else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES])
 def test_no_tensor_of_queries_by_pixels(case, mode, build_own, few_at_a_time):
     name, options = CASES[case]
     thresholds = {"prob_threshold": 0.001, "area_threshold": 0.001 if "CLIPtrase" not in name else 0.0}

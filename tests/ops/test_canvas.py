@@ -237,10 +237,3 @@ def test_means_are_the_same_when_not_all_values_may_be_kept(kind, grid, monkeypa
     monkeypatch.setattr(canvas, "HELD_ELEMENTS", 1)
     monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 4 * SIZE[1] * len(QUERY_CLASS))
     torch.testing.assert_close(logits.on_grid(grid), expected, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "runs"), [([], []), ([4], [(4, 5)]), ([0, 1, 2, 5, 7, 8], [(0, 3), (5, 6), (7, 9)])]
-)
-def test_runs_of_consecutive_numbers(numbers, runs):
-    assert canvas.runs_of(numbers) == [slice(*run) for run in runs]

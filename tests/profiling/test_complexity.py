@@ -43,6 +43,7 @@ def make_timing(**changes):
         "all_parameters": 86_200_000,
         "text_parameters": 63_400_000,
         "matmul_rate": 200.0,
+        "plain_rate": 150.0,
         "peak_memory_mb": 1.0,
         "labels": torch.zeros(48, 64),
     }

@@ -39,17 +39,32 @@ def test_a_label_threshold_and_small_areas_wait_for_nothing(build_method, batch)
     assert len(host_syncs(model, batch)) == 1
 
 
-def test_what_cuda_reports_is_counted(monkeypatch):
-    """As torch does it: one warning each time."""
-    modes = []
-    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
-    with reported_by_cuda() as found:
-        for _ in range(2):
-            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
-        warnings.warn("something else", stacklevel=1)
-    assert modes == ["warn", "default"]
+@pytest.fixture
+def modes(monkeypatch):
+    """What CUDA's debug mode was set to."""
+    found = []
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", found.append)
+    return found
+
+
+def test_what_cuda_reports_is_counted(modes):
+    """As torch does it: one warning each time, also where a program silences warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with reported_by_cuda() as found:
+            for _ in range(2):
+                warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+            warnings.warn("something else", stacklevel=1)
+    assert modes == ["warn", 0]
     assert len(found) == 2
     assert found[0].place.startswith("test_host_syncs.py:")
+
+
+def test_cuda_s_debug_mode_is_put_back_after_an_error(modes):
+    with pytest.raises(ZeroDivisionError), reported_by_cuda():
+        raise ZeroDivisionError
+    assert modes == ["warn", 0]
 
 
 def test_the_table_counts_by_place(build_method, batch):

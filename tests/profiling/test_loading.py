@@ -4,8 +4,8 @@ import pytest
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.single import build_method
-from mmseg_tfovss.profiling.benchmark import make_noise_image
 from mmseg_tfovss.profiling.loading import loading_table, time_loading
+from mmseg_tfovss.profiling.noise_image import make_noise_image
 from tests.engine.test_run import CONFIG, small_options
 
 

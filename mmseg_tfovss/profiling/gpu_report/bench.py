@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.engine.single import build_method, fit_image, read_image
 from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.batch import batch_of
 from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
-from mmseg_tfovss.profiling.gpu_report.weights import take_random_weights
-from mmseg_tfovss.profiling.official.weights import words_from_patches
+from mmseg_tfovss.profiling.random_weights.networks import take_random_weights
+from mmseg_tfovss.profiling.random_weights.text import words_from_patches
 
 METHODS = {
     "SCLIP": "sclip",
@@ -80,7 +80,7 @@ class Bench:
         config = load_config(LEAVES[self.network].format(METHODS[method]), {**self.options, **options})
         config.model.precision = precision
         if self.network != "pocket":
-            take_random_weights(config, self.scratch)
+            take_random_weights(config, self.scratch, self.image)
         for companion in ("graph", "vfm"):
             if config.model.get(companion):
                 config.model[companion].precision = precision
@@ -121,10 +121,7 @@ class Bench:
         pixels = read_image(self.image)
         if size:
             pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
-        images = [np.roll(pixels, _SHIFT * number, axis=1) for number in range(count)]
-        inputs = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) for image in images]
-        samples = [SegDataSample(metainfo={"img_path": str(self.image), "ori_shape": pixels.shape[:2]}) for _ in inputs]
-        return {"inputs": inputs, "data_samples": samples}
+        return batch_of([np.roll(pixels, _SHIFT * number, axis=1) for number in range(count)], self.image)
 
 
 def _check_packages(method: str) -> None:

@@ -3,27 +3,22 @@
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from mmseg_tfovss.cores import cores
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
-from mmseg_tfovss.profiling.gpu_report.waits import wait_for
+from mmseg_tfovss.profiling.roofline import MatmulRate
 
 SECTION = Section(
     title="Machine",
     about="Matrix products are square, and their rate is the best of several runs: what the machine can do.",
     columns={"what": ("", ""), "value": ("", "")},
 )
-_SIDES = {"cuda": 8192}
-_SIDE = 1024  # on other devices
 _MOST_SECONDS = 1.0  # for one type
-_RUNS = 5  # between two looks at the clock
 
 
 def describe(device: torch.device) -> Found:
@@ -34,44 +29,28 @@ def describe(device: torch.device) -> Found:
 
 def matmul_rates(device: torch.device, deadline: Deadline) -> Found:
     """A row for each type of numbers: TFLOP/s of a square product."""
-    kinds = [("fp32", torch.float32, False), ("bf16", torch.bfloat16, False)]
+    kinds = [("fp32", False), ("bf16", False)]
     if device.type == "cuda":  # a CPU would take long for float16, and has no TF32
-        kinds += [("fp16", torch.float16, False), ("fp32 as TF32", torch.float32, True)]
-    side = _SIDES.get(device.type, _SIDE)
-    for number, (name, kind, tf32) in enumerate(kinds):
+        kinds += [("fp16", False), ("fp32", True)]
+    for number, (precision, tf32) in enumerate(kinds):
         seconds = min(_MOST_SECONDS, deadline.left() / (len(kinds) - number))
         with _tf32(tf32):
-            rate = matmul_rate(device, kind, side, seconds)
-        value = f"{rate / 1e12:.2f} TFLOP/s (side {side})"
-        yield {"what": f"matrix product, {name}", "value": value, "flops_per_second": rate, "side": side}
+            rate = best_rate(device, precision, Deadline(seconds))
+        value = f"{rate.best / 1e3:.2f} TFLOP/s (side {rate.side})"
+        yield {
+            "what": f"matrix product, {precision}{' as TF32' if tf32 else ''}",
+            "value": value,
+            "flops_per_second": 1e9 * rate.best,
+            "side": rate.side,
+        }
 
 
-def matmul_rate(device: torch.device, kind: torch.dtype, side: int, seconds: float) -> float:
-    """FLOP/s of a product of two random square matrices: the best of some runs.
-
-    Args:
-        device: where.
-        kind: of the numbers.
-        side: of the matrices.
-        seconds: after which no further run begins.
-    """
-    one, other = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-    deadline, best = Deadline(seconds), float("inf")
-    _products(one, other, 1)
-    while True:
-        best = min(best, _products(one, other, _RUNS))
-        if deadline.over():
-            return 2 * side**3 / best
-
-
-def _products(one: Tensor, other: Tensor, runs: int) -> float:
-    """Seconds of one product."""
-    wait_for(one.device)
-    start = time.perf_counter()
-    for _ in range(runs):
-        one @ other
-    wait_for(one.device)
-    return (time.perf_counter() - start) / runs
+def best_rate(device: torch.device, precision: str, deadline: Deadline) -> MatmulRate:
+    """The rate of matrix products, measured until the deadline is over."""
+    rate = MatmulRate(device, precision)
+    while not deadline.over():
+        rate.measure()
+    return rate
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Images per second at the best batch, and where the time goes."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,8 +15,8 @@ from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
 from mmseg_tfovss.profiling.gpu_report.search import BATCHES, search_batches, unless_memory_ends
 from mmseg_tfovss.profiling.gpu_report.stages import PREPROCESS, STAGES, after_encoder_share, time_batch_stages
-from mmseg_tfovss.profiling.gpu_report.waits import count_waits, wait_for
-from mmseg_tfovss.profiling.meters import PeakMemory
+from mmseg_tfovss.profiling.host_syncs import reported_by_cuda
+from mmseg_tfovss.profiling.meters import PeakMemory, wait_for
 
 SECTION = Section(
     title="Throughput",
@@ -106,7 +107,7 @@ def _at_best(bench: Bench, model: OpenVocabSegmentor, data: dict[str, Any], dead
     memory = PeakMemory(bench.device)
     model.test_step(_anew(data))
     peak = memory.megabytes()
-    places = count_waits(lambda: model.test_step(_anew(data)), bench.device)
+    places = _waits_by_place(model, data, bench.device)
     row = {
         "memory_mb": peak,
         "waits": None if places is None else sum(places.values()),
@@ -119,6 +120,15 @@ def _at_best(bench: Bench, model: OpenVocabSegmentor, data: dict[str, Any], dead
         return row
     stages = {f"{name}_ms": 1e3 * value / len(data["inputs"]) for name, value in seconds.items()}
     return {**row, **stages, "after_encoder": after_encoder_share(seconds)}
+
+
+def _waits_by_place(model: OpenVocabSegmentor, data: dict[str, Any], device: torch.device) -> dict[str, int] | None:
+    """How often a batch that has been labelled before is waited for at each place; ``None``: not counted here."""
+    if device.type != "cuda":
+        return None
+    with reported_by_cuda() as found:
+        model.test_step(_anew(data))
+    return dict(Counter(sync.place for sync in found).most_common())
 
 
 def _anew(data: dict[str, Any]) -> dict[str, Any]:

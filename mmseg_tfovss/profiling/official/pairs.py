@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mmseg_tfovss.engine.single import read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
+from mmseg_tfovss.profiling.batch import batch_of
 from mmseg_tfovss.profiling.official.repository import Repository
 
 _LONG_SIDE = 2048  # as in the pipelines of all of these repositories
@@ -78,9 +79,7 @@ def our_labels(model: OpenVocabSegmentor, path: Path) -> Labels:
     """The same of a method here."""
 
     def label(image: np.ndarray) -> Tensor:
-        inputs = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        sample = SegDataSample(metainfo={"ori_shape": image.shape[:2], "img_path": str(path)})
-        [answer] = model.test_step({"inputs": [inputs], "data_samples": [sample]})
+        [answer] = model.test_step(batch_of([image], path))
         return answer.pred_sem_seg.data.squeeze().cpu()
 
     return label

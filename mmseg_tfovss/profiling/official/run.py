@@ -10,7 +10,6 @@ from mmengine.config import Config
 
 from mmseg_tfovss.engine.single import build_method, load_image, read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.benchmark import use_random_text
 from mmseg_tfovss.profiling.complexity import device_name
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
@@ -18,11 +17,12 @@ from mmseg_tfovss.profiling.official.code import OfficialCode, Shared, check_hub
 from mmseg_tfovss.profiling.official.gem import GEMCheckout
 from mmseg_tfovss.profiling.official.hub import share_dino
 from mmseg_tfovss.profiling.official.pairs import our_labels, time_pairs
-from mmseg_tfovss.profiling.official.regions import share_regions
 from mmseg_tfovss.profiling.official.report import Comparison
 from mmseg_tfovss.profiling.official.surgery import SurgeryCheckout
 from mmseg_tfovss.profiling.official.ties import ties_alike
-from mmseg_tfovss.profiling.official.weights import words_from_patches, words_from_windows, write_random_clip
+from mmseg_tfovss.profiling.random_weights.clip import write_random_clip
+from mmseg_tfovss.profiling.random_weights.regions import share_regions
+from mmseg_tfovss.profiling.random_weights.text import use_random_text, words_from_patches, words_from_windows
 
 # The first one that knows a folder runs it; most repositories have the form that Checkout knows.
 _DRIVERS: tuple[type[OfficialCode], ...] = (CLIPtraseCheckout, Checkout, GEMCheckout, SurgeryCheckout)
@@ -90,7 +90,7 @@ def choose_code(config: Config, folder: Path, changes: Mapping[str, Any], hub: P
 def _share(code: OfficialCode, config: Config, image: Path, device: torch.device, scratch: Path) -> Shared:
     """Write the random networks, and let our config read them."""
     masks = share_regions(config, image, scratch / "regions", device)
-    dino = share_dino(config, scratch / "random_dino.pth")
+    dino = share_dino(config, scratch)
     sam = None
     if config.model.get("sam"):
         sam = code.write_sam(scratch / "random_sam.pth")

@@ -12,8 +12,9 @@ from mmengine.config import Config
 
 from mmseg_tfovss.engine.single import build_method, load_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.benchmark import make_noise_image, use_random_text
 from mmseg_tfovss.profiling.meters import Clock, PeakMemory
+from mmseg_tfovss.profiling.noise_image import make_noise_image
+from mmseg_tfovss.profiling.random_weights.text import use_random_text
 from mmseg_tfovss.profiling.scale.points import Point
 
 STAGES = ("encoder", "after the encoder")

@@ -1,45 +1,13 @@
-"""A bench of tiny networks in the places of the random ones, and images of 64 pixels."""
-
-from functools import partial
+"""A bench of tiny networks, and images of 64 pixels."""
 
 import pytest
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
-from mmseg_tfovss.profiling.benchmark import make_noise_image
 from mmseg_tfovss.profiling.gpu_report import bench as benches
-from mmseg_tfovss.profiling.gpu_report import diffusion, weights
 from mmseg_tfovss.profiling.gpu_report.bench import Bench
-from mmseg_tfovss.profiling.official.hub import random_dino
+from mmseg_tfovss.profiling.noise_image import make_noise_image
 
-BLOCKS, WIDTH, PATCH, SIDE = 12, 64, 8, 64
-
-
-@pytest.fixture(scope="session")
-def twelve_blocks():
-    """Weights of a random CLIP with as many blocks as ViT-B/16 has, each of one head."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = CLIP(
-            embed_dim=32,
-            vision_cfg=CLIPVisionCfg(layers=BLOCKS, width=WIDTH, head_width=64, patch_size=PATCH, image_size=SIDE),
-            text_cfg=CLIPTextCfg(context_length=77, vocab_size=49408, width=64, heads=1, layers=1),
-            quick_gelu=True,
-        )
-    return model.state_dict()
-
-
-@pytest.fixture
-def tiny_networks(monkeypatch, twelve_blocks):
-    """The random networks, but tiny."""
-    monkeypatch.setattr(weights, "write_random_clip", lambda path, arch: torch.save(twelve_blocks, path))
-    monkeypatch.setattr(weights, "random_dino", partial(random_dino, 64, 2))
-    unet = {"sample_size": 8, "block_out_channels": (32, 32, 64, 64), "attention_head_dim": (1, 1, 2, 2)}
-    monkeypatch.setattr(diffusion, "_UNET", {**diffusion._UNET, **unet})
-    monkeypatch.setattr(diffusion, "_VAE", {**diffusion._VAE, "block_out_channels": (32, 32, 32, 32)})
-    diffusion._random_networks.cache_clear()
-    yield
-    diffusion._random_networks.cache_clear()
+SIDE = 64
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import torch
 
 from mmseg_tfovss.profiling.gpu_report.bench import METHODS, Bench
 from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
-from mmseg_tfovss.profiling.gpu_report.weights import take_random_weights
 
 
+@pytest.mark.slow
 def test_a_method_has_the_same_weights_and_words_in_every_precision(bench):
     one, other = (bench.build("LHT-CLIP", precision) for precision in ("fp32", "bf16"))
     assert torch.equal(one.backbone.proj, other.backbone.proj)
@@ -43,9 +43,9 @@ def test_images_of_a_batch_differ_and_may_be_resized(bench):
 
 
 def test_random_weights_are_written_once(bench, monkeypatch):
-    take_random_weights(bench.config("ProxyCLIP", "fp32"), bench.scratch)
+    bench.config("ProxyCLIP", "fp32")
     first = {path: path.stat().st_mtime_ns for path in bench.scratch.glob("random_*")}
-    assert {path.name for path in first} == {"random_clip.pt", "random_dino.pth"}
+    assert {path.name for path in first} == {"random_ViT-B-16.pt", "random_dino_vitb8.pth"}
     monkeypatch.setattr(torch, "save", lambda *_: 1 / 0)
     bench.config("ProxyCLIP", "fp32")
     assert {path: path.stat().st_mtime_ns for path in bench.scratch.glob("random_*")} == first

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmseg_tfovss.profiling import roofline
 from mmseg_tfovss.profiling.gpu_report import card
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 
@@ -51,16 +52,19 @@ def test_a_driver_that_does_not_tell(monkeypatch, where, error, told):
 
 
 def test_rates_of_a_cpu(monkeypatch):
-    monkeypatch.setattr(card, "_SIDE", 64)
+    monkeypatch.setattr(roofline, "_SIDE_ON_A_CPU", 64)
     one, other = card.matmul_rates(CPU, Deadline(0))
     assert [row["what"] for row in (one, other)] == ["matrix product, fp32", "matrix product, bf16"]
     assert one["flops_per_second"] > 1e6
     assert one["value"].endswith(" TFLOP/s (side 64)")
 
 
-def test_a_rate_counts_two_operations_per_product(monkeypatch):
-    monkeypatch.setattr(card, "_products", lambda one, other, runs: 0.5)
-    assert card.matmul_rate(CPU, torch.float32, 10, seconds=0) == 2 * 10**3 / 0.5
+def test_products_are_repeated_until_time_is_over(monkeypatch):
+    monkeypatch.setattr(roofline, "_SIDE_ON_A_CPU", 8)
+    measured, over = [], iter((False, False, True))
+    monkeypatch.setattr(card.MatmulRate, "measure", lambda self: measured.append(self.side))
+    card.best_rate(CPU, "fp32", SimpleNamespace(over=lambda: next(over)))
+    assert measured == [8] * 3  # the first one warms up
 
 
 def test_tf32_is_as_before_afterwards():
@@ -71,7 +75,8 @@ def test_tf32_is_as_before_afterwards():
 
 
 def test_rates_of_a_gpu_are_of_four_kinds(monkeypatch):
-    monkeypatch.setattr(card, "matmul_rate", lambda device, kind, side, seconds: 5e14)
+    rate = SimpleNamespace(best=5e5, side=8192)
+    monkeypatch.setattr(card, "best_rate", lambda device, precision, deadline: rate)
     rows = list(card.matmul_rates(torch.device("cuda"), Deadline(60)))
     assert [row["what"].removeprefix("matrix product, ") for row in rows] == ["fp32", "bf16", "fp16", "fp32 as TF32"]
     assert rows[0]["value"] == "500.00 TFLOP/s (side 8192)"

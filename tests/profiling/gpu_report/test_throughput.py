@@ -65,7 +65,7 @@ def test_rates_stay_when_memory_ends_between_stages(bench, monkeypatch):
 
 
 def test_places_where_the_host_waits_are_named(bench, monkeypatch):
-    monkeypatch.setattr(throughput, "count_waits", lambda work, device: {"ops/labels.py:59": 3, "b.py:1": 2})
+    monkeypatch.setattr(throughput, "_waits_by_place", lambda *_: {"ops/labels.py:59": 3, "b.py:1": 2})
     *_, row, told = measure_throughput(bench, Case("SCLIP", "SCLIP", single=True), Deadline(60))
     assert row["waits"] == 5
     assert told == "SCLIP waits most often at ops/labels.py:59 (3), b.py:1 (2)."

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from mmseg_tfovss.config import load_config
-from mmseg_tfovss.profiling.benchmark import make_noise_image
+from mmseg_tfovss.profiling.noise_image import make_noise_image
 from mmseg_tfovss.profiling.official import run as run_module
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.run import choose_code, time_against

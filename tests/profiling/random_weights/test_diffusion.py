@@ -4,8 +4,8 @@ import diffusers
 import pytest
 import torch
 
-from mmseg_tfovss.profiling.gpu_report import diffusion
-from mmseg_tfovss.profiling.gpu_report.diffusion import RandomStableDiffusion
+from mmseg_tfovss.profiling.random_weights import diffusion
+from mmseg_tfovss.profiling.random_weights.diffusion import RandomStableDiffusion
 
 
 def count(network):
@@ -26,7 +26,7 @@ def test_sizes_are_those_of_sd2():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_its_graph_is_not_flat_and_the_same_every_time(tiny_networks, precision):
     images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 255
-    one, other = (RandomStableDiffusion(precision).graph(images, (8, 8)) for _ in range(2))
+    one, other = (RandomStableDiffusion(precision=precision).graph(images, (8, 8)) for _ in range(2))
     assert torch.equal(one, other)
     torch.testing.assert_close(one.sum(dim=-1), torch.ones(1, 64))
     assert one.amax() > 1.5 / 64

@@ -29,7 +29,7 @@ def share_regions(config: Config, image: Path, folder: Path, device: torch.devic
     write = {"LaVG": _write_masks, "CorrCLIP": _write_instances}.get(config.model.type)
     if write is None:
         return None
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     height, width = read_image(image).shape[:2]
     write((height, width), folder / image.stem, device)
     config.model.masks = str(folder)

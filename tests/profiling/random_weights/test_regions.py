@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from mmseg_tfovss.encoders.mask_files import recorded_masks
 from mmseg_tfovss.encoders.recorded import read_instances
-from mmseg_tfovss.profiling.benchmark import make_noise_image
-from mmseg_tfovss.profiling.official.regions import nearest_seed, share_regions
+from mmseg_tfovss.profiling.noise_image import make_noise_image
+from mmseg_tfovss.profiling.random_weights.regions import nearest_seed, share_regions
 
 SIZE = (30, 40)
 

@@ -1,41 +1,23 @@
-"""Random weights that official code and ours can both read, and words that tell patches apart."""
+"""Text features that no text tower has made: random ones, and ones that tell patches of an image apart."""
 
-import logging
 from pathlib import Path
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.engine.single import read_image
+from mmseg_tfovss.engine.single import read_image, segment_images
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.official.pairs import our_labels
 
 _MULTIPLE = 112  # of the patches of every network here
 
 
-def write_random_clip(path: Path, arch: str) -> Path:
-    """Write a random CLIP in OpenAI's layout; every value is exact in float16, to which official loaders round.
-
-    Args:
-        path: file to write, ``.pt``.
-        arch: name in open_clip, such as ``ViT-B-16``.
-
-    Raises:
-        ValueError: open_clip does not know the architecture.
-    """
-    if arch not in open_clip.list_models():
-        raise ValueError(f"--against: open_clip has no architecture {arch!r}; name one by model.backbone.arch.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        logging.disable(logging.WARNING)  # that these weights are random is what is wanted
-        try:
-            model = open_clip.create_model(arch, pretrained=None, force_quick_gelu=True)
-        finally:
-            logging.disable(logging.NOTSET)
-    torch.save({name: tensor.half().float() for name, tensor in model.state_dict().items()}, path)
-    return path
+def use_random_text(model: OpenVocabSegmentor) -> None:
+    """Give the text head random unit features, the same on every call, in place of running the text tower."""
+    head = model.decode_head
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(head.out_channels, model.backbone.proj.shape[1], generator=generator)
+    head.text_features = F.normalize(features, dim=-1).to(head.query_class.device)
 
 
 @torch.inference_mode()
@@ -64,7 +46,7 @@ def words_from_windows(model: OpenVocabSegmentor, path: Path) -> Tensor:
     head = model.decode_head
     hook = head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
-        our_labels(model, path)(read_image(path))
+        segment_images(model, [read_image(path)], [str(path)])
     finally:
         hook.remove()
     patches = torch.cat([maps.flatten(2).transpose(1, 2).flatten(0, 1) for maps in seen])  # of all windows

@@ -1,10 +1,9 @@
-"""Random weights for both sides, and words that are not all alike."""
+"""Words that are not all alike."""
 
-import pytest
 import torch
 
-from mmseg_tfovss.profiling.benchmark import make_noise_image, use_random_text
-from mmseg_tfovss.profiling.official.weights import words_from_patches, words_from_windows, write_random_clip
+from mmseg_tfovss.profiling.noise_image import make_noise_image
+from mmseg_tfovss.profiling.random_weights.text import use_random_text, words_from_patches, words_from_windows
 
 
 def test_words_are_those_of_patches(build_method):
@@ -25,8 +24,3 @@ def test_words_of_a_method_that_needs_more_come_from_its_windows(build_method, t
     torch.testing.assert_close(words.norm(dim=1), torch.ones(len(words)))
     assert (words[0] - words[-1]).norm() > 0.1
     assert not model.decode_head._forward_pre_hooks
-
-
-def test_an_unknown_architecture_is_named(tmp_path):
-    with pytest.raises(ValueError, match="open_clip has no architecture 'ViT-Q-16'"):
-        write_random_clip(tmp_path / "clip.pt", "ViT-Q-16")

@@ -47,11 +47,11 @@ class RandomStableDiffusion(StableDiffusion):
     """VAE and UNet of SD2's size with random weights; tokenizer and scheduler are those of the bundled network.
 
     Args:
-        precision: of VAE and UNet: ``fp32``, ``bf16`` or ``fp16``.
+        **options: of :class:`StableDiffusion`, without ``pretrained``.
     """
 
-    def __init__(self, precision: str = "fp32") -> None:
-        super().__init__("pocket", precision=precision)
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__("pocket", **options)
         self.name = "Stable Diffusion 2 (random weights)"
 
     def read_networks(self, folder: Path) -> tuple[dict[str, Any], str]:

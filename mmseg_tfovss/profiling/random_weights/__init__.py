@@ -1,0 +1,1 @@
+"""Networks, regions and text features that are random, for measurements without downloads."""
