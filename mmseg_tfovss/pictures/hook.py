@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseg_tfovss.cli import sentence
+from mmseg_tfovss.engine.batches import FixedBatches
 from mmseg_tfovss.engine.identity import unwrapped
 from mmseg_tfovss.evaluation.result import OVERLAYS, OVERLAYS_NAME
 from mmseg_tfovss.pictures.overlay import dataset_colours, draw_overlay
@@ -43,10 +44,27 @@ class OverlayHook(Hook):
         self._runner, dataset = runner, runner.test_dataloader.dataset
         chosen = np.linspace(0, len(dataset) - 1, min(self.count, len(dataset))).round().astype(int)
         self._folder = (getattr(dataset, "data_prefix", None) or {}).get("img_path") or ""
-        self._wanted = {str(dataset.get_data_info(int(index))["img_path"]) for index in chosen}
-        if is_main_process() and not getattr(runner.test_loop, "earlier_batches", 0):
-            for path in (Path(runner.work_dir) / OVERLAYS_NAME).glob(OVERLAYS):
-                path.unlink()
+        paths = {int(index): str(dataset.get_data_info(int(index))["img_path"]) for index in chosen}
+        self._wanted = set(paths.values())
+        if not is_main_process():
+            return
+        if getattr(runner.test_loop, "earlier_batches", 0):
+            batches: FixedBatches = runner.test_loop.batches
+            undone = set(batches.undone)
+            self._tell_missing([path for index, path in paths.items() if index // batches.batch_size not in undone])
+            return
+        for path in (Path(runner.work_dir) / OVERLAYS_NAME).glob(OVERLAYS):
+            path.unlink()
+
+    def _tell_missing(self, labelled: Sequence[str]) -> None:
+        """Say which of the images that an earlier session has labelled have no picture: its labels are gone."""
+        names = [self._name(path) for path in labelled if not self._picture(self._name(path)).exists()]
+        if names:
+            _logger.warning(
+                "warning: no overlays of %s: they were labelled before the run was interrupted. To draw them too, run"
+                " without --resume.",
+                ", ".join(names),
+            )
 
     def after_test_iter(
         self,
@@ -74,9 +92,13 @@ class OverlayHook(Hook):
             for name, image, labels in self._kept:
                 folder.mkdir(exist_ok=True)
                 picture = draw_overlay(image, labels.numpy(), names, colours)
-                picture.save(folder / f"{name}{OVERLAYS.removeprefix('*')}")
+                picture.save(self._picture(name))
         except OSError as error:  # the numbers are worth more
             _logger.warning("warning: the overlays could not be written: %s", sentence(error))
+
+    def _picture(self, name: str) -> Path:
+        assert self._runner is not None
+        return Path(self._runner.work_dir) / OVERLAYS_NAME / f"{name}{OVERLAYS.removeprefix('*')}"
 
     def _name(self, path: str) -> str:
         """Of an image below the dataset's folder: its path there, for files of several folders may have one name."""

@@ -368,8 +368,9 @@ def ensure_scenes(root: Path) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
     if _digests_of(root.absolute(), _stamps(root)) != VALIDATION_SHA256:
         raise ValueError(
-            f"{root} differs from the recorded pocket benchmark: delete this folder and start again. It is made again"
-            " in a few seconds."
+            f"{root} differs from the recorded pocket benchmark. If it is a folder of your own, it cannot take the"
+            " place of these scenes: make a config for it with tfovss dataset init. If it is a damaged copy, move it"
+            " away: it is made again in a few seconds."
         )
 
 

@@ -60,6 +60,19 @@ def test_an_interrupted_run_draws_what_it_has_and_a_resumed_one_the_rest(config,
     assert drawn(config) == ["0_overlay.png", "1_overlay.png", "2_overlay.png"]
 
 
+def test_pictures_that_a_killed_run_has_not_drawn_are_named(config, tmp_path, caplog):
+    gone = tmp_path / "VOC2012/JPEGImages/2.jpg"
+    kept = gone.read_bytes()
+    gone.write_bytes(b"broken".ljust(len(kept)))
+    with pytest.raises(ValueError, match=r"2\.jpg"):
+        run_test(config, hooks=[OverlayHook(3)])
+    Path(config.work_dir, "overlays/0_overlay.png").unlink()
+    gone.write_bytes(kept)
+    run_test(config, resume=True, hooks=[OverlayHook(3)])
+    assert drawn(config) == ["1_overlay.png", "2_overlay.png"]
+    assert "no overlays of 0: they were labelled before the run was interrupted." in caplog.text
+
+
 def test_colours_are_the_datasets_over_the_image_in_greys(config, tmp_path):
     red = tmp_path / "VOC2012/JPEGImages/0.jpg"
     Image.new("RGB", (60, 40), (250, 0, 0)).save(red)

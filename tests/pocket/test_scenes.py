@@ -115,7 +115,7 @@ def test_damaged_split_names_folder_and_remedy(four_scenes, tmp_path, damage):
         victim.unlink()
     else:
         victim.write_text("not a PNG")
-    with pytest.raises(ValueError, match="delete this folder") as caught:
+    with pytest.raises(ValueError, match="If it is a damaged copy, move it away") as caught:
         ensure_scenes(root)
     assert str(root) in str(caught.value)
 
@@ -149,4 +149,4 @@ def test_command_line_writes_and_checks(four_scenes, tmp_path, capsys):
     (root / "images" / "val" / "0000.png").unlink()
     with pytest.raises(SystemExit, match="1"):
         scenes.main(["--root", str(root)])
-    assert "delete this folder" in capsys.readouterr().err
+    assert "If it is a damaged copy, move it away" in capsys.readouterr().err
