@@ -70,7 +70,10 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
         help="of --against: change official settings",
     )
     parts.add_argument(
-        "--hub", type=Path, metavar="DIR", help="of --against: facebookresearch/dino, for ProxyCLIP's official code"
+        "--hub",
+        type=Path,
+        metavar="DIR",
+        help="of --against: facebookresearch/dino, for official code that takes a DINO from torch.hub",
     )
     parts.add_argument("--minutes", type=float, help="of --gpu-report: that it may take; default: 7")
     parts.add_argument(
