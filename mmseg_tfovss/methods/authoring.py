@@ -3,7 +3,7 @@
 import inspect
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -238,3 +238,13 @@ def named_nan(method: nn.Module, scene: Scene) -> AbstractContextManager[None]:
         )
 
     return checked_at_the_end(change)
+
+
+@contextmanager
+def noted(scene: Scene) -> Iterator[None]:
+    """Add to an error's traceback which image was being labelled."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"The image was {scene.path or 'one without a path'}.")
+        raise

@@ -21,6 +21,7 @@ from mmseg_tfovss.methods.authoring import (
     check_refined,
     check_seen,
     named_nan,
+    noted,
 )
 from mmseg_tfovss.methods.stages import LOGITS, Assembly, Maps, Refined, Scene, Seen, Windows
 from mmseg_tfovss.ops.canvas import Canvas, Size
@@ -167,7 +168,7 @@ class StagedSegmentor(EncoderDecoder, metaclass=Checked):
     @torch.inference_mode()
     def labels_of(self, assembly: Assembly, refined: Refined | None = None) -> Tensor:
         """Refine (unless that is done) and label one image: class ids (H, W)."""
-        with named_nan(self.refiner, assembly.scene):
+        with named_nan(self.refiner, assembly.scene), noted(assembly.scene):
             return self.label(assembly.scene, refined or self.refined(assembly))
 
     @property

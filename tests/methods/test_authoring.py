@@ -626,3 +626,11 @@ def test_a_network_that_lacks_what_is_needed_is_refused_before_it_is_loaded(buil
         build_method("DSLO", test_cfg=WHOLE_IMAGES, graph={"type": "SAM", "pretrained": "/nowhere"})
     with pytest.raises(ValueError, match=r"^model\.sam: DINO gives no masks: take one of SAM"):
         build_method("CLIPtraseSAM", test_cfg=WHOLE_IMAGES, sam={"type": "DINO", "pretrained": "/nowhere"})
+
+
+def test_the_traceback_of_any_error_names_the_image(build_method, monkeypatch):
+    model = build_method("SCLIP")
+    monkeypatch.setattr(type(model), "refine", lambda self, scene, canvases: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        label(model, path="second.jpg")
+    assert caught.value.__notes__ == ["The image was second.jpg."]
