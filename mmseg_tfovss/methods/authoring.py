@@ -242,9 +242,11 @@ def named_nan(method: nn.Module, scene: Scene) -> AbstractContextManager[None]:
 
 @contextmanager
 def noted(scene: Scene) -> Iterator[None]:
-    """Add to an error's traceback which image was being labelled."""
+    """Add to an error's traceback which image was being labelled; what is told in a sentence says it itself."""
     try:
         yield
+    except ValueError:
+        raise
     except Exception as error:
         error.add_note(f"The image was {scene.path or 'one without a path'}.")
         raise
