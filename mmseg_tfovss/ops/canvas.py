@@ -174,7 +174,7 @@ class PatchCanvas(Canvas):
             # (a, c * W): every strip of rows is then one matrix product.
             across = (self.patches[channels] @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
             for rows in parts(height, at_once(BLOCK_ELEMENTS, self.device) // (count * width)):
-                yield rows, channels, (self.rows[rows] @ across).view(-1, count, width)
+                yield rows, channels, _product(self.rows[rows], across).view(-1, count, width)
 
     def on_grid(self, grid: Size) -> Tensor:
         """The patches themselves where they lie on this grid; otherwise means of pixels."""
@@ -274,3 +274,11 @@ class ChannelCanvas(Canvas):
 def _pooling_matrix(pixels: int, cells: int) -> Tensor:
     """(cells, pixels) weights of adaptive average pooling along one axis, float64."""
     return F.adaptive_avg_pool1d(torch.eye(pixels, dtype=torch.float64), cells).T
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """``left @ right`` where most columns of ``left`` are 0: few rows of patches reach a strip of pixels."""
+    if left.device.type != "cpu":  # it would have to say which
+        return left @ right
+    used = left.any(dim=0).nonzero()[:, 0]
+    return left[:, used] @ right[used]

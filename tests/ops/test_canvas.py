@@ -237,3 +237,11 @@ def test_means_are_the_same_when_not_all_values_may_be_kept(kind, grid, monkeypa
     monkeypatch.setattr(canvas, "HELD_ELEMENTS", 1)
     monkeypatch.setattr(canvas, "BLOCK_ELEMENTS", 4 * SIZE[1] * len(QUERY_CLASS))
     torch.testing.assert_close(logits.on_grid(grid), expected, atol=1e-6, rtol=0)
+
+
+def test_rows_of_patches_that_do_not_reach_a_strip_are_left_out_of_its_product():
+    left = torch.zeros(5, 40)
+    left[:, [3, 17]] = torch.rand(5, 2)
+    right = torch.rand(40, 30)
+    torch.testing.assert_close(canvas._product(left, right), left @ right)
+    assert canvas._product(torch.zeros(5, 40), right).eq(0).all()
