@@ -56,7 +56,7 @@ def test_every_point_is_in_the_tables_and_in_the_picture(config, tmp_path, monke
     assert {row["encoder_seconds_per_image"] for row in rows} == {"2.0"}
     assert rows[-1]["peak_mib"] == "420.0"
     text = (tmp_path / "new" / "scale.md").read_text()
-    assert text.count("| 640 x 480 | 0.3 | 20 | 1 | 2.000 | 0.500 | 120 |") == 3
+    assert text.count("| 640 x 480 | 0.31 | 20 | 1 | 2.000 | 0.500 | 120 |") == 3
     assert all(title in text for title in ("## Image size", "## Vocabulary", "## Batch", "sclip_$1$, fp32"))
     assert Image.open(tmp_path / "new" / "scale.png").width >= 800
     assert len(list((tmp_path / "new").iterdir())) == 3
