@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from mmseg_tfovss.earlier_files import keep_earlier
 from mmseg_tfovss.engine.provenance import made_by
 from mmseg_tfovss.profiling.gpu_report import card, parity, processes, throughput
 from mmseg_tfovss.profiling.gpu_report.bench import METHODS, Bench
 from mmseg_tfovss.profiling.gpu_report.cases import cases_of
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
 from mmseg_tfovss.profiling.gpu_report.entries import FAILED, Entry, Found, Step
-from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN, write_pages
+from mmseg_tfovss.profiling.gpu_report.pages import JSON, MARKDOWN, write_pages
 from mmseg_tfovss.profiling.gpu_report.schedule import run_steps
 
 SECTIONS = {
@@ -54,6 +55,8 @@ class Report:
 def write_report(report: Report) -> Path:
     """Measure everything; both files are written anew whenever something is found.
 
+    Files of an earlier report in the folder get a number.
+
     Returns:
         The Markdown file.
 
@@ -65,6 +68,7 @@ def write_report(report: Report) -> Path:
     def save(entries: Sequence[Entry], *, complete: bool = False) -> None:
         write_pages(report.folder, facts, SECTIONS, entries, complete=complete)
 
+    keep_earlier([report.folder / name for name in (MARKDOWN, JSON)])
     save([])  # a folder that cannot be written to is noticed now
     entries = run_steps(steps_of(report), 60 * report.minutes, save)
     save(entries, complete=True)

@@ -75,6 +75,24 @@ def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeyp
     assert (tmp_path / "scale.png").is_file()
 
 
+def test_an_earlier_run_s_files_are_kept(config, tmp_path, monkeypatch, not_drawn, capsys):
+    def stop(settings, point, device, repeats):
+        raise KeyboardInterrupt
+
+    answer_with(monkeypatch, costs_of)
+    running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
+    answer_with(monkeypatch, stop)
+    with pytest.raises(KeyboardInterrupt):  # before anything is measured: nothing is moved
+        running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
+    assert len(rows_of(tmp_path)) == 4
+    answer_with(monkeypatch, costs_of)
+    running.measure_scale(config, Sweeps((0.3,), (20,), (1,)), tmp_path, device="cpu", repeats=1)
+    assert len(rows_of(tmp_path)) == 1
+    assert len((tmp_path / "scale.1.csv").read_text().splitlines()) == 1 + 4
+    assert (tmp_path / "scale.1.png").is_file()
+    assert f"kept as {tmp_path}/scale.1.csv, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("error", [EndedError("killed"), torch.OutOfMemoryError("full")])
 def test_a_point_that_needs_too_much_memory_is_left_empty(error, config, tmp_path, monkeypatch, capsys, not_drawn):
     def answer(settings, point, device, repeats):
