@@ -83,5 +83,5 @@ def test_a_random_sam_can_be_read(take, image):
 def test_other_sizes_and_bundled_networks_are_refused(take, image, tmp_path):
     with pytest.raises(ValueError, match=r"but model\.sam is facebook/sam-vit-huge\.$"):
         take("trident_vit-b16", **{"model.sam.pretrained": "facebook/sam-vit-huge"})
-    with pytest.raises(ValueError, match="has bundled networks, .*leave --random-weights out"):
+    with pytest.raises(ValueError, match=r"has bundled networks, .*leave --random-weights out"):
         take_random_weights(load_config("sclip_vit-pocket_pocket_all"), tmp_path, image)
