@@ -1,6 +1,7 @@
 """The whole report: which steps, in what order, and what each may take."""
 
 import gc
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from mmseg_tfovss.profiling.gpu_report import card, parity, processes, throughpu
 from mmseg_tfovss.profiling.gpu_report.bench import METHODS, Bench
 from mmseg_tfovss.profiling.gpu_report.cases import cases_of
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
-from mmseg_tfovss.profiling.gpu_report.entries import FAILED, Entry, Found, Step
+from mmseg_tfovss.profiling.gpu_report.entries import FAILED, LEFT_OUT, Entry, Found, Step
 from mmseg_tfovss.profiling.gpu_report.pages import JSON, MARKDOWN, write_pages
 from mmseg_tfovss.profiling.gpu_report.schedule import run_steps
 
@@ -74,6 +75,9 @@ def write_report(report: Report) -> Path:
     save(entries, complete=True)
     failed = [f"{entry.section}: {entry.name}" for entry in entries if entry.state == FAILED]
     page = report.folder / MARKDOWN
+    left_out = sum(entry.state == LEFT_OUT for entry in entries)
+    if left_out:
+        sys.stderr.write(f"{left_out} of {len(entries)} steps were left out: {page} says why.\n")
     if failed:
         raise FailedStepsError(f"{len(failed)} of {len(entries)} steps failed ({'; '.join(failed)}): see {page}.")
     return page
