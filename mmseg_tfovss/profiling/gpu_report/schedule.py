@@ -61,8 +61,8 @@ def run_steps(
 def _least(entries: Sequence[Entry]) -> float:
     """Seconds that the last step will take at least; 0 if nothing is known.
 
-    A step ends at its deadline if it can. So one that took far longer shows what such steps take at least: the quickest of
-    the same section, or else of the last section that has one.
+    A step ends at its deadline if it can. So one that took far longer shows what such steps take at least: the quickest
+    of the same section, or else of the last section that has one.
     """
     *before, entry = entries
     late = [other for other in before if other.state == DONE and other.seconds > _LATE * other.allowed]
