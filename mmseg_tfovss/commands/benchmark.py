@@ -124,6 +124,7 @@ def run(kind: str, arguments: argparse.Namespace, scratch: Path) -> None:
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
     from mmseg_tfovss.engine.single import find_device, read_image
+    from mmseg_tfovss.profiling.failures import check_files
     from mmseg_tfovss.profiling.measurements import MEASUREMENTS
     from mmseg_tfovss.profiling.noise_image import make_noise_image
     from mmseg_tfovss.profiling.random_weights.networks import take_random_weights
@@ -136,6 +137,8 @@ def run(kind: str, arguments: argparse.Namespace, scratch: Path) -> None:
     if arguments.random_weights:
         for config in configs:
             take_random_weights(config, scratch, image)
+    if len(configs) > 1:  # one alone is built at once, and says the same
+        check_files(configs)
     MEASUREMENTS[kind](configs, image, arguments, scratch)
 
 

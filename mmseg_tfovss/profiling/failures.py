@@ -1,13 +1,31 @@
 """Configs that cannot be measured do not keep others from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from mmengine.config import Config
 
 from mmseg_tfovss.cli import sentence
+from mmseg_tfovss.downloads.needs import needs_of
 
 _USER_ERRORS = (ValueError, OSError, torch.OutOfMemoryError)
+
+
+def check_files(configs: Sequence[Config]) -> None:
+    """Look for the files that configs name, before the first one is measured.
+
+    Raises:
+        FileNotFoundError: weights, masks or another file that is not there.
+        ValueError: a tag that open_clip does not know.
+    """
+    for config in configs:
+        for need in needs_of(config):
+            if need.path and not need.path.exists():
+                raise FileNotFoundError(
+                    f"{config.run_name}: {need.option}={need.path} does not exist: set {need.option} to an existing"
+                    " file, or leave this config out."
+                )
 
 
 class Failures:

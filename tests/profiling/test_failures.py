@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from mmseg_tfovss.profiling.failures import Failures
+from mmseg_tfovss.config import load_config
+from mmseg_tfovss.profiling.failures import Failures, check_files
+
+
+def test_files_that_configs_name_are_looked_for_first(tmp_path):
+    there = load_config("sclip_vit-pocket_pocket_all")
+    check_files([there])
+    absent = load_config("sclip_vit-b16_voc21", {"model.backbone.pretrained": f"{tmp_path}/no.pt"})
+    told = rf"^sclip_vit-b16_voc21: model\.backbone\.pretrained={tmp_path}/no\.pt does not exist"
+    with pytest.raises(FileNotFoundError, match=told):
+        check_files([there, absent])
 
 
 def test_nothing_is_raised_without_a_failure():
