@@ -115,10 +115,6 @@ def _scale(configs: Sequence[Config], image: Path, arguments: argparse.Namespace
     sweeps = Sweeps(arguments.sizes or SIZES, arguments.words or WORDS, arguments.batches or BATCHES)
     config.model.precision = arguments.precision[0]
     measure_scale(config, sweeps, arguments.scale, device=arguments.device, repeats=arguments.repeats)
-    say(
-        *(arguments.scale / "scale.md").read_text(encoding="utf-8").splitlines(),
-        f"Written: {arguments.scale}/scale.{{md,csv,png}}",
-    )
 
 
 def _against(configs: Sequence[Config], image: Path, arguments: argparse.Namespace, scratch: Path) -> None:

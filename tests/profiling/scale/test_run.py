@@ -62,7 +62,7 @@ def test_every_point_is_in_the_tables_and_in_the_picture(config, tmp_path, monke
     assert len(list((tmp_path / "new").iterdir())) == 3
 
 
-def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeypatch, not_drawn):
+def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeypatch, not_drawn, capsys):
     def answer(settings, point, device, repeats):
         if point.words == 1000:
             raise KeyboardInterrupt
@@ -73,6 +73,9 @@ def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeyp
         running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
     assert len(rows_of(tmp_path)) == 2
     assert (tmp_path / "scale.png").is_file()
+    printed = capsys.readouterr().out
+    assert "| 1632 x 1232 | 2.0 |" in printed
+    assert printed.endswith(f"Written: {tmp_path}/scale.{{md,csv,png}}\n")
 
 
 def test_an_earlier_run_s_files_are_kept(config, tmp_path, monkeypatch, not_drawn, capsys):
