@@ -135,7 +135,6 @@ def test_an_earlier_report_is_kept(command, fakes, tmp_path):
 def test_a_whole_report_of_a_cpu(command, tmp_path, monkeypatch):
     monkeypatch.setattr(search, "BATCHES", (1, 2))
     monkeypatch.setattr(search, "WINDOW_BATCHES", ())
-    monkeypatch.setattr(card, "_SIDE", 64)
     monkeypatch.setattr(throughput, "_MOST_SECONDS", 0.0)
     code, _, errors = command("--device", "cpu", "--report-network", "pocket", "--size", "64", "64")
     assert code == 0, errors
