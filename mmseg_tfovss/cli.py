@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mmseg_tfovss.plain import printable
 
@@ -58,6 +59,13 @@ def say(*lines: object) -> None:
     sys.stdout.flush()
 
 
+def named_path(text: str) -> Path:
+    """An argument's path. An empty one, as of a variable that is not set, would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("got an empty name: name a file or folder, or leave the option out")
+    return Path(text)
+
+
 def add_cfg_options(parser: argparse.ArgumentParser, about: str = "") -> None:
     """Add ``--cfg-options KEY=VALUE ...``; given several times, all of them count.
 
@@ -97,11 +105,15 @@ def sentence(error: BaseException) -> str:
     return " ".join(filter(None, map(str.strip, text.splitlines()))) or type(error).__name__
 
 
-def parse_options(pairs: list[str]) -> dict[str, object]:
+def parse_options(pairs: list[str], option: str = "--cfg-options") -> dict[str, object]:
     """Read ``KEY=VALUE`` pairs; later ones win.
 
     Values are Python literals (``0.1``, ``None``, ``(224, 224)``, ``224,224``, ``[8, 16]``), ``dict(type='SCLIP')`` as
     configs have it, ``true`` / ``false``, and otherwise strings as they stand, so that paths need no quotes.
+
+    Args:
+        pairs: from the command line.
+        option: that they were given to, for messages.
 
     Raises:
         ValueError: a pair without ``=``, or a ``dict(...)`` that is none.
@@ -110,8 +122,8 @@ def parse_options(pairs: list[str]) -> dict[str, object]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise ValueError(f"--cfg-options takes KEY=VALUE pairs, but got {pair!r}.")
-        options[key] = _parse_value(value, pair)
+            raise ValueError(f"{option} takes KEY=VALUE pairs, but got {pair!r}.")
+        options[key] = _parse_value(value, f"{option} {pair}")
     return options
 
 
@@ -129,7 +141,7 @@ def add_short_side(options: dict[str, object], short_side: int | None) -> None:
     options["model.short_side"] = short_side
 
 
-def _parse_value(text: str, pair: str) -> object:
+def _parse_value(text: str, given: str) -> object:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
@@ -137,7 +149,7 @@ def _parse_value(text: str, pair: str) -> object:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         if text.strip().startswith("dict("):
             raise ValueError(
-                f"--cfg-options {pair} cannot be read: put it in double quotes, and the names inside in single ones, as"
+                f"{given} cannot be read: put it in double quotes, and the names inside in single ones, as"
                 " in \"model.base=dict(type='SCLIP')\"."
             ) from None
         return text

@@ -255,8 +255,8 @@ def _check_file(config: Config, path: Path) -> None:
         if key in config:
             raise ValueError(f"{key} in config {path} has no effect: {remedy}.")
     _adopt_size(config, path)
-    dataset = config.get("test_dataloader", {}).get("dataset")
-    if "test_pipeline" not in config or not isinstance(dataset, Mapping) or "pipeline" not in dataset:
+    dataset = _dataset(config)
+    if "test_pipeline" not in config or "pipeline" not in dataset:
         return
     if _image_steps(config.test_pipeline) != _image_steps(dataset["pipeline"]):
         raise ValueError(
@@ -313,7 +313,7 @@ def _deviations(config: Config, unified: Mapping[str, Any], options: Mapping[str
 
 def _subset_of(config: Config) -> str:
     """``_50-of-200`` where the dataset has settings for a subset of its images: results of both have their places."""
-    dataset, facts = config.get("test_dataloader", {}).get("dataset") or {}, FACTS.get(config.get("dataset", ""))
+    dataset, facts = _dataset(config), FACTS.get(config.get("dataset", ""))
     subset = dataset.get("subset")
     return "" if subset is None else f"_{subset}-of-{facts.images if facts else 'all'}"
 
@@ -337,10 +337,17 @@ def _apply(config: Config, options: Mapping[str, Any], path: Path) -> None:
     for key in options:
         if _has_mixed_keys(config.to_dict(), key.split(".")):
             raise ValueError(f"Option {key!r} cannot be set alone, because the keys around it are numbers: give all.")
-    dataset = config.get("test_dataloader", {}).get("dataset")
-    if "test_pipeline" in config and isinstance(dataset, Mapping) and "pipeline" in dataset:
+    dataset = _dataset(config)
+    if "test_pipeline" in config and "pipeline" in dataset:
         config.test_pipeline = dataset["pipeline"]
     config.overrides = {key: str(value) for key, value in options.items() if not _is_below(key, _NO_OVERRIDE)}
+
+
+def _dataset(config: Config) -> Mapping[str, Any]:
+    """Settings of the dataset; empty where there are none, or options have put something else in their place."""
+    loader = config.get("test_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+    return dataset if isinstance(dataset, Mapping) else {}
 
 
 def _check_settable(config: Config, key: str) -> None:
@@ -377,7 +384,7 @@ def _check_parts(config: Config, path: Path) -> None:
     for key in _REQUIRED:
         if key not in config:
             raise ValueError(f"Config {path} has no {key!r}: start from a file below configs/.")
-    if "test_dataloader" in config and not isinstance(config.test_dataloader.get("dataset"), Mapping):
+    if "test_dataloader" in config and not _dataset(config):
         raise ValueError(f"Config {path} with its options has no settings test_dataloader.dataset=dict(...).")
     for part in ("backbone", "decode_head", "test_cfg"):
         if not isinstance(config.model, Mapping) or not isinstance(config.model.get(part), Mapping):

@@ -85,6 +85,8 @@ def test_option_values():
     }
     with pytest.raises(ValueError, match="KEY=VALUE pairs, but got 'x'"):
         parse_options(["x"])
+    with pytest.raises(ValueError, match=r"^--official takes KEY=VALUE pairs, but got 'x'\.$"):
+        parse_options(["x"], "--official")
     for broken in ("a=dict(type=SCLIP)", "a=dict(open('x'))", "a=dict(type='x'"):
         with pytest.raises(ValueError, match="cannot be read: put it in double quotes"):
             parse_options([broken])

@@ -493,3 +493,10 @@ def test_the_number_of_reading_processes_is_that_of_the_machine_or_of_the_option
     for name in ("sclip_vit-b16_voc21", "sclip_vit-pocket_pocket_all", "sclip_vit-pocket_pocket_thing"):
         assert load_config(name).test_dataloader.num_workers == shared
     assert load_config(name, {"test_dataloader.num_workers": 99}).test_dataloader.num_workers == 99
+
+
+@pytest.mark.parametrize("value", [None, 3, "x"])
+@pytest.mark.parametrize("key", ["test_dataloader", "test_dataloader.dataset"])
+def test_what_is_no_loader_is_told_in_a_sentence(key, value):
+    with pytest.raises(ValueError, match=r"has no settings test_dataloader\.dataset=dict\(\.\.\.\)\.$"):
+        load_config("sclip_vit-pocket_pocket_all", {key: value})

@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_tfovss.cli import named_path
+
 _DEFAULTS = {"precision": ["fp32"], "repeats": 5, "size": (480, 640)}
 
 
@@ -16,7 +18,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         " memory, parameters and FLOPs of each config.",
     )
     parser.add_argument("configs", nargs="*", metavar="config")
-    parser.add_argument("--image", type=Path, help="default: random noise of --size, as JPEG")
+    parser.add_argument("--image", type=named_path, help="default: random noise of --size, as JPEG")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: 480 640")
     parser.add_argument("--random-weights", action="store_true", help="random networks and texts: no download")
     parser.add_argument(
@@ -25,7 +27,9 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     parser.add_argument("--repeats", type=int, help="measured passes; default: 5")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
     parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--out", type=Path, help="write the table of --complexity or --against: .md, .csv or .json")
+    parser.add_argument(
+        "--out", type=named_path, help="write the table of --complexity or --against: .md, .csv or .json"
+    )
     _add_measurements(parser)
     return parser.parse_args(argv)
 
@@ -46,16 +50,22 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     )
     others.add_argument("--solvers", action="store_true", help="time DSLO's solvers beside POT, without a config")
     others.add_argument(
-        "--scale", type=Path, metavar="OUT", help="a folder: cost against image size, words and batch, written there"
+        "--scale",
+        type=named_path,
+        metavar="OUT",
+        help="a folder: cost against image size, words and batch, written there",
     )
     others.add_argument(
         "--against",
-        type=Path,
+        type=named_path,
         metavar="DIR",
         help="a checkout of the method's official repository, timed in turn with ours",
     )
     others.add_argument(
-        "--gpu-report", type=Path, metavar="OUT", help="measure this machine's GPU; write report.md and .json into OUT"
+        "--gpu-report",
+        type=named_path,
+        metavar="OUT",
+        help="measure this machine's GPU; write report.md and .json into OUT",
     )
     parts = parser.add_argument_group("their options")
     parts.add_argument("--sizes", type=float, nargs="+", metavar="MP", help="of --scale: megapixels; 0.3 1 2 4 8")
@@ -71,9 +81,9 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     )
     parts.add_argument(
         "--hub",
-        type=Path,
+        type=named_path,
         metavar="DIR",
-        help="of --against: facebookresearch/dino, for official code that takes a DINO from torch.hub",
+        help="of --against: a clone of facebookresearch/dino, which ProxyCLIP, CorrCLIP and Trident need",
     )
     parts.add_argument("--minutes", type=float, help="of --gpu-report: that it may take; default: 7")
     parts.add_argument(
@@ -83,13 +93,17 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> str:
     """Refuse what excludes each other or would not act, before anything is timed; returns the kind of measurement."""
+    from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.profiling.complexity import check_suffix
     from mmseg_tfovss.profiling.gpu_report.options import check_report
-    from mmseg_tfovss.profiling.kinds import check_counts, choose_kind
+    from mmseg_tfovss.profiling.kinds import check_counts, check_precisions, check_size, choose_kind
     from mmseg_tfovss.whole_file import check_target
 
     kind = choose_kind(vars(arguments))
     check_counts({name: getattr(arguments, name) for name in ("repeats", "loader")})
+    check_size(arguments.size)
+    check_precisions(arguments.precision or ())
+    arguments.official = parse_options(arguments.official, "--official")
     for name, default in _DEFAULTS.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, default)
@@ -109,15 +123,22 @@ def run(kind: str, arguments: argparse.Namespace, scratch: Path) -> None:
     """Measure."""
     from mmseg_tfovss.cli import parse_options
     from mmseg_tfovss.config import load_config
+    from mmseg_tfovss.engine.single import find_device, read_image
+    from mmseg_tfovss.profiling.failures import check_files
     from mmseg_tfovss.profiling.measurements import MEASUREMENTS
     from mmseg_tfovss.profiling.noise_image import make_noise_image
     from mmseg_tfovss.profiling.random_weights.networks import take_random_weights
 
+    find_device(arguments.device)
+    if arguments.image:
+        read_image(arguments.image)  # what is wrong with it is told before anything slow
     configs = [load_config(path, parse_options(arguments.cfg_options)) for path in arguments.configs]
     image = arguments.image or make_noise_image(scratch / "noise.jpg", arguments.size)
     if arguments.random_weights:
         for config in configs:
             take_random_weights(config, scratch, image)
+    if len(configs) > 1:  # one alone is built at once, and says the same
+        check_files(configs)
     MEASUREMENTS[kind](configs, image, arguments, scratch)
 
 

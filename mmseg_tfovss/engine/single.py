@@ -49,11 +49,13 @@ def find_device(device: str | torch.device) -> torch.device:
         target = torch.device(device)
         torch.empty(0, device=target)
     # torch signals an absent device with several exception types, depending on how it was built.
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
             f"The device {str(device)!r} is not available here ({str(error).splitlines()[0]}): take the device cpu,"
             " or leave it out."
         ) from error
+    if target.type == "meta":  # torch has it everywhere, for shapes alone
+        raise ValueError(f"The device {str(device)!r} computes nothing: take the device cpu, or leave it out.")
     return target
 
 

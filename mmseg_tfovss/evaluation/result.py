@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from mmseg_tfovss.earlier_files import numbered
 from mmseg_tfovss.evaluation.scores import Scores
 from mmseg_tfovss.whole_file import whole_file
 
@@ -206,19 +207,15 @@ def set_aside(folder: Path, *, overlays: bool = True) -> Path | None:
     if not has_result and not moves_pictures:
         return None
     number = 1
-    while any(os.path.lexists(path) for path in (_numbered(current, number), _numbered(pictures, number))):
+    while any(os.path.lexists(path) for path in (numbered(current, number), numbered(pictures, number))):
         number += 1
-    kept = _numbered(current, number)
+    kept = numbered(current, number)
     # The result first: pictures that a kill leaves behind are set aside next time, under another number.
     if has_result:
         current.rename(kept)
     if moves_pictures:
-        pictures.rename(_numbered(pictures, number))
+        pictures.rename(numbered(pictures, number))
     return kept if has_result else None
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401

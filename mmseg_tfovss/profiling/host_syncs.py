@@ -32,6 +32,9 @@ def host_syncs(model: OpenVocabSegmentor, batch: Mapping[str, Any]) -> list[Host
 
     Returns:
         In order. A copy that does not block the host is not among them.
+
+    Raises:
+        ValueError: the method uses what the pretended device does not have, such as sparse matrices.
     """
     model.prepare()
     if model.decode_head.query_class.is_cuda:
@@ -39,7 +42,17 @@ def host_syncs(model: OpenVocabSegmentor, batch: Mapping[str, Any]) -> list[Host
         with reported_by_cuda() as found:
             model.test_step(copy.deepcopy(dict(batch)))
         return found
-    model = copy.deepcopy(model)
+    try:
+        return _pretended(copy.deepcopy(model), batch)
+    except RuntimeError as error:
+        model.test_step(copy.deepcopy(dict(batch)))  # an error of the method itself comes again
+        raise ValueError(
+            f"The waits of {type(model).__name__} can be counted on a GPU only: without one, the pretended device lacks"
+            f" an operation that it uses ({str(error).splitlines()[0]})."
+        ) from error
+
+
+def _pretended(model: OpenVocabSegmentor, batch: Mapping[str, Any]) -> list[HostSync]:
     with pretend_device() as device:
         model.to(PRETEND)
         model.test_step(copy.deepcopy(dict(batch)))

@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmseg_tfovss.datasets.files import MOST_PIXELS
+from mmseg_tfovss.encoders.clip import PRECISIONS
+
 _MODEL = ("device", "cfg_options", "random_weights")
 _IMAGE = ("image", "size")
+_LONGEST = 65_500  # side of a JPEG
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,25 @@ def check_counts(given: Mapping[str, int | None]) -> None:
             raise ValueError(f"{flag(name)} must be at least 1, but got {value}.")
 
 
+def check_size(size: Sequence[int] | None) -> None:
+    """Raise ValueError for an image without pixels, or with more than can be used."""
+    if size is None:
+        return
+    height, width = size
+    if not (1 <= height <= _LONGEST and 1 <= width <= _LONGEST and height * width <= MOST_PIXELS):
+        raise ValueError(
+            f"--size takes a height and a width of 1 to {_LONGEST} pixels, and at most {MOST_PIXELS} pixels in all, but"
+            f" got {height} {width}."
+        )
+
+
+def check_precisions(names: Sequence[str]) -> None:
+    """Raise ValueError for a precision that networks here do not have."""
+    for name in names:
+        if name not in PRECISIONS:
+            raise ValueError(f"--precision must be one of {', '.join(PRECISIONS)}, but got {name!r}.")
+
+
 def _is_given(value: object) -> bool:
     return value is not None and value is not False and value != []
 
@@ -92,5 +115,8 @@ def _with(kind: str) -> str:
 
 
 def _helpful(name: str) -> str:
-    kinds = [_with(kind) for kind, found in KINDS.items() if name in found.acts]
-    return " and ".join(kinds)
+    """Where an option acts: ``alone, and with --complexity, --scale or --against``."""
+    kinds = [kind for kind, found in KINDS.items() if name in found.acts]
+    *flags, last = (flag(kind) for kind in kinds if kind != STAGES)
+    others = f"with {', '.join(flags)} or {last}" if flags else f"with {last}"
+    return f"alone, and {others}" if STAGES in kinds else others

@@ -81,7 +81,7 @@ def time_loading(model: OpenVocabSegmentor, config: Config, image: Path, count: 
         model: of the config.
         config: with ``test_dataloader``, whose batch size and number of processes are taken.
         image: file.
-        count: images that are timed, >= 1.
+        count: images that are timed, >= 1; the last batch may have fewer than the others.
         scratch: folder for an annotation.
     """
     settings = config.test_dataloader
@@ -89,13 +89,13 @@ def time_loading(model: OpenVocabSegmentor, config: Config, image: Path, count: 
     labels = scratch / "labels.png"
     cv2.imwrite(str(labels), np.zeros(read_image(image).shape[:2], np.uint8))
     batches = -(-count // size)
-    images = SameImage(image, labels, settings.dataset.pipeline, (batches + 1) * size)
+    images = SameImage(image, labels, settings.dataset.pipeline, size + count)
     pinned = torch.cuda.is_available()
     loader = DataLoader(images, size, num_workers=workers, collate_fn=pseudo_collate, pin_memory=pinned)
     fit_while_loading(loader, model)
     loading = statistics.median(_seconds(lambda: loader.collate_fn([images[0]])) for _ in range(_LOADS))
     total, waited = _run(model, loader, batches)
-    return LoadingTime(batches * size, size, workers, loading, total, waited)
+    return LoadingTime(count, size, workers, loading, total, waited)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
 from mmseg_tfovss.profiling import roofline
 from mmseg_tfovss.profiling.random_weights import diffusion, dino, networks
@@ -22,6 +21,9 @@ def small_products(monkeypatch):
 @pytest.fixture(scope="session")
 def twelve_blocks():
     """Weights of a random CLIP with as many blocks as ViT-B/16 has, each of one head."""
+    # Here, for open_clip needs our guard of torchvision, and pytest reads this file first if it is given this folder.
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = CLIP(

@@ -39,6 +39,35 @@ def test_a_label_threshold_and_small_areas_wait_for_nothing(build_method, batch)
     assert len(host_syncs(model, batch)) == 1
 
 
+def use_sparse(monkeypatch, model, fail):
+    kind = type(model)
+    encode = kind.encode
+
+    def sparse(self, windows):
+        fail()
+        windows.images.flatten().to_sparse().coalesce()
+        return encode(self, windows)
+
+    monkeypatch.setattr(kind, "encode", sparse)
+
+
+def test_what_the_pretended_device_lacks_is_told_in_a_sentence(build_method, batch, monkeypatch):
+    model = build_method("SCLIP")
+    use_sparse(monkeypatch, model, lambda: None)
+    with pytest.raises(ValueError, match=r"^The waits of SCLIP can be counted on a GPU only: .* \(.*\)\.$"):
+        host_syncs(model, batch)
+
+
+def test_an_error_of_the_method_itself_is_not_blamed_on_the_device(build_method, batch, monkeypatch):
+    def fail():
+        raise RuntimeError("no such kernel")
+
+    model = build_method("SCLIP")
+    use_sparse(monkeypatch, model, fail)
+    with pytest.raises(RuntimeError, match=r"^no such kernel$"):
+        host_syncs(model, batch)
+
+
 @pytest.fixture
 def modes(monkeypatch):
     """What CUDA's debug mode was set to."""

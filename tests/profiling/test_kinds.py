@@ -53,7 +53,9 @@ def test_an_option_acts_or_is_refused(kind):
         if name in KINDS[kind].acts:
             assert chosen(*LINES[kind], *option) == kind
         else:
-            with pytest.raises(ValueError, match=rf"^{option[0]} does not act with.*: leave it out\. It acts with"):
+            with pytest.raises(
+                ValueError, match=rf"^{option[0]} does not act with.*: leave it out\. It acts (alone, and )?with "
+            ):
                 chosen(*LINES[kind], *option)
 
 
@@ -82,12 +84,20 @@ def test_number_of_configs(kind):
     [
         (["a", "--image", "x.png", "--size", "3", "4"], "--size is that of the image made in place of --image"),
         (["a", "--repeats", "0"], "--repeats must be at least 1, but got 0"),
+        (["a", "--size", "0", "0"], "--size takes a height and a width of 1 to 65500 pixels"),
+        (["a", "--size", "-5", "10"], "but got -5 10."),
+        (["a", "--size", "60000", "60000"], "at most 134217728 pixels in all, but got 60000 60000."),
+        (["a", "--precision", "fp32", "fp8"], "--precision must be one of fp32, bf16, fp16, but got 'fp8'."),
+        (["a", "--against", "x", "--official", "foo"], "--official takes KEY=VALUE pairs, but got 'foo'."),
+        (["a", "--device", "meta"], "The device 'meta' computes nothing"),
+        (["a", "--device", "hpu"], "The device 'hpu' is not available here"),
+        (["a", "--image", "no.png"], "The image no.png does not exist"),
         (["a", "--loader", "0"], "--loader must be at least 1, but got 0"),
         (["a", "--complexity", "--out", "x.txt"], "--out must end with one of"),
         (["a", "--scale", "out", "--precision", "fp32", "bf16"], "--scale takes one precision, but got fp32 bf16"),
         (
             ["a", "--out", "x.md"],
-            "--out does not act without another measurement: leave it out. It acts with --complexity and with --a",
+            "--out does not act without another measurement: leave it out. It acts with --complexity or --against.",
         ),
     ],
 )
@@ -96,6 +106,14 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(line, message, capsys)
         main(line)
     assert stopped.value.code not in (0, None)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--scale", "--gpu-report", "--against", "--out", "--image", "--hub"])
+def test_an_empty_path_is_refused(option, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["a", option, ""])
+    assert stopped.value.code == 2
+    assert f"argument {option}: got an empty name" in capsys.readouterr().err
 
 
 def test_defaults_are_filled_in_for_the_measurement():

@@ -57,6 +57,7 @@ class Entry:
         section: key of the section.
         name: of the step.
         state: one of the words above.
+        allowed: seconds that it could take.
         seconds: that it has taken.
         rows: of the section's table.
         remarks: sentences, Markdown.
@@ -66,6 +67,7 @@ class Entry:
     section: str
     name: str
     state: str = RUNNING
+    allowed: float = 0.0
     seconds: float = 0.0
     rows: list[Row] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -15,10 +15,11 @@ from typing import Any
 
 import mmseg_tfovss
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
+from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
 
 CONFIG = "sclip_vit-pocket_pocket_all"
 SCENES = 40
-_LEAST, _MOST = 60.0, 180.0  # seconds of a run, before it counts as hanging
+_MOST = 180.0  # seconds of a run, before it counts as hanging
 _LOOK_EVERY = 0.2  # seconds
 _PATIENCE = 5.0  # seconds, with a process whose peer has failed
 
@@ -77,13 +78,24 @@ def visible_cards(cards: Sequence[int]) -> list[str]:
 def result_of(run: Run, deadline: Deadline) -> tuple[dict[str, Any], float]:
     """What a run writes, and its seconds.
 
+    Args:
+        run: in a folder that is not there yet.
+        deadline: at which it is ended.
+
     Raises:
-        RuntimeError: it failed, with its last word.
+        RuntimeError: it failed, with its last word, or it hangs.
+        LeftOutError: the deadline came first.
     """
     run.folder.mkdir(parents=True)
     logs = [run.folder / f"process-{rank}.log" for rank in range(run.processes)]
     start = time.perf_counter()
-    codes = _run_all(run, logs, min(max(deadline.left(), _LEAST), _MOST))
+    most = min(deadline.left(), _MOST)
+    try:
+        codes = _run_all(run, logs, most)
+    except TimeoutError as error:
+        if most < _MOST:
+            raise LeftOutError(f"the time was up before {_processes(run)} had ended; --minutes gives more.") from error
+        raise RuntimeError(f"The run took more than {most:.0f} seconds, and was ended.") from error
     if any(codes):
         raise RuntimeError(last_word("\n".join(log.read_text(errors="replace") for log in logs)))
     result: dict[str, Any] = json.loads((run.folder / "result.json").read_text())
@@ -94,7 +106,7 @@ def _run_all(run: Run, logs: Sequence[Path], most: float) -> list[int]:
     """Exit codes; when one process fails, or time is up, the others are ended.
 
     Raises:
-        RuntimeError: time is up.
+        TimeoutError: time is up.
     """
     port, processes = _free_port(), []
     try:
@@ -103,15 +115,19 @@ def _run_all(run: Run, logs: Sequence[Path], most: float) -> list[int]:
         deadline = Deadline(most)
         while None in (codes := [process.poll() for process in processes]):
             if deadline.over():
-                raise RuntimeError(f"The run took more than {most:.0f} seconds, and was ended.")
+                raise TimeoutError
             if any(codes):  # the others notice, or wait for ever
-                time.sleep(_PATIENCE)
+                time.sleep(min(_PATIENCE, deadline.left()))
                 break
             time.sleep(_LOOK_EVERY)
     finally:
         for process in processes:
             _end(process)
     return [process.wait() for process in processes]
+
+
+def _processes(run: Run) -> str:
+    return "one process" if run.processes == 1 else f"{run.processes} processes over {run.backend}"
 
 
 def _start(run: Run, rank: int, port: int, log: Path) -> subprocess.Popen[bytes]:

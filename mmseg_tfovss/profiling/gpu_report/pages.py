@@ -59,6 +59,9 @@ def to_markdown(
     lines = ["# GPU report", ""]
     if not complete:
         lines += ["**This report is not complete**: the run that makes it is under way, or was stopped.", ""]
+    left_out = sum(entry.state == LEFT_OUT for entry in entries)
+    if complete and left_out:
+        lines += [f"**{left_out} of {len(entries)} steps were left out**: the sections below say why.", ""]
     lines += [f"- {name}: {_inline(value)}" for name, value in facts.items() if isinstance(value, str | int | float)]
     for key, section in sections.items():
         own = [entry for entry in entries if entry.section == key]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
-from mmseg_tfovss.profiling.gpu_report.entries import Found, Row, Section
+from mmseg_tfovss.profiling.gpu_report.entries import Found, LeftOutError, Row, Section
 from mmseg_tfovss.profiling.gpu_report.launching import SCENES, Run, result_of
 
 SECTION = Section(
@@ -42,16 +42,24 @@ def compare_processes(device: torch.device, scratch: Path, deadline: Deadline, s
     Raises:
         RuntimeError: a run failed, though not because NCCL wants a GPU for each process.
         ValueError: two processes count something else than one.
+        LeftOutError: the deadline came first.
     """
     own, both = _cards(device)
     one = Run(scratch / "one", cards=own, scenes=scenes)
     expected, seconds = result_of(one, deadline)
     yield _row(one, expected, seconds, expected)
     backends = ("nccl", "gloo") if device.type == "cuda" else ("gloo",)
-    for backend in backends:
+    for number, backend in enumerate(backends):
         run = Run(scratch / backend, 2, backend, both, scenes)
+        if deadline.left() < seconds:  # two take about as long as one: most of it is their start
+            raise LeftOutError("too little time was left for two processes; --minutes gives more.")
         try:
-            result, seconds = result_of(run, deadline)
+            result, seconds = result_of(run, Deadline(deadline.left() / (len(backends) - number)))
+        except LeftOutError as reason:
+            if backend == backends[-1]:
+                raise
+            yield f"{backend.upper()} was left out: {reason}"
+            continue
         except RuntimeError as error:
             if backend != "nccl" or len(both) > 1:
                 raise

@@ -1,6 +1,7 @@
 """The whole report: which steps, in what order, and what each may take."""
 
 import gc
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import torch
 
+from mmseg_tfovss.earlier_files import keep_earlier
 from mmseg_tfovss.engine.provenance import made_by
 from mmseg_tfovss.profiling.gpu_report import card, parity, processes, throughput
 from mmseg_tfovss.profiling.gpu_report.bench import METHODS, Bench
 from mmseg_tfovss.profiling.gpu_report.cases import cases_of
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
-from mmseg_tfovss.profiling.gpu_report.entries import FAILED, Entry, Found, Step
-from mmseg_tfovss.profiling.gpu_report.pages import MARKDOWN, write_pages
+from mmseg_tfovss.profiling.gpu_report.entries import FAILED, LEFT_OUT, Entry, Found, Step
+from mmseg_tfovss.profiling.gpu_report.pages import JSON, MARKDOWN, write_pages
 from mmseg_tfovss.profiling.gpu_report.schedule import run_steps
 
 SECTIONS = {
@@ -54,6 +56,8 @@ class Report:
 def write_report(report: Report) -> Path:
     """Measure everything; both files are written anew whenever something is found.
 
+    Files of an earlier report in the folder get a number.
+
     Returns:
         The Markdown file.
 
@@ -65,11 +69,15 @@ def write_report(report: Report) -> Path:
     def save(entries: Sequence[Entry], *, complete: bool = False) -> None:
         write_pages(report.folder, facts, SECTIONS, entries, complete=complete)
 
+    keep_earlier([report.folder / name for name in (MARKDOWN, JSON)])
     save([])  # a folder that cannot be written to is noticed now
     entries = run_steps(steps_of(report), 60 * report.minutes, save)
     save(entries, complete=True)
     failed = [f"{entry.section}: {entry.name}" for entry in entries if entry.state == FAILED]
     page = report.folder / MARKDOWN
+    left_out = sum(entry.state == LEFT_OUT for entry in entries)
+    if left_out:
+        sys.stderr.write(f"{left_out} of {len(entries)} steps were left out: {page} says why.\n")
     if failed:
         raise FailedStepsError(f"{len(failed)} of {len(entries)} steps failed ({'; '.join(failed)}): see {page}.")
     return page

@@ -12,6 +12,7 @@ from mmseg_tfovss.cli import TRACEBACK_VARIABLE, sentence
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline, clock_text
 from mmseg_tfovss.profiling.gpu_report.entries import DONE, FAILED, LEFT_OUT, STOPPED, Entry, LeftOutError, Step
 
+_LATE = 1.5  # times its share, after which a step shows what it takes at least; others end soon after their deadline
 _logger = logging.getLogger(__name__)
 
 
@@ -24,7 +25,8 @@ def run_steps(
     """Run steps, and save after each row that they find.
 
     Args:
-        steps: in order. Each may take its share of the time that is left; when nothing is left, it is left out.
+        steps: in order. Each may take its share of the time that is left. It is left out when nothing is left, or less
+            than such steps take at least, as far as those before it show.
         seconds: for all of them.
         save: gets all entries so far.
         clock: seconds since any moment.
@@ -41,17 +43,32 @@ def run_steps(
         entry = Entry(step.section, step.name)
         entries.append(entry)
         rest = sum(other.weight for other in steps[number:])
-        if whole.over():
-            entry.state, entry.error = LEFT_OUT, "the time was up; --minutes gives more."
+        if whole.left() <= _least(entries):
+            passed = f"only {clock_text(whole.left())} was left" if not whole.over() else "the time was up"
+            entry.state, entry.error = LEFT_OUT, f"{passed}; --minutes gives more."
             save(entries)
             continue
         _show(number, steps, entry, clock() - started, whole.left())
-        deadline = Deadline(whole.left() * step.weight / rest, clock)
+        entry.allowed = whole.left() * step.weight / rest
+        deadline = Deadline(entry.allowed, clock)
         with _kept(entry, lambda: save(entries)), _timed(entry, clock):
             for found in step.work(deadline):
                 entry.add(found)
                 save(entries)
     return entries
+
+
+def _least(entries: Sequence[Entry]) -> float:
+    """Seconds that the last step will take at least; 0 if nothing is known.
+
+    A step ends at its deadline if it can. So one that took far longer shows what such steps take at least: the quickest
+    of the same section, or else of the last section that has one.
+    """
+    *before, entry = entries
+    late = [other for other in before if other.state == DONE and other.seconds > _LATE * other.allowed]
+    alike = [other for other in late if other.section == entry.section]
+    alike = alike or [other for other in late if other.section == late[-1].section]
+    return min((other.seconds for other in alike), default=0.0)
 
 
 @contextmanager

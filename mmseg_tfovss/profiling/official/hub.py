@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mmseg_tfovss.profiling.official.repository import Repository
 from mmseg_tfovss.profiling.random_weights.dino import take_random_dino
 
-HUB_REMEDY = "Clone https://github.com/facebookresearch/dino, and name the folder by --hub."
+_DINO = "https://github.com/facebookresearch/dino"
+HUB_REMEDY = f"Clone {_DINO}, and name the folder by --hub."
 
 
 def share_dino(config: Config, folder: Path) -> Path | None:
@@ -67,7 +68,7 @@ def open_hub(folder: Path) -> Repository:
     Raises:
         FileNotFoundError: no such folder, or another one.
     """
-    repository = Repository(folder, "--hub")
+    repository = Repository(folder, "--hub", _DINO)
     if not (repository.folder / "hubconf.py").is_file():
         raise FileNotFoundError(f"--hub {repository.folder}: no hubconf.py. Name a checkout of facebookresearch/dino.")
     return repository

@@ -103,7 +103,9 @@ def give_words(model: Any, ours: OpenVocabSegmentor) -> None:  # noqa: ANN401 - 
 
 
 @torch.inference_mode()
-def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats: int) -> dict[str, Pairs]:
+def time_pairs(
+    official: Labels, ways: Mapping[str, Labels], path: Path, repeats: int
+) -> tuple[dict[str, Pairs], BaseException | None]:
     """Time the official code and each of our ways in turn; the first, unmeasured round warms up.
 
     Args:
@@ -111,18 +113,24 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
         ways: ours, by precision.
         path: the image.
         repeats: measured rounds, >= 1.
+
+    Returns:
+        The pairs of all rounds that were finished, and what has stopped the others: Ctrl-C or an error. What comes
+        before the first pair is finished is raised.
     """
     image = read_image(path)
-    rounds, labels = [], {}
-    for _ in track(range(repeats + 1), "pairs", console=Console(stderr=True), transient=True):
-        seconds = {}
-        for name, way in {"official": official, **ways}.items():
-            start = time.perf_counter()
-            labels[name] = way(image)
-            seconds[name] = time.perf_counter() - start
-        rounds.append(seconds)
+    rounds: list[dict[str, float]] = []
+    labels: dict[str, Tensor] = {}
+    stopped: BaseException | None = None
+    try:
+        for _ in track(range(repeats + 1), "pairs", console=Console(stderr=True), transient=True):
+            rounds.append(_round({"official": official, **ways}, image, labels))  # noqa: PERF401 - they stay after an error
+    except (KeyboardInterrupt, Exception) as error:
+        if len(rounds) < 2:  # the first one warms up
+            raise
+        stopped = error
     column = {name: tuple(laps[name] for laps in rounds[1:]) for name in labels}
-    return {
+    found = {
         name: Pairs(
             official=column["official"],
             ours=column[name],
@@ -131,3 +139,14 @@ def time_pairs(official: Labels, ways: Mapping[str, Labels], path: Path, repeats
         )
         for name in ways
     }
+    return found, stopped
+
+
+def _round(ways: Mapping[str, Labels], image: np.ndarray, labels: dict[str, Tensor]) -> dict[str, float]:
+    """Seconds of each way, one after the other; their labels are put down."""
+    seconds = {}
+    for name, way in ways.items():
+        start = time.perf_counter()
+        labels[name] = way(image)
+        seconds[name] = time.perf_counter() - start
+    return seconds

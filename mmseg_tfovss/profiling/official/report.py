@@ -28,6 +28,8 @@ class Comparison:
         image: its height and width, ``480x640``.
         device: what both ran on.
         pairs: by our precision.
+        wanted: pairs that were asked for.
+        stopped: why there are fewer; ``None``: there are not.
     """
 
     config: str
@@ -35,11 +37,20 @@ class Comparison:
     image: str
     device: str
     pairs: Mapping[str, Pairs]
+    wanted: int
+    stopped: BaseException | None = None
+
+    @property
+    def count(self) -> int:
+        """Pairs that were finished."""
+        return len(next(iter(self.pairs.values())).ours)
 
     @property
     def remarks(self) -> list[str]:
         """What speaks against reading the ratios."""
         found = []
+        if self.stopped is not None:
+            found.append(f"The run was stopped after {self.count} of {self.wanted} pairs.")
         exact = self.pairs.get("fp32")
         least = min(pairs.agreement for pairs in self.pairs.values())
         if exact and exact.agreement < _SAME:
@@ -104,8 +115,7 @@ def to_markdown(found: Comparison) -> str:
     lines: list[Sequence[str]] = [("config", *_COLUMNS), ["---"] * (1 + len(_COLUMNS))]
     lines += [(escape_markdown(found.config), name, *_cells(pairs)) for name, pairs in found.pairs.items()]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    count = len(next(iter(found.pairs.values())).ours)
-    said = f"{found.code}. Medians of {count} pairs, image {found.image} (height x width), {found.device}."
+    said = f"{found.code}. Medians of {found.count} pairs, image {found.image} (height x width), {found.device}."
     return f"{table}\n{escape_markdown(' '.join([said, *found.remarks]))}\n"
 
 

@@ -21,6 +21,7 @@ class Repository:
     Args:
         folder: of the repository.
         option: of the command line that named it, for messages.
+        what: should be there, likewise.
 
     Attributes:
         folder: its absolute path.
@@ -32,10 +33,10 @@ class Repository:
 
     used: frozenset[str] = frozenset()
 
-    def __init__(self, folder: Path, option: str = "--against") -> None:
+    def __init__(self, folder: Path, option: str = "--against", what: str = "the official repository") -> None:
         self.folder = folder.expanduser().absolute()
         if not self.folder.is_dir():
-            raise FileNotFoundError(f"{option} {folder}: no such folder. Clone the official repository there.")
+            raise FileNotFoundError(f"{option} {folder}: no such folder. Clone {what} there.")
         self._modules: dict[str, ModuleType] = {}
 
     @property

@@ -67,8 +67,8 @@ def time_against(
         model.decode_head.text_features = words
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
     with ties_alike():
-        pairs = time_pairs(code.labels(shared, first, device), ways, image, repeats)
-    return Comparison(config.run_name, code.title, size, device_name(device), pairs)
+        pairs, stopped = time_pairs(code.labels(shared, first, device), ways, image, repeats)
+    return Comparison(config.run_name, code.title, size, device_name(device), pairs, repeats, stopped)
 
 
 def choose_code(config: Config, folder: Path, changes: Mapping[str, Any], hub: Path | None) -> OfficialCode:

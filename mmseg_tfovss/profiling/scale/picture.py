@@ -34,6 +34,7 @@ def draw_costs(name: str, sweeps: Sweeps, costs: Costs) -> Figure:
     for column, axis in enumerate(AXES):
         known = [(point, cost) for point in sweeps.along(axis) if (cost := costs.get(point)) is not None]
         _draw_column(grid[0, column], grid[1, column], axis, known)
+    grid[1, 0].set_ylim(bottom=0)  # not before all columns are drawn: limits that are set no longer follow the data
     grid[0, 0].set_ylabel("seconds per image")
     grid[1, 0].set_ylabel("peak memory above\nthe weights (MiB)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -59,6 +60,5 @@ def _draw_column(seconds: Axes, memory: Axes, axis: str, known: list[tuple[Point
     seconds.yaxis.set_minor_locator(NullLocator())
     seconds.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
     seconds.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    memory.set_ylim(bottom=0)
     memory.set_xticks(values, [f"{value:,g}" for value in values])
     memory.set_xlabel(_LABELS[axis])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,10 +63,16 @@ def _row(point: Point, cost: Cost | None) -> dict[str, str | float | None]:
     encoder, after = ("-", "-") if cost is None else (f"{seconds:.3f}" for seconds in per_image(point, cost))
     return {
         "image": f"{width} x {height}",
-        "megapixels": f"{height * width / 1e6:.1f}",
-        "words": str(point.words),
-        "batch": str(point.batch),
+        "megapixels": _megapixels(height * width),
+        "words": f"{point.words:,}",
+        "batch": f"{point.batch:,}",
         "encoder (s)": encoder,
         "after the encoder (s)": after,
         "peak memory (MiB)": "-" if cost is None else f"{cost.peak_mib:.0f}",
     }
+
+
+def _megapixels(pixels: int) -> str:
+    """At least two significant digits, also of a very small image."""
+    millions = pixels / 1e6
+    return f"{millions:.{max(1, 1 - math.floor(math.log10(millions)))}f}"

@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from mmseg_tfovss.cli import say
+from mmseg_tfovss.earlier_files import keep_earlier
 from mmseg_tfovss.engine.provenance import device_name
 from mmseg_tfovss.profiling.scale.measure import Cost, measure
 from mmseg_tfovss.profiling.scale.picture import write_picture
@@ -20,7 +22,8 @@ def measure_scale(
 ) -> dict[Point, Cost | None]:
     """Measure every point in a process of its own, and write ``scale.csv``, ``scale.md`` and ``scale.png``.
 
-    The tables are written after every point, the picture at the end, also when the run is interrupted.
+    The tables are written after every point. At the end they are printed, and the picture is drawn, also when the run
+    is interrupted. Files of an earlier run in the folder get a number.
 
     Args:
         config: of the method; its vocabulary is replaced.
@@ -43,10 +46,14 @@ def measure_scale(
             for point in sweeps:
                 with watch.at(point):
                     costs[point] = _cost(settings, point, device, repeats)
+                if len(costs) == 1:  # not before: a run that measures nothing moves nothing
+                    keep_earlier([folder / f"scale.{ending}" for ending in ("csv", "md", "png")])
                 write_report(folder, title, sweeps, costs, machine)
     finally:
         if costs:
             write_picture(folder / "scale.png", title, sweeps, costs)
+            tables = (folder / "scale.md").read_text(encoding="utf-8").splitlines()
+            say(*tables, f"Written: {folder}/scale.{{md,csv,png}}")
     return costs
 
 

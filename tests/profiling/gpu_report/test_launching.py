@@ -7,6 +7,7 @@ import pytest
 
 from mmseg_tfovss.profiling.gpu_report import launching
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
+from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
 from mmseg_tfovss.profiling.gpu_report.launching import Run, last_word, result_of, visible_cards
 
 
@@ -69,9 +70,16 @@ def test_one_failure_ends_both(scripted):
 
 
 def test_what_hangs_is_ended(scripted, monkeypatch):
-    monkeypatch.setattr(launching, "_LEAST", 0.1)
+    monkeypatch.setattr(launching, "_MOST", 0.1)
     with pytest.raises(RuntimeError, match=r"^The run took more than 0 seconds, and was ended\.$"):
-        result_of(scripted("time.sleep(60)"), Deadline(0))
+        result_of(scripted("time.sleep(60)"), Deadline(60))
+
+
+def test_a_run_is_ended_when_the_report_s_time_is_up(scripted):
+    start = time.perf_counter()
+    with pytest.raises(LeftOutError, match=r"^the time was up before 2 processes over gloo had ended; --minutes gives"):
+        result_of(scripted("time.sleep(60)"), Deadline(0.1))
+    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(

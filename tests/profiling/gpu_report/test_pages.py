@@ -16,9 +16,9 @@ FACTS = {"device": "a | b", "minutes": 8.0, "list": [1]}
 
 def entries():
     return [
-        Entry("speed", "A", "done", 1.0, [{"name": "A|a", "rate": 12.345, "trials": [1, 2]}], ["A remark."]),
-        Entry("speed", "B", "done", 1.0, [{"name": "B", "rate": float("nan")}]),
-        Entry("speed", "C", "failed", 1.0, error="ValueError: <b>\nno"),
+        Entry("speed", "A", "done", 9.0, 1.0, [{"name": "A|a", "rate": 12.345, "trials": [1, 2]}], ["A remark."]),
+        Entry("speed", "B", "done", 9.0, 1.0, [{"name": "B", "rate": float("nan")}]),
+        Entry("speed", "C", "failed", 9.0, 1.0, error="ValueError: <b>\nno"),
         Entry("speed", "D", "left out", error="there is no package."),
         Entry("speed", "E", "running"),
     ]
@@ -41,6 +41,12 @@ def test_markdown():
 
 def test_a_complete_report_does_not_say_otherwise():
     assert "not complete" not in to_markdown(FACTS, SECTIONS, [], complete=True)
+
+
+def test_a_complete_report_says_at_its_top_how_much_was_left_out():
+    lines = to_markdown(FACTS, SECTIONS, entries(), complete=True).splitlines()
+    assert lines[2] == "**1 of 5 steps were left out**: the sections below say why."
+    assert "steps were left out" not in to_markdown(FACTS, SECTIONS, entries()[:2], complete=True)
 
 
 def test_json_has_every_number_and_is_valid(tmp_path):

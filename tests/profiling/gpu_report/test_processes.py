@@ -9,6 +9,7 @@ import torch
 from mmseg_tfovss.config import load_config
 from mmseg_tfovss.profiling.gpu_report import processes
 from mmseg_tfovss.profiling.gpu_report.deadline import Deadline
+from mmseg_tfovss.profiling.gpu_report.entries import LeftOutError
 from mmseg_tfovss.profiling.gpu_report.processes import compare_processes
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -25,10 +26,11 @@ def runs(monkeypatch):
 
     class Runs(list):
         def __init__(self):
-            self.answers = {}
+            self.answers, self.left = {}, []
 
         def __call__(self, run, deadline):
             self.append(run)
+            self.left.append(deadline.left())
             answer = self.answers.get(run.backend, result())
             if isinstance(answer, Exception):
                 raise answer
@@ -79,6 +81,25 @@ def test_other_counts_are_a_failure_behind_their_row(runs, tmp_path):
     assert [next(found)["miou"], next(found)["same"]] == [50.0, "**no**"]
     with pytest.raises(ValueError, match=r"^Two processes over gloo count something else than one process\.$"):
         next(found)
+
+
+def test_two_processes_do_not_start_when_one_took_longer_than_what_is_left(runs, tmp_path):
+    found = compare_processes(CPU, tmp_path, Deadline(1))  # one took 1.5 seconds
+    assert next(found)["processes"] == 1
+    with pytest.raises(LeftOutError, match=r"^too little time was left for two processes; --minutes gives more\.$"):
+        next(found)
+    assert len(runs) == 1
+
+
+def test_when_nccl_takes_too_long_gloo_has_the_other_half_of_the_time(runs, tmp_path):
+    runs.answers = {"nccl": LeftOutError("the time was up.")}
+    _, told, row = compare_processes(GPU, tmp_path, Deadline(60))
+    assert told == "NCCL was left out: the time was up."
+    assert row["backend"] == "gloo"
+    runs.answers["gloo"] = runs.answers["nccl"]
+    with pytest.raises(LeftOutError):
+        list(compare_processes(GPU, tmp_path, Deadline(60)))
+    assert [round(left) for left in runs.left] == [60, 30, 60] * 2
 
 
 def test_the_backend_is_a_setting_of_configs():

@@ -123,11 +123,18 @@ def test_ctrl_c_leaves_what_there_is(command, fakes, tmp_path, monkeypatch):
     assert "- **SCLIP was stopped.**" in page
 
 
+def test_an_earlier_report_is_kept(command, fakes, tmp_path):
+    command("--device", "cpu", "--minutes", "3")
+    _, _, errors = command("--device", "cpu")
+    assert f"kept as {tmp_path}/out/report.1.md, {tmp_path}/out/report.1.json." in errors
+    assert "minutes allowed: 3.0" in (tmp_path / "out/report.1.md").read_text()
+    assert "minutes allowed: 7.0" in (tmp_path / "out/report.md").read_text()
+
+
 @pytest.mark.slow
 def test_a_whole_report_of_a_cpu(command, tmp_path, monkeypatch):
     monkeypatch.setattr(search, "BATCHES", (1, 2))
     monkeypatch.setattr(search, "WINDOW_BATCHES", ())
-    monkeypatch.setattr(card, "_SIDE", 64)
     monkeypatch.setattr(throughput, "_MOST_SECONDS", 0.0)
     code, _, errors = command("--device", "cpu", "--report-network", "pocket", "--size", "64", "64")
     assert code == 0, errors

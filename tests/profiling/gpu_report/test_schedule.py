@@ -88,6 +88,34 @@ def test_when_time_is_up_the_rest_is_left_out(capsys):
     assert "two" not in capsys.readouterr().err
 
 
+def started(seconds, *steps):
+    """Names of the steps that are not left out; each takes some seconds, whatever its deadline."""
+    time = Time()
+
+    def work(taken):
+        def run(deadline):
+            time.now += taken
+            yield {}
+
+        return run
+
+    found = run_steps([Step(section, name, work(taken)) for section, name, taken in steps], seconds, id, clock=time)
+    return [entry.name for entry in found if entry.state == "done"], found
+
+
+def test_a_step_that_cannot_fit_is_not_started(capsys):
+    names, found = started(60, ("a", "one", 31), ("a", "two", 31), ("b", "three", 31))
+    assert names == ["one"]
+    assert [entry.error for entry in found[1:]] == ["only 0:29 was left; --minutes gives more."] * 2
+    assert "two" not in capsys.readouterr().err
+    assert [entry.allowed for entry in found] == [20, 0, 0]
+
+
+def test_steps_that_end_at_their_deadline_do_not_show_what_they_take():
+    in_time = [("a", str(number), 12) for number in range(4)]
+    assert len(started(60, *in_time, ("a", "last", 12))[0]) == 5
+
+
 def test_ctrl_c_is_handed_on_when_all_is_saved():
     saved = []
 

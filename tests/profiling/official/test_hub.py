@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_tfovss.profiling.official.hub import instead_of_downloads, share_dino
+from mmseg_tfovss.profiling.official.hub import instead_of_downloads, open_hub, share_dino
 from mmseg_tfovss.profiling.random_weights import dino as dino_module
 
 HUBCONF = """
@@ -45,6 +45,12 @@ def test_without_a_checkout_of_it_the_remedy_is_named(dino, tmp_path):
     (tmp_path / "empty").mkdir()
     with instead_of_downloads(dino, tmp_path / "empty"), pytest.raises(FileNotFoundError, match=r"no hubconf\.py"):
         torch.hub.load("facebookresearch/dino:main", "dino_vitb8")
+
+
+def test_a_folder_that_is_not_there_should_be_a_clone_of_dino(tmp_path):
+    told = rf"^--hub {tmp_path}/no: no such folder\. Clone https://github\.com/facebookresearch/dino there\.$"
+    with pytest.raises(FileNotFoundError, match=told):
+        open_hub(tmp_path / "no")
 
 
 def test_other_networks_than_dino_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from mmseg_tfovss.profiling.official.report import Comparison, comparison_table,
 
 def compared(agreement=0.999, classes=4, precision="fp32"):
     pairs = Pairs(official=(2.0, 9.0, 4.0), ours=(1.0, 3.0, 4.0), agreement=agreement, classes=classes)
-    return Comparison("sclip_voc21", "SCLIP @ 1234567", "480x640", "a machine", {precision: pairs})
+    return Comparison("sclip_voc21", "SCLIP @ 1234567", "480x640", "a machine", {precision: pairs}, 3)
 
 
 def test_the_terminal_shows_all_numbers():

@@ -56,13 +56,13 @@ def test_every_point_is_in_the_tables_and_in_the_picture(config, tmp_path, monke
     assert {row["encoder_seconds_per_image"] for row in rows} == {"2.0"}
     assert rows[-1]["peak_mib"] == "420.0"
     text = (tmp_path / "new" / "scale.md").read_text()
-    assert text.count("| 640 x 480 | 0.3 | 20 | 1 | 2.000 | 0.500 | 120 |") == 3
+    assert text.count("| 640 x 480 | 0.31 | 20 | 1 | 2.000 | 0.500 | 120 |") == 3
     assert all(title in text for title in ("## Image size", "## Vocabulary", "## Batch", "sclip_$1$, fp32"))
     assert Image.open(tmp_path / "new" / "scale.png").width >= 800
     assert len(list((tmp_path / "new").iterdir())) == 3
 
 
-def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeypatch, not_drawn):
+def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeypatch, not_drawn, capsys):
     def answer(settings, point, device, repeats):
         if point.words == 1000:
             raise KeyboardInterrupt
@@ -73,6 +73,27 @@ def test_an_interrupted_run_keeps_what_it_has_measured(config, tmp_path, monkeyp
         running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
     assert len(rows_of(tmp_path)) == 2
     assert (tmp_path / "scale.png").is_file()
+    printed = capsys.readouterr().out
+    assert "| 1632 x 1232 | 2.0 |" in printed
+    assert printed.endswith(f"Written: {tmp_path}/scale.{{md,csv,png}}\n")
+
+
+def test_an_earlier_run_s_files_are_kept(config, tmp_path, monkeypatch, not_drawn, capsys):
+    def stop(settings, point, device, repeats):
+        raise KeyboardInterrupt
+
+    answer_with(monkeypatch, costs_of)
+    running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
+    answer_with(monkeypatch, stop)
+    with pytest.raises(KeyboardInterrupt):  # before anything is measured: nothing is moved
+        running.measure_scale(config, SWEEPS, tmp_path, device="cpu", repeats=1)
+    assert len(rows_of(tmp_path)) == 4
+    answer_with(monkeypatch, costs_of)
+    running.measure_scale(config, Sweeps((0.3,), (20,), (1,)), tmp_path, device="cpu", repeats=1)
+    assert len(rows_of(tmp_path)) == 1
+    assert len((tmp_path / "scale.1.csv").read_text().splitlines()) == 1 + 4
+    assert (tmp_path / "scale.1.png").is_file()
+    assert f"kept as {tmp_path}/scale.1.csv, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [EndedError("killed"), torch.OutOfMemoryError("full")])
