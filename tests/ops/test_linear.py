@@ -72,6 +72,7 @@ def test_who_wants_gradients_gets_them():
 
 
 @pytest.mark.usefixtures("_any_size")
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 def test_onednn_can_be_switched_off():
     weight, bias = _layer()
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
