@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_tfovss.cli import named_path
+from mmseg_tfovss.cli import add_cfg_options, named_path
 
 _DEFAULTS = {"precision": ["fp32"], "repeats": 5, "size": (480, 640)}
 
@@ -26,7 +26,7 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
     )
     parser.add_argument("--repeats", type=int, help="measured passes; default: 5")
     parser.add_argument("--device", help="cpu or cuda; default: the GPU if there is one")
-    parser.add_argument("--cfg-options", action="extend", nargs="+", default=[], metavar="KEY=VALUE")
+    add_cfg_options(parser)
     parser.add_argument(
         "--out", type=named_path, help="write the table of --complexity or --against: .md, .csv or .json"
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmseg_tfovss.encoders.text import CLIPTextEncoder
 from mmseg_tfovss.encoders.weights import load_clip
-from mmseg_tfovss.ops.linear import Linear, linear, speed_up
+from mmseg_tfovss.ops.linear import linear, speed_up
 from mmseg_tfovss.ops.positional import POSITION_MODES, interpolate_positions
 from mmseg_tfovss.registry import MODELS
 
@@ -48,7 +48,7 @@ class CLIPBlock(nn.Module):
         self.heads = attention.num_heads
         self.ln_1: nn.LayerNorm = resblock.ln_1
         self.ln_2: nn.LayerNorm = resblock.ln_2
-        self.in_proj = Linear(1, 1, device="meta")
+        self.in_proj = nn.Linear(1, 1, device="meta")
         self.in_proj.weight, self.in_proj.bias = attention.in_proj_weight, attention.in_proj_bias
         self.out_proj: nn.Linear = attention.out_proj
         self.c_fc: nn.Linear = resblock.mlp.c_fc

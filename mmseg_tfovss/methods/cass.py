@@ -30,7 +30,7 @@ d x d will do. Eigenvalues of equal size are scaled to 1.5 times theirs, where t
 Ties: where two heads of DINO have steeper spectra than two of CLIP, both ways of matching them have the same sum, and
 the last digit of W in float32 decides, here as in the code. Two machines, or batches on a GPU, may then differ in a
 window; with ``match_margin`` they do not, but we and the code may. For the last digit's sake, DINO's attention on up to
-1,024 patches is computed as in the code; on more it is fused, which takes a third of the time and no N x N memory.
+1,024 patches is computed as in the code; on more it is fused, which keeps no N x N tensors.
 [open] ViT-L/14 has 16 heads, and the code knows no network beside it: the configs take DINOv2-L with registers.
 """
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
+from mmseg_tfovss.engine.provenance import device_name
 from mmseg_tfovss.plain import printable
 from mmseg_tfovss.profiling.benchmark import COMPONENTS, Timing
 from mmseg_tfovss.whole_file import whole_file
@@ -48,7 +48,7 @@ def complexity_row(model: str, timing: Timing, precision: str, device: str) -> R
         **{f"{component} (s)": timing.components[component] for component in COMPONENTS},
         "Image": "x".join(str(side) for side in timing.labels.shape),
         "Precision": precision,
-        "Device": device_name(torch.device(device)),
+        "Device": device_and_threads(torch.device(device)),
     }
 
 
@@ -93,11 +93,10 @@ def complexity_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def device_name(device: torch.device) -> str:
-    """What a table calls a device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, threads: {torch.get_num_threads()}"
+def device_and_threads(device: torch.device) -> str:
+    """What a table calls a device: a CPU's speed depends on the threads that work on it."""
+    threads = "" if device.type == "cuda" else f", threads: {torch.get_num_threads()}"
+    return device_name(device) + threads
 
 
 def _cell(column: str, value: str | float | None) -> str:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmseg_tfovss.engine.single import build_method, load_image, read_image
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
-from mmseg_tfovss.profiling.complexity import device_name
+from mmseg_tfovss.profiling.complexity import device_and_threads
 from mmseg_tfovss.profiling.official.checkout import Checkout
 from mmseg_tfovss.profiling.official.cliptrase import CLIPtraseCheckout
 from mmseg_tfovss.profiling.official.code import OfficialCode, Shared, check_hub, check_known, check_method
@@ -68,7 +68,7 @@ def time_against(
     ways = {precision: our_labels(model, image) for precision, model in ours.items()}
     with ties_alike():
         pairs, stopped = time_pairs(code.labels(shared, first, device), ways, image, repeats)
-    return Comparison(config.run_name, code.title, size, device_name(device), pairs, repeats, stopped)
+    return Comparison(config.run_name, code.title, size, device_and_threads(device), pairs, repeats, stopped)
 
 
 def choose_code(config: Config, folder: Path, changes: Mapping[str, Any], hub: Path | None) -> OfficialCode:

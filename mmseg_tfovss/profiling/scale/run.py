@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmseg_tfovss.cli import say
 from mmseg_tfovss.earlier_files import keep_earlier
-from mmseg_tfovss.engine.provenance import device_name
+from mmseg_tfovss.profiling.complexity import device_and_threads
 from mmseg_tfovss.profiling.scale.measure import Cost, measure
 from mmseg_tfovss.profiling.scale.picture import write_picture
 from mmseg_tfovss.profiling.scale.points import Point, Sweeps
@@ -40,7 +40,7 @@ def measure_scale(
     """
     settings, title, watch = config.to_dict(), f"{config.run_name}, {config.model.precision}", Watch(sweeps)
     costs: dict[Point, Cost | None] = {}
-    machine = (f"device: {device_name(torch.device(device))}, threads: {torch.get_num_threads()}", f"passes: {repeats}")
+    machine = (f"device: {device_and_threads(torch.device(device))}", f"passes: {repeats}")
     try:
         with watch.shown():
             for point in sweeps:
