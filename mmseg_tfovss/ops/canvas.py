@@ -26,7 +26,7 @@ _TIMES_ELSEWHERE = 32  # on a GPU: a few large steps cost less than many small o
 HELD_ELEMENTS = 1 << 26  # values of a whole canvas that may be kept, where that saves time: 256 MiB of float32
 
 
-def at_once(elements: int, device: torch.device) -> int:
+def elements_for(elements: int, device: torch.device) -> int:
     """How many values a device takes at a time where a CPU takes so many."""
     return elements if device.type == "cpu" else _TIMES_ELSEWHERE * elements
 
@@ -169,11 +169,11 @@ class PatchCanvas(Canvas):
     def blocks(self) -> Iterator[Block]:
         """Some channels at a time, all unless they are many, and of these some rows at a time."""
         (height, width), patch_rows = self.size, self.grid[0]
-        for channels in parts(self.channels, at_once(ACROSS_ELEMENTS, self.device) // (patch_rows * width)):
+        for channels in parts(self.channels, elements_for(ACROSS_ELEMENTS, self.device) // (patch_rows * width)):
             count = channels.stop - channels.start
             # (a, c * W): every strip of rows is then one matrix product.
             across = (self.patches[channels] @ self.columns.T).transpose(0, 1).reshape(patch_rows, -1)
-            for rows in parts(height, at_once(BLOCK_ELEMENTS, self.device) // (count * width)):
+            for rows in parts(height, elements_for(BLOCK_ELEMENTS, self.device) // (count * width)):
                 yield rows, channels, _product(self.rows[rows], across).view(-1, count, width)
 
     def on_grid(self, grid: Size) -> Tensor:
@@ -194,7 +194,7 @@ class PixelCanvas(Canvas):
 
     def blocks(self) -> Iterator[Block]:
         """All channels, some rows at a time."""
-        for rows in self.row_slices(at_once(BLOCK_ELEMENTS, self.device)):
+        for rows in self.row_slices(elements_for(BLOCK_ELEMENTS, self.device)):
             yield rows, slice(0, self.channels), self.maps[:, rows].transpose(0, 1)
 
 

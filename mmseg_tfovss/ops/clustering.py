@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_tfovss.checks import is_number
-from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, PatchCanvas, Size, at_once
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, PatchCanvas, Size, elements_for
 
 NOISE = -1
 _ELEMENTS = 1 << 22  # numbers held at a time
@@ -182,7 +182,7 @@ class RegionCanvas(Canvas):
 
     def blocks(self) -> Iterator[Block]:
         """All queries, some rows at a time."""
-        for rows in self.row_slices(at_once(BLOCK_ELEMENTS, self.device)):
+        for rows in self.row_slices(elements_for(BLOCK_ELEMENTS, self.device)):
             yield rows, slice(0, self.channels), self.means.T[self.regions[rows]].transpose(1, 2)
 
 

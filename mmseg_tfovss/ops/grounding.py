@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size, at_once
+from mmseg_tfovss.ops.canvas import BLOCK_ELEMENTS, Block, Canvas, Size, elements_for
 from mmseg_tfovss.ops.counting import count_ids
 from mmseg_tfovss.ops.slices import parts
 from mmseg_tfovss.ops.windows import WindowPlan, interpolation_matrix
@@ -71,7 +71,7 @@ class LookupCanvas(Canvas):
     def blocks(self) -> Iterator[Block]:
         """All rows, some channels at a time."""
         largest = max(self.index.numel(), self.size[0] * self.size[1])
-        for channels in parts(self.channels, at_once(BLOCK_ELEMENTS, self.device) // largest):
+        for channels in parts(self.channels, elements_for(BLOCK_ELEMENTS, self.device) // largest):
             yield slice(0, self.size[0]), channels, self.some(channels).transpose(0, 1)
 
 

@@ -448,3 +448,22 @@ def test_another_number_of_heads_is_refused(build, dino_file, images):
         ValueError, match=r"model\.vfm has 4 heads, but CLIP's image tower 2: .* take a network with as"
     ):
         logits(model, images)
+
+
+@pytest.mark.parametrize(("patches", "fused"), [(1 << 20, False), (0, True)])
+def test_attention_is_step_by_step_for_few_patches_and_fused_for_many(
+    patches, fused, build, images, plain, monkeypatch
+):
+    """It changes the last digits alone."""
+    seen = []
+    own = DINO.projections
+
+    def noted(self, one, grid, *, fused=True):
+        seen.append(fused)
+        return own(self, one, grid, fused=fused)
+
+    monkeypatch.setattr(cass, "_EXACT_PATCHES", patches)
+    monkeypatch.setattr(DINO, "projections", noted)
+    found = logits(build(alpha=0.3, t=0.9), images)
+    assert set(seen) == {fused}
+    torch.testing.assert_close(found, plain, atol=1e-4, rtol=0)

@@ -240,8 +240,12 @@ def test_means_are_the_same_when_not_all_values_may_be_kept(kind, grid, monkeypa
 
 
 def test_rows_of_patches_that_do_not_reach_a_strip_are_left_out_of_its_product():
-    left = torch.zeros(5, 40)
-    left[:, [3, 17]] = torch.rand(5, 2)
-    right = torch.rand(40, 30)
-    torch.testing.assert_close(canvas._product(left, right), left @ right)
-    assert canvas._product(torch.zeros(5, 40), right).eq(0).all()
+    left, right = torch.zeros(5, 40), torch.full((40, 30), torch.nan)
+    used = [3, 17]
+    left[:, used], right[used] = torch.rand(5, 2), torch.rand(2, 30)
+    torch.testing.assert_close(canvas._product(left, right), left[:, used] @ right[used])
+
+
+def test_a_gpu_takes_more_values_at_a_time_than_a_cpu():
+    assert canvas.elements_for(8, torch.device("cpu")) == 8
+    assert canvas.elements_for(8, torch.device("meta")) > 8
