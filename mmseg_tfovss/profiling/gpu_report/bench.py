@@ -11,6 +11,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_tfovss.config import load_config
+from mmseg_tfovss.encoders.packages import missing_packages
 from mmseg_tfovss.engine.single import build_method, fit_image, read_image
 from mmseg_tfovss.extras import import_extra
 from mmseg_tfovss.methods.base import OpenVocabSegmentor
@@ -34,10 +35,6 @@ LEAVES = {"ViT-B-16": "{}_vit-b16_voc21", "pocket": "{}_vit-pocket_pocket_all"}
 
 _PRECISIONS = {"cuda": ("fp32", "fp16", "bf16")}
 _WITHOUT_FP16 = ("fp32", "bf16")  # products in float16 take a CPU far longer than those in float32
-_PACKAGES = {
-    "DSLO": (("diffusers", "diffusion"), ("transformers", "diffusion")),
-    "ProxyCLIP": (("transformers", None),),
-}
 _SHIFT = 48  # pixels between the images of a batch
 
 
@@ -76,8 +73,8 @@ class Bench:
         Raises:
             LeftOutError: a package that the method needs is not installed.
         """
-        _check_packages(method)
         config = load_config(LEAVES[self.network].format(METHODS[method]), {**self.options, **options})
+        _check_packages(method, config)
         config.model.precision = precision
         if self.network != "pocket":
             take_random_weights(config, self.scratch, self.image)
@@ -124,9 +121,9 @@ class Bench:
         return batch_of([np.roll(pixels, _SHIFT * number, axis=1) for number in range(count)], self.image)
 
 
-def _check_packages(method: str) -> None:
-    for package, extra in _PACKAGES.get(method, ()):
+def _check_packages(method: str, config: Config) -> None:
+    for package in sorted(missing_packages(config.model)):
         try:
-            import_extra(package, method, extra)
+            import_extra(package, method)
         except ValueError as error:
             raise LeftOutError(str(error)) from error
